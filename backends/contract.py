@@ -1,0 +1,179 @@
+"""What a backend receives and what it returns. Imports no framework.
+
+Every array that crosses this boundary is a NumPy array; every constant that changes the mathematics is a
+field of a specification below, so that no library's default can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.floating]
+Parameters: TypeAlias = dict[str, Array]
+Setting: TypeAlias = str | int | float | bool | None
+
+PRECISIONS = ("float32", "float64", "bfloat16")
+OPTIMIZERS = ("adam", "rmsprop")
+CLIPPINGS = ("none", "element", "norm")
+
+
+class Unsupported(Exception):
+    """Something a backend cannot do here. Its text becomes the reason in the report."""
+
+
+def check_at_least(owner: str, values: Mapping[str, float], bound: float) -> None:
+    """Raise ValueError naming the first of `values` that is not a finite number of at least `bound`."""
+    for name, value in values.items():
+        if not bound <= value < float("inf"):
+            raise ValueError(f"{owner}.{name} must be at least {bound:g}, not {value:g}")
+
+
+def check_choice(owner: str, name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError where `value` is not one of `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"{owner}.{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A stack of LSTM layers and a dense sigmoid layer on the last of them, one bias per gate.
+
+    Layer l computes, from its input x_t and its previous output h_{t-1} and cell c_{t-1} (both 0 at the start),
+
+        i, f, g, o = split(x_t @ kernel + h_{t-1} @ recurrent_kernel + bias, 4)
+        c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
+        h_t = sigmoid(o) * tanh(c_t)
+
+    (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; no peepholes.)
+    """
+
+    inputs: int
+    outputs: int
+    hidden: int
+    layers: int
+
+    def __post_init__(self) -> None:
+        sizes = {"inputs": self.inputs, "outputs": self.outputs, "hidden": self.hidden, "layers": self.layers}
+        check_at_least("model", sizes, 1)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Canonical parameter names and their shapes; gates lie in the order i, f, g, o along the last axis."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.layers):
+            inputs = self.inputs if layer == 0 else self.hidden
+            shapes[f"lstm.{layer}.kernel"] = (inputs, 4 * self.hidden)
+            shapes[f"lstm.{layer}.recurrent_kernel"] = (self.hidden, 4 * self.hidden)
+            shapes[f"lstm.{layer}.bias"] = (4 * self.hidden,)
+        shapes["output.kernel"] = (self.hidden, self.outputs)
+        shapes["output.bias"] = (self.outputs,)
+        return shapes
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """One update of a parameter w with clipped gradient g and the step's learning rate lr (t counts from 1).
+
+    adam (Kingma and Ba 2015, epsilon after bias correction):
+
+        m = beta1 m + (1 - beta1) g            v = beta2 v + (1 - beta2) g^2        m, v start at 0
+        w -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+
+    rmsprop (Tieleman and Hinton 2012, with momentum; the learning rate is inside the momentum):
+
+        v = decay v + (1 - decay) g^2          v starts at initial_v
+        m = momentum m + lr * g / r            m starts at 0
+        w -= m                                 r = sqrt(v + epsilon) if epsilon_inside_root else sqrt(v) + epsilon
+
+    clip: "none"; "element" bounds every gradient element to [-clip_value, clip_value]; "norm" multiplies all
+    gradients by min(1, clip_value / norm), norm being the Euclidean norm of all of them together.
+    """
+
+    kind: str = "adam"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    decay: float = 0.9
+    momentum: float = 0.9
+    epsilon: float = 1e-8
+    epsilon_inside_root: bool = False
+    initial_v: float = 0.0
+    clip: str = "none"
+    clip_value: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_choice("optimizer", "kind", self.kind, OPTIMIZERS)
+        check_choice("optimizer", "clip", self.clip, CLIPPINGS)
+        check_at_least("optimizer", {"epsilon": self.epsilon, "initial_v": self.initial_v}, 0)
+        for name in ("beta1", "beta2", "decay", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"optimizer.{name} must be at least 0 and below 1, not {getattr(self, name):g}")
+        if not 0 < self.clip_value < float("inf"):
+            raise ValueError(f"optimizer.clip_value must be above 0, not {self.clip_value:g}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """inputs (batch, time, channels) and targets (batch, time, outputs), float32."""
+
+    inputs: Array
+    targets: Array
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """K batches of one shape: inputs (K, batch, time, channels), targets (K, batch, time, outputs) and the
+    learning rate of each step (K,), all float32."""
+
+    inputs: Array
+    targets: Array
+    learning_rates: Array
+
+
+class Trainer(Protocol):
+    """A model with its optimiser on one device.
+
+    The loss is the binary cross-entropy in nats against soft targets, the mean over batch, time and outputs:
+    -(t log p + (1 - t) log(1 - p)).
+    """
+
+    def train(self, chunk: Chunk) -> Array:
+        """Take K optimiser steps; return the K losses before each, once the device has finished."""
+        ...
+
+    def predict(self, inputs: Array) -> Array:
+        """Probabilities (batch, time, outputs) for inputs (batch, time, channels)."""
+        ...
+
+    def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
+        """The loss and its unclipped gradient by canonical name; changes nothing."""
+        ...
+
+    def parameters(self) -> Parameters:
+        """The present parameters by canonical name and in canonical layout, copied."""
+        ...
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most device memory held so far; None where the device does not tell (a CPU)."""
+        ...
+
+    def settings(self) -> dict[str, Setting]:
+        """What is in force: device, threads, TF32, compiled or eager, library kernels."""
+        ...
+
+
+class Implementation(Protocol):
+    """What a backend's module offers for one implementation."""
+
+    def build(
+        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    ) -> Trainer:
+        """A trainer that starts from `parameters`.
+
+        device: "auto" (a GPU where there is one), "cpu" or "cuda[:N]". precision: one of PRECISIONS.
+        Raises Unsupported for what this backend cannot do.
+        """
+        ...

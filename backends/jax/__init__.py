@@ -1,0 +1,1 @@
+"""JAX with flax.nnx and optax."""

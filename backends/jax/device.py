@@ -1,0 +1,46 @@
+"""Devices and precision of JAX, in force before a model is built."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from backends.contract import Setting, Unsupported
+
+DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
+
+
+def gpus() -> list[str]:
+    return [f"cuda:{device.id}" for device in jax.devices() if device.platform == "gpu"]
+
+
+def resolve_device(device: str) -> jax.Device:
+    """The device for "auto", "cpu" or "cuda[:N]"; raises Unsupported for a GPU that is not there."""
+    if device == "auto":
+        device = "cuda:0" if gpus() else "cpu"
+    resolved = "cuda:0" if device == "cuda" else device
+    if resolved != "cpu" and resolved not in gpus():
+        raise Unsupported(f"JAX sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
+    return jax.devices("cpu")[0] if resolved == "cpu" else jax.devices("gpu")[gpus().index(resolved)]
+
+
+def resolve_dtype(precision: str) -> jnp.dtype:
+    """The dtype of parameters and arithmetic; TF32 is switched off, so float32 means float32."""
+    jax.config.update("jax_default_matmul_precision", "highest")
+    if precision not in DTYPES:
+        raise Unsupported(f"the idiomatic JAX implementation computes in {' or '.join(DTYPES)}, not {precision}")
+    jax.config.update("jax_enable_x64", precision == "float64")
+    return jnp.dtype(DTYPES[precision])
+
+
+def peak_memory_bytes(device: jax.Device) -> int | None:
+    statistics = device.memory_stats() if device.platform == "gpu" else None
+    return int(statistics["peak_bytes_in_use"]) if statistics else None
+
+
+def device_settings(device: jax.Device) -> dict[str, Setting]:
+    return {
+        "device": f"cuda:{device.id}" if device.platform == "gpu" else "cpu",
+        "device_name": device.device_kind,
+        "tf32": jax.config.jax_default_matmul_precision != "highest",
+    }

@@ -1,0 +1,119 @@
+"""The copy network as a JAX user would write it: flax.nnx.RNN and optax in a jitted training step."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting
+from backends.jax.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype
+from backends.jax.optimizer import build_optimizer
+
+
+class CopyNetwork(nnx.Module):
+    """Stacked LSTM layers and a dense layer; returns logits (batch, time, outputs)."""
+
+    def __init__(self, model: ModelSpec, dtype: jnp.dtype) -> None:
+        # Every initial value is overwritten; flax only needs a key to make the arrays.
+        rngs, dtypes = nnx.Rngs(0), {"dtype": dtype, "param_dtype": dtype}
+        sizes = [model.inputs, *[model.hidden] * model.layers]
+        cells = [nnx.OptimizedLSTMCell(size, model.hidden, rngs=rngs, **dtypes) for size in sizes[:-1]]
+        self.lstm = nnx.List([nnx.RNN(cell, rngs=False) for cell in cells])
+        self.output = nnx.Linear(model.hidden, model.outputs, rngs=rngs, **dtypes)
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        hidden = inputs
+        for layer in self.lstm:
+            zeros = jnp.zeros((inputs.shape[0], layer.cell.hidden_features), inputs.dtype)
+            hidden = layer(hidden, initial_carry=(zeros, zeros))
+        return self.output(hidden)
+
+
+class JaxTrainer:
+    def __init__(
+        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+    ) -> None:
+        self.device, self.dtype = resolve_device(device), resolve_dtype(precision)
+        self.spec, self.optimizer_spec = model, optimizer
+        with jax.default_device(self.device):
+            self.network = CopyNetwork(model, self.dtype)
+            write_parameters(self.network, parameters)
+            self.optimizer = nnx.Optimizer(self.network, build_optimizer(optimizer), wrt=nnx.Param)
+
+    def train(self, chunk: Chunk) -> Array:
+        inputs, targets = self._tensor(chunk.inputs), self._tensor(chunk.targets)
+        rates = self._tensor(chunk.learning_rates)
+        losses = [train_step(self.network, self.optimizer, *step) for step in zip(inputs, targets, rates, strict=True)]
+        jax.block_until_ready((losses, nnx.state(self.network)))
+        return np.stack([np.asarray(loss) for loss in losses])
+
+    def predict(self, inputs: Array) -> Array:
+        return np.asarray(predict(self.network, self._tensor(inputs)))
+
+    def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
+        loss, gradients = backpropagate(self.network, self._tensor(batch.inputs), self._tensor(batch.targets))
+        return float(loss), read_parameters(gradients)
+
+    def parameters(self) -> Parameters:
+        return read_parameters(self.network)
+
+    def peak_memory_bytes(self) -> int | None:
+        return peak_memory_bytes(self.device)
+
+    def settings(self) -> dict[str, Setting]:
+        return {**device_settings(self.device), "execution": "nnx.jit", "lstm": "flax.nnx.RNN(OptimizedLSTMCell)"}
+
+    def _tensor(self, array: Array) -> jax.Array:
+        return jax.device_put(array.astype(self.dtype), self.device)
+
+
+@nnx.jit
+def train_step(
+    network: CopyNetwork, optimizer: nnx.Optimizer, inputs: jax.Array, targets: jax.Array, learning_rate: jax.Array
+) -> jax.Array:
+    loss, gradients = nnx.value_and_grad(mean_loss)(network, inputs, targets)
+    optimizer.update(network, gradients, learning_rate=learning_rate)
+    return loss
+
+
+@nnx.jit
+def backpropagate(network: CopyNetwork, inputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, nnx.State]:
+    return nnx.value_and_grad(mean_loss)(network, inputs, targets)
+
+
+@nnx.jit
+def predict(network: CopyNetwork, inputs: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(network(inputs))
+
+
+def mean_loss(network: CopyNetwork, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return optax.sigmoid_binary_cross_entropy(network(inputs), targets).mean()
+
+
+def build(
+    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+) -> JaxTrainer:
+    return JaxTrainer(model, optimizer, parameters, device, precision)
+
+
+def canonical_parameters(network: CopyNetwork | nnx.State) -> dict[str, nnx.Param]:
+    """The network's parameters by canonical name. flax's gates are i, f, g, o, its bias on the hidden side."""
+    named: dict[str, nnx.Param] = {}
+    for layer, lstm in enumerate(network.lstm if isinstance(network, nnx.Module) else network.lstm.values()):
+        named[f"lstm.{layer}.kernel"] = lstm.cell.dense_i.kernel
+        named[f"lstm.{layer}.recurrent_kernel"] = lstm.cell.dense_h.kernel
+        named[f"lstm.{layer}.bias"] = lstm.cell.dense_h.bias
+    named["output.kernel"], named["output.bias"] = network.output.kernel, network.output.bias
+    return named
+
+
+def write_parameters(network: CopyNetwork, parameters: Parameters) -> None:
+    for name, parameter in canonical_parameters(network).items():
+        parameter[...] = jnp.asarray(parameters[name], parameter.dtype)
+
+
+def read_parameters(network: CopyNetwork | nnx.State) -> Parameters:
+    return {name: np.array(parameter[...]) for name, parameter in canonical_parameters(network).items()}

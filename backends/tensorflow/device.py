@@ -1,0 +1,55 @@
+"""Devices and precision of TensorFlow, in force before a model is built."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from backends.contract import Setting, Unsupported
+
+DTYPES = {"float32": tf.float32, "float64": tf.float64}
+
+
+def gpus() -> list[str]:
+    return [f"cuda:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))]
+
+
+def resolve_device(device: str) -> str:
+    """The device for "auto", "cpu" or "cuda[:N]"; raises Unsupported for a GPU that is not there."""
+    if device == "auto":
+        device = "cuda:0" if gpus() else "cpu"
+    resolved = "cuda:0" if device == "cuda" else device
+    if resolved != "cpu" and resolved not in gpus():
+        raise Unsupported(f"TensorFlow sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
+    return resolved
+
+
+def resolve_dtype(precision: str) -> tf.DType:
+    """The dtype of parameters and arithmetic; TF32 is switched off, so float32 means float32."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if precision not in DTYPES:
+        raise Unsupported(f"the idiomatic TensorFlow implementation computes in {' or '.join(DTYPES)}, not {precision}")
+    return DTYPES[precision]
+
+
+def device_scope(device: str) -> tf.device:
+    """The scope under which variables and steps are placed on the device."""
+    return tf.device(device.replace("cuda", "/GPU").replace("cpu", "/CPU:0"))
+
+
+def peak_memory_bytes(device: str) -> int | None:
+    if device == "cpu":
+        return None
+    return int(tf.config.experimental.get_memory_info(device.replace("cuda", "GPU"))["peak"])
+
+
+def device_settings(device: str) -> dict[str, Setting]:
+    return {
+        "device": device,
+        "device_name": _gpu_name(device) if device != "cpu" else "cpu",
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+    }
+
+
+def _gpu_name(device: str) -> str:
+    gpu = tf.config.list_physical_devices("GPU")[int(device.partition(":")[2])]
+    return str(tf.config.experimental.get_device_details(gpu).get("device_name", "unknown"))

@@ -1,0 +1,51 @@
+"""Devices and precision of PyTorch, in force before a model is built."""
+
+from __future__ import annotations
+
+import torch
+
+from backends.contract import Setting, Unsupported
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def gpus() -> list[str]:
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device for "auto", "cpu" or "cuda[:N]"; raises Unsupported for a GPU that is not there."""
+    if device == "auto":
+        device = "cuda:0" if gpus() else "cpu"
+    resolved = "cuda:0" if device == "cuda" else device
+    if resolved != "cpu" and resolved not in gpus():
+        raise Unsupported(f"PyTorch sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
+    return torch.device(resolved)
+
+
+def resolve_dtype(precision: str) -> torch.dtype:
+    """The dtype of parameters and arithmetic; TF32 is switched off, so float32 means float32."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if precision not in DTYPES:
+        raise Unsupported(f"the idiomatic PyTorch implementation computes in {' or '.join(DTYPES)}, not {precision}")
+    return DTYPES[precision]
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has finished; PyTorch's CPU has finished when a call returns."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def device_settings(device: torch.device) -> dict[str, Setting]:
+    return {
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+    }

@@ -1,0 +1,57 @@
+"""The optimisers of OptimizerSpec in PyTorch.
+
+torch.optim.Adam computes the specified equation and is used. torch.optim.RMSprop does not: its learning rate is
+outside the momentum, its epsilon outside the root and its average starts at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from backends.contract import OptimizerSpec
+
+
+def build_optimizer(spec: OptimizerSpec, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    if spec.kind == "adam":
+        betas = (spec.beta1, spec.beta2)
+        return torch.optim.Adam(parameters, lr=0.0, betas=betas, eps=spec.epsilon, weight_decay=0.0, amsgrad=False)
+    return RMSProp(parameters, spec)
+
+
+class RMSProp(torch.optim.Optimizer):
+    """v = decay v + (1 - decay) g^2; m = momentum m + lr g / root(v); w -= m."""
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], spec: OptimizerSpec) -> None:
+        super().__init__(parameters, {"lr": 0.0})
+        self.spec = spec
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self._update(parameter, group["lr"])
+
+    def _update(self, parameter: torch.nn.Parameter, learning_rate: float) -> None:
+        spec, state, gradient = self.spec, self.state[parameter], parameter.grad
+        if not state:
+            state["v"] = torch.full_like(parameter, spec.initial_v)
+            state["m"] = torch.zeros_like(parameter)
+        v, m = state["v"], state["m"]
+        v.mul_(spec.decay).addcmul_(gradient, gradient, value=1 - spec.decay)
+        root = v.add(spec.epsilon).sqrt_() if spec.epsilon_inside_root else v.sqrt().add_(spec.epsilon)
+        m.mul_(spec.momentum).addcdiv_(gradient, root, value=learning_rate)
+        parameter.sub_(m)
+
+
+def clip_gradients(spec: OptimizerSpec, parameters: list[torch.nn.Parameter]) -> None:
+    """Clip in place. clip_grad_norm_ adds 1e-6 to the norm, so only its norm is used and the division is exact."""
+    if spec.clip == "element":
+        torch.nn.utils.clip_grad_value_(parameters, spec.clip_value)
+    elif spec.clip == "norm":
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        scale = torch.clamp(spec.clip_value / norm, max=1.0)
+        for gradient in gradients:
+            gradient.mul_(scale)

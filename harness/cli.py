@@ -1,0 +1,112 @@
+"""The command line: parse and check, then hand over. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import __version__
+
+DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+RUN_PRECISIONS = ("float32", "bfloat16")
+
+
+def usage_error(text: str) -> click.ClickException:
+    """One line on standard error and exit status 2."""
+    error = click.ClickException(text)
+    error.exit_code = 2
+    return error
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose what is run and on what."""
+    options = [
+        click.option("--backend", "backends", default="all", help="all, or names with commas between them."),
+        click.option("--implementation", default="all", help="idiomatic, tuned or all."),
+        click.option("--preset", default="quick", help="A preset's name, or FILE.toml."),
+        click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override one key."),
+        click.option("--device", default="auto", help="auto, cpu or cuda[:N]."),
+        click.option("--precision", default="float32", type=click.Choice(RUN_PRECISIONS)),
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="harness")
+def main() -> None:
+    """Train the same 3-layer LSTM on the copy task in PyTorch, TensorFlow and JAX, and compare them."""
+
+
+@main.command()
+@shared_options
+@click.option("--seeds", default="0", help="Seeds with commas between them.")
+@click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder; must not exist.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
+def run(**options: Any) -> None:
+    """Train every chosen cell, each in a fresh process, and report."""
+    from harness import commands
+
+    with _one_line_errors():
+        exit_code = commands.run(_selection(options), options)
+    sys.exit(exit_code)
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Make every table and plot of RUN again from its raw records."""
+    from harness import commands
+
+    with _one_line_errors():
+        commands.report(folder)
+
+
+@main.command(name="list")
+@shared_options
+def list_(**options: Any) -> None:
+    """List presets, backends and the parameters each backend counts in the preset's network."""
+    from harness import commands
+
+    with _one_line_errors():
+        commands.list_backends(_selection(options))
+
+
+@main.command()
+def env() -> None:
+    """Print what this machine is and what is installed, as JSON."""
+    from harness.environment import describe_environment
+
+    click.echo(json.dumps(describe_environment(), indent=1))
+
+
+def _selection(options: dict[str, Any]) -> Any:
+    from harness.selection import select
+
+    if not DEVICE_PATTERN.fullmatch(options["device"]):
+        raise usage_error(f"unknown device {options['device']!r}; allowed: auto, cpu, cuda, cuda:N")
+    return select(options)
+
+
+class _one_line_errors:
+    """Turn a ConfigurationError into one line and exit status 2."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        from harness.presets import ConfigurationError
+
+        if isinstance(error, ConfigurationError):
+            raise usage_error(" ".join(str(error).split())) from None

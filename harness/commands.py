@@ -1,0 +1,107 @@
+"""What the commands do, once their options are checked."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.environment import describe_environment
+from harness.plan import Cell, plan_cells
+from harness.presets import ConfigurationError, preset_names
+from harness.progress import CellProgress
+from harness.report import print_summary, summary_rows, write_report
+from harness.results import RunFolder, default_folder
+from harness.runner import run_cell
+from harness.selection import Selection, describe, parse_seeds
+
+HARMLESS_IN_ALL = ("ok", "not_installed")
+
+
+def run(selection: Selection, options: Mapping[str, Any]) -> int:
+    """Train every cell, keep every record, report; 0 where every cell went well, else 1."""
+    seeds = parse_seeds(options["seeds"])
+    cells = plan_cells(
+        selection.backends, selection.implementations, selection.precision, seeds, options["repeats"]
+    )
+    console = Console(stderr=bool(options["as_json"]))
+    folder = _open_folder(selection, options, cells)
+    console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
+    statuses = [_run_one(cell, selection, folder, console) for cell in cells]
+    write_report(folder.path)
+    if options["as_json"]:
+        rows = {"folder": str(folder.path), "summary": summary_rows(folder.path)}
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+    else:
+        print_summary(folder.path, console)
+        console.print(f"Report: {folder.path / 'report.html'}", soft_wrap=True, highlight=False)
+    harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
+    return 0 if "ok" in statuses and all(status in harmless for status in statuses) else 1
+
+
+def report(folder: Path) -> None:
+    if not (folder / "run.json").is_file():
+        raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
+    write_report(folder)
+    console = Console()
+    print_summary(folder, console)
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def list_backends(selection: Selection) -> None:
+    """Count the parameters where they are: in each framework's own model, in a process of its own."""
+    console = Console()
+    console.print(f"Presets: {', '.join(preset_names())}", highlight=False)
+    model = selection.config.model
+    network = f"{model.layers} x {model.hidden}"
+    table = Table("backend", "implementation", "versions", "device", f"parameters of {network}", box=None)
+    for backend in selection.backends:
+        missing = backend.missing_packages()
+        for implementation in backend.implementations:
+            if missing:
+                table.add_row(backend.name, implementation, "not installed", "", f"[dim]extra: {backend.extra}[/]")
+                continue
+            outcome = describe(backend, implementation, selection)
+            versions = ", ".join(f"{name} {version}" for name, version in backend.versions().items())
+            counted = f"{outcome.body['n_parameters']:,}" if outcome.status == "ok" else str(outcome.reason)
+            device = str(outcome.body.get("settings", {}).get("device", ""))
+            table.add_row(backend.name, implementation, versions, device, counted)
+    console.print(table)
+
+
+def _open_folder(selection: Selection, options: Mapping[str, Any], cells: list[Cell]) -> RunFolder:
+    if options["out"] and options["resume"]:
+        raise ConfigurationError("--out and --resume name two folders; give one of them")
+    description = {
+        "preset": selection.preset,
+        "command": shlex.join(["python", "-m", "harness", *sys.argv[1:]]),
+        "configuration": selection.config.to_dict(),
+        "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
+        "environment": describe_environment(),
+        "cells": [cell.name for cell in cells],
+    }
+    if options["resume"]:
+        return RunFolder.resume(options["resume"], description)
+    return RunFolder.create(options["out"] or default_folder(selection.preset), description)
+
+
+def _run_one(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> str:
+    if folder.is_complete(cell):
+        console.print(f"{cell.name}: complete, kept", highlight=False)
+        return "ok"
+    started_s = time.monotonic()
+    with CellProgress(cell.name, selection.config.train.steps, console) as progress:
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
+    record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
+    folder.write_cell(cell, record, outcome.arrays)
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    took = f"{time.monotonic() - started_s:.1f} s"
+    console.print(f"{cell.name}: {outcome.status} in {took}{reason}", soft_wrap=True, highlight=False, markup=False)
+    return outcome.status

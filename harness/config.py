@@ -1,0 +1,132 @@
+"""What a run is made of: plain dataclasses that check themselves, so that the worker needs no other library."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from backends.contract import Array, ModelSpec, OptimizerSpec, Parameters, check_at_least, check_choice
+from harness.task import CopyTask, initial_parameters
+
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network's size and what its initial parameters are scaled with (task.initial_parameters)."""
+
+    layers: int = 3
+    hidden: int = 256
+    forget_bias: float = 1.0
+    input_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_at_least("model", {"layers": self.layers, "hidden": self.hidden}, 1)
+        check_at_least("model", {"input_scale": self.input_scale}, 0)
+        check_at_least("model", {"forget_bias": self.forget_bias}, -100)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long to train and how fast to learn.
+
+    A chunk is what a trainer is handed at once. The learning rate rises linearly over warmup_steps, then stays
+    ("constant") or falls along half a cosine to 0 at the last step ("cosine"). Training ends early once the mean
+    loss of an epoch of epoch_steps is at most stop_at_loss; 0 never stops.
+    """
+
+    batch: int = 100
+    steps: int = 1000
+    chunk: int = 10
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    epoch_steps: int = 1000
+    stop_at_loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        sizes = {name: getattr(self, name) for name in ("batch", "steps", "chunk", "epoch_steps")}
+        check_at_least("train", sizes, 1)
+        rates = {name: getattr(self, name) for name in ("learning_rate", "warmup_steps", "stop_at_loss")}
+        check_at_least("train", rates, 0)
+        check_choice("train", "schedule", self.schedule, SCHEDULES)
+
+    def learning_rates(self, first_step: int, n_steps: int) -> Array:
+        """The learning rate of each of n_steps steps from first_step (0-based), float32 (n_steps,)."""
+        step = np.arange(first_step, first_step + n_steps)
+        rate = np.full(n_steps, self.learning_rate)
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1 + np.cos(np.pi * step / self.steps))
+        if self.warmup_steps:
+            rate *= np.minimum(1, (step + 1) / self.warmup_steps)
+        return rate.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """The held-out data, the same for every cell: test_batches batches of test_batch sequences as in training, and
+    `sequences` sequences of each single length; the longer lengths are `beyond` times the longest trained."""
+
+    seed: int = 0
+    test_batches: int = 10
+    test_batch: int = 100
+    sequences: int = 200
+    beyond: tuple[float, ...] = (1.5, 2.0, 3.0, 6.0)
+
+    def __post_init__(self) -> None:
+        check_at_least("evaluate", {"seed": self.seed}, 0)
+        sizes = {name: getattr(self, name) for name in ("test_batches", "test_batch", "sequences")}
+        check_at_least("evaluate", sizes, 1)
+        for factor in self.beyond:
+            check_at_least("evaluate", {"beyond": factor}, 1)
+
+    def lengths(self, task: CopyTask) -> list[int]:
+        """Every trained length, then the longer ones."""
+        trained = range(task.min_length, task.max_length + 1)
+        longer = [math.ceil(factor * task.max_length) for factor in self.beyond]
+        return sorted({*trained, *longer, *self.copy_lengths(task)})
+
+    def copy_lengths(self, task: CopyTask) -> list[int]:
+        """Lengths of the sequences that are drawn, in the seed's proportions: half, one, two and six times."""
+        return sorted({math.ceil(factor * task.max_length) for factor in (0.5, 1, 2, 6)})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training recipe: the task, the network, its optimiser, the schedule and the measures."""
+
+    task: CopyTask = field(default_factory=CopyTask)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def model_spec(self) -> ModelSpec:
+        return ModelSpec(
+            inputs=self.task.input_channels,
+            outputs=self.task.bits,
+            hidden=self.model.hidden,
+            layers=self.model.layers,
+        )
+
+    def initial_parameters(self, seed: int) -> Parameters:
+        scales = {"forget_bias": self.model.forget_bias, "input_scale": self.model.input_scale}
+        return initial_parameters(self.model_spec(), seed, **scales)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, sections: dict[str, Any]) -> RunConfig:
+        """The inverse of to_dict, after JSON too."""
+        evaluate = {**sections["evaluate"], "beyond": tuple(sections["evaluate"]["beyond"])}
+        return cls(
+            task=CopyTask(**sections["task"]),
+            model=ModelConfig(**sections["model"]),
+            optimizer=OptimizerSpec(**sections["optimizer"]),
+            train=TrainConfig(**sections["train"]),
+            evaluate=EvaluateConfig(**evaluate),
+        )

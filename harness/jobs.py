@@ -1,0 +1,47 @@
+"""The jobs a worker can be asked for, by name: describe a backend, or train a cell."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, BinaryIO
+
+from backends import find_backend
+from harness.config import RunConfig
+from harness.protocol import write_message
+from harness.training import train_cell
+
+
+def do(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+    """Raises whatever the backend raises."""
+    JOBS[request["job"]](request, stream, started_s)
+
+
+def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+    """Build the model and tell its size, its settings and the devices the framework sees."""
+    implementation = find_backend(request["backend"]).load(request["implementation"])
+    config = RunConfig.from_dict(request["configuration"])
+    trainer = implementation.build(
+        config.model_spec(),
+        config.optimizer,
+        config.initial_parameters(0),
+        device=request["device"],
+        precision=request["precision"],
+    )
+    n_parameters = sum(array.size for array in trainer.parameters().values())
+    write_message(stream, "result", {"n_parameters": n_parameters, "settings": trainer.settings()})
+
+
+def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+    """Import, build, train and evaluate; the record says how long each took."""
+    record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.time() - request["spawned_at"]}}
+    begun_s = time.perf_counter()
+    implementation = find_backend(request["backend"]).load(request["implementation"])
+    record["timeline"]["import_s"] = time.perf_counter() - begun_s
+    parameters = train_cell(implementation, request, record, stream)
+    timeline = record["timeline"]
+    timeline["total_s"] = time.time() - request["spawned_at"]
+    timeline["other_s"] = timeline["total_s"] - sum(timeline[part] for part in timeline if part != "total_s")
+    write_message(stream, "result", record, parameters)
+
+
+JOBS = {"describe": describe, "train": train}

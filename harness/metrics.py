@@ -1,0 +1,71 @@
+"""Measures of a copy, as pure functions of probabilities, targets and the mask of due outputs.
+
+probabilities and targets are (batch, time, bits); mask is (batch, time), True where the pattern is due.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.contract import Array
+
+# The seed's metric clips p differently in its two logarithms.
+SEED_CLIP_ONE = (1e-6, 0.9999)
+SEED_CLIP_ZERO = (1e-10, 0.9999)
+# A float32 sigmoid rounds to 0 and 1; half a unit in the last place below 1 keeps its logarithm finite.
+SMALLEST_PROBABILITY = 2.0**-25
+
+
+def wrong_bits(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bits on the other side of 0.5 than their target, over the due outputs; one count a sequence (batch,)."""
+    wrong = (probabilities > 0.5) != (targets > 0.5)
+    return np.asarray((wrong & mask[:, :, None]).sum(axis=(1, 2)), np.int64)
+
+
+def bits_per_sequence(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The paper's measure: cross-entropy in base 2 summed over the due bits, counted as 0 or 1; (batch,)."""
+    p = np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    cost = -np.log2(np.where(targets > 0.5, p, 1 - p))
+    return np.asarray((cost * mask[:, :, None]).sum(axis=(1, 2)), np.float64)
+
+
+def seed_loss(probabilities: Array, targets: Array) -> float:
+    """The seed's own loss metric in nats, mean over batch, time and bits, padding included."""
+    p = probabilities.astype(np.float64)
+    t = targets.astype(np.float64)
+    cost = t * np.log(np.clip(p, *SEED_CLIP_ONE)) + (1 - t) * np.log(np.clip(1 - p, *SEED_CLIP_ZERO))
+    return float(-cost.mean())
+
+
+def seed_loss_floor(targets: Array) -> float:
+    """The least seed_loss any prediction can have on these targets: soft targets cost at least their entropy."""
+    return seed_loss(np.clip(targets, *SEED_CLIP_ONE), targets)
+
+
+def cross_entropy_floor(targets: Array) -> float:
+    """The entropy of the targets in nats, the least training loss on them; 0.0079073 for a target of 0.001."""
+    t = targets.astype(np.float64)
+    entropy = np.where(t < 1, -t * np.log(t) - (1 - t) * np.log(np.where(t < 1, 1 - t, 1)), 0.0)
+    return float(entropy.mean())
+
+
+def mean_absolute_error(probabilities: Array, targets: Array) -> float:
+    """The seed's error metric, over all outputs, padding included."""
+    return float(np.abs(probabilities.astype(np.float64) - targets).mean())
+
+
+def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """The measures of sequences of one length, as the record keeps them."""
+    wrong = wrong_bits(probabilities, targets, mask)
+    due = int(mask.sum()) * targets.shape[-1]
+    return {
+        "sequences": len(wrong),
+        "wrong_bits": int(wrong.sum()),
+        "bit_error": float(wrong.sum() / due),
+        "exact_fraction": float((wrong == 0).mean()),
+        "bits_per_sequence": float(bits_per_sequence(probabilities, targets, mask).mean()),
+        "mean_absolute_error": mean_absolute_error(probabilities, targets),
+    }

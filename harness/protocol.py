@@ -1,0 +1,71 @@
+"""Messages between the parent and a worker.
+
+The parent writes one request, a JSON line, to the worker's standard input and leaves it open: its end tells the
+worker that the parent is gone. The worker answers on a pipe of its own, never on stdout: each message is a JSON
+line, followed by the bytes of the arrays its header lists under "arrays" as [name, dtype, shape].
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from backends.contract import Array
+
+MAXIMUM_HEADER_BYTES = 2**28
+MAXIMUM_ARRAYS_BYTES = 2**32
+DTYPES = ("float32", "float64", "bool", "int64")
+
+
+class ProtocolError(Exception):
+    """Bytes that are not a message."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """kind "phase", "progress", "result" or "error"; body is JSON, arrays travel as raw bytes."""
+
+    kind: str
+    body: dict[str, Any]
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+
+def write_message(stream: BinaryIO, kind: str, body: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> None:
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    layout = [[name, array.dtype.name, list(array.shape)] for name, array in contiguous.items()]
+    header = {"kind": kind, "body": body, "arrays": layout}
+    stream.write(json.dumps(header).encode() + b"\n")
+    for array in contiguous.values():
+        stream.write(array.tobytes())
+    stream.flush()
+
+
+def read_message(stream: BinaryIO) -> Message | None:
+    """The next message, or None at the end of the stream. Raises ProtocolError."""
+    line = stream.readline(MAXIMUM_HEADER_BYTES)
+    if not line:
+        return None
+    try:
+        header = json.loads(line)
+        arrays = {str(name): _read_array(stream, dtype, shape) for name, dtype, shape in header["arrays"]}
+        return Message(str(header["kind"]), dict(header["body"]), arrays)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProtocolError(f"the worker sent a malformed message: {error}") from None
+
+
+def _read_array(stream: BinaryIO, dtype: str, shape: list[int]) -> Array:
+    if dtype not in DTYPES or any(not isinstance(size, int) or size < 0 for size in shape):
+        raise ValueError(f"array of {dtype!r} with shape {shape!r}")
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if n_bytes > MAXIMUM_ARRAYS_BYTES:
+        raise ValueError(f"array of {n_bytes} bytes, more than {MAXIMUM_ARRAYS_BYTES}")
+    payload = stream.read(n_bytes)
+    if len(payload) < n_bytes:
+        raise ValueError(f"array cut off after {len(payload)} of {n_bytes} bytes")
+    array: Array = np.frombuffer(payload, dtype).reshape(shape)
+    return array

@@ -1,0 +1,129 @@
+"""The columns of every table: their order in the CSV files, and how each is headed, shown and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.report.quantities import bytes_text, flag, integer, number, percent, text
+
+IDENTITY = ["backend", "implementation", "precision"]
+STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s", "total_s"]
+
+TABLES = {
+    "summary": [*IDENTITY, "device", "status", "seeds", "train_loss", "seed_loss", "bits_per_sequence", "bit_error"]
+    + ["sequences_per_s", "step_ms", "startup_s", "peak_memory_bytes", "verified"]
+    + ["rank", "seed_loss_floor", "seed_loss_excess", "n_parameters", "cells", "reason"],
+    "loss": [*IDENTITY, "seed", "repeat", "step", "sequences", "elapsed_s", "train_loss", "status", "verified"],
+    "bit_error_by_length": [*IDENTITY, "seed", "length", "sequences", "bit_error", "exact_fraction"]
+    + ["bits_per_sequence", "repeat", "trained", "wrong_bits", "verified"],
+    "throughput": [*IDENTITY, "repeat", "sequences_per_s", "step_ms_median", "step_ms_p5", "step_ms_p95", "steps"]
+    + ["seed", "device", "verified"],
+    "timeline": ["cell", *IDENTITY, "seed", "repeat", "status", *STAGES, "verified"],
+    "loss_distance": ["seed", "left", "right", "steps", "largest_relative_distance_first_100"]
+    + ["largest_relative_distance", "left_verified", "right_verified"],
+    "not_ok": ["cell", *IDENTITY, "seed", "repeat", "status", "reason"],
+}
+
+SHOWN = {
+    "summary": ["rank", *IDENTITY, "device", "status", "seeds", "train_loss", "seed_loss", "seed_loss_excess"]
+    + ["bits_per_sequence", "bit_error", "sequences_per_s", "step_ms", "startup_s", "peak_memory_bytes"]
+    + ["n_parameters", "verified", "reason"],
+    "bit_error_by_length": [*IDENTITY, "seed", "repeat", "length", "trained", "sequences", "bit_error"]
+    + ["exact_fraction", "bits_per_sequence"],
+    "throughput": [*IDENTITY, "device", "seed", "repeat", "sequences_per_s", "step_ms_median", "step_ms_p5"]
+    + ["step_ms_p95", "steps"],
+    "timeline": [*IDENTITY, "seed", "repeat", "status", *STAGES],
+    "loss_distance": ["seed", "left", "right", "steps", "largest_relative_distance_first_100"]
+    + ["largest_relative_distance"],
+    "not_ok": ["cell", "status", "reason"],
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """The header a reader sees, the text of a value, and what the column means (empty where the header says it)."""
+
+    header: str
+    show: Callable[[object], str]
+    meaning: str = ""
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.show not in (text, flag)
+
+
+COLUMNS = {
+    "backend": Column("backend", text, "the framework"),
+    "implementation": Column(
+        "implementation",
+        text,
+        "idiomatic: the way the framework's own documentation would write it; tuned: made fast, with the same results",
+    ),
+    "precision": Column("precision", text, "the number format of the computation"),
+    "device": Column("device", text),
+    "status": Column("status", text, "ok, or how the cell ended; its reason is given with it"),
+    "seeds": Column("seeds", text, "the random seeds run; numbers are medians over all ok cells, seeds and repeats"),
+    "train_loss": Column(
+        "train loss, nats", number, "the mean cross-entropy of the last 100 training batches, padding included"
+    ),
+    "seed_loss": Column(
+        "seed loss, nats", number, "the loss metric of the script this suite started from, on the test set"
+    ),
+    "seed_loss_floor": Column("seed loss floor, nats", number, "the least the seed loss can be on that test set"),
+    "seed_loss_excess": Column(
+        "excess over floor, nats", number, "seed loss less the least it can be: soft targets cost their entropy"
+    ),
+    "bits_per_sequence": Column(
+        "bits a sequence",
+        number,
+        "the paper's measure: cross-entropy in base 2 summed over the due bits, mean over sequences",
+    ),
+    "bit_error": Column(
+        "bit error", percent, "wrong bits over all due bits (in the summary: of the trained lengths); 50 % is chance"
+    ),
+    "sequences_per_s": Column(
+        "sequences/s", number, "batch size over the median time of a steady training step; making the data is left out"
+    ),
+    "step_ms": Column("step, ms", number, "the median steady optimiser step"),
+    "step_ms_median": Column("median step, ms", number, "the median steady optimiser step; warm-up is left out"),
+    "step_ms_p5": Column("5th percentile, ms", number, "one step in twenty was faster"),
+    "step_ms_p95": Column("95th percentile, ms", number, "one step in twenty was slower"),
+    "startup_s": Column("startup, s", number, "from starting the process to the end of its first step"),
+    "peak_memory_bytes": Column("peak memory", bytes_text, "the most device memory held; a CPU does not tell"),
+    "n_parameters": Column("parameters", integer, "trainable numbers in the model"),
+    "verified": Column(
+        "verified",
+        flag,
+        "whether its mathematics was checked against the reference; what failed the check is not ranked",
+    ),
+    "rank": Column("rank", integer, "by sequences/s, among what is ok and did not fail verification"),
+    "reason": Column("reason", text),
+    "cell": Column("cell", text),
+    "seed": Column("seed", integer),
+    "repeat": Column("repeat", integer, "which of several runs of the same cell, each in a fresh process"),
+    "length": Column("length", integer, "vectors in the pattern to be copied"),
+    "trained": Column("trained", flag, "whether training showed sequences of this length"),
+    "sequences": Column("sequences", integer, "test sequences of this length"),
+    "exact_fraction": Column("exact copies", percent, "sequences without a wrong bit"),
+    "steps": Column("steps", integer, "optimiser steps behind the row"),
+    "spawn_s": Column("spawn, s", number, "starting the process"),
+    "import_s": Column("import, s", number, "importing the framework"),
+    "build_s": Column("build, s", number, "making the model and moving the parameters into it"),
+    "first_step_s": Column("first step, s", number, "the first optimiser step, compilation included"),
+    "steady_s": Column("training, s", number, "all later optimiser steps"),
+    "data_s": Column("data, s", number, "making the batches"),
+    "evaluation_s": Column("evaluation, s", number, "measuring the trained model"),
+    "other_s": Column("other, s", number, "what is left of the total"),
+    "total_s": Column("total, s", number, "the cell from start to end"),
+    "left": Column("left", text),
+    "right": Column("right", text),
+    "largest_relative_distance_first_100": Column(
+        "first 100 steps",
+        percent,
+        "the largest |a - b| / max(|a|, |b|) of two training losses at the same step, up to step 100",
+    ),
+    "largest_relative_distance": Column(
+        "whole run", percent, "the same over all steps: rounding grows as training goes on, so this says little"
+    ),
+}

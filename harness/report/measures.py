@@ -1,0 +1,116 @@
+"""Numbers of one cell, computed from its raw record; None where the record does not reach that far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.report.load import Cell, LengthMeasures, TaskSection
+
+FINAL_STEPS = 100
+STARTUP_STAGES = ("spawn_s", "import_s", "build_s", "first_step_s")
+
+
+def losses(cell: Cell) -> NDArray[np.float64]:
+    """The training loss of every step in nats (steps,); not a number where none was recorded."""
+    return np.array([] if cell.losses is None else cell.losses, np.float64)
+
+
+def train_loss(cell: Cell) -> float | None:
+    """The mean of the last 100 training losses (all, where there are fewer), nats."""
+    final = losses(cell)[-FINAL_STEPS:]
+    return float(final.mean()) if final.size else None
+
+
+def elapsed_s(cell: Cell) -> NDArray[np.float64]:
+    """Seconds since training began at the end of each step (steps,), linear inside a chunk."""
+    n_steps = losses(cell).size
+    if cell.chunks is None or sum(cell.chunks.steps) < n_steps:
+        return np.full(n_steps, np.nan)
+    ends = np.concatenate([[0], np.cumsum(cell.chunks.steps)])
+    return np.interp(np.arange(1, n_steps + 1), ends, [0.0, *cell.chunks.elapsed_s])
+
+
+def step_ms(cell: Cell) -> NDArray[np.float64]:
+    """Milliseconds of every steady step: a chunk's mean, repeated for each of its steps; warm-up left out."""
+    if cell.chunks is None:
+        return np.array([], np.float64)
+    steady = ~np.array(cell.chunks.warmup, np.bool_)
+    steps = np.array(cell.chunks.steps, np.int64)[steady]
+    return np.repeat(1000 * np.array(cell.chunks.train_s, np.float64)[steady] / steps, steps)
+
+
+def sequences_per_s(cell: Cell, batch: int) -> float | None:
+    """Training sequences a second at the median steady step."""
+    samples = step_ms(cell)
+    return float(1000 * batch / np.median(samples)) if samples.size else None
+
+
+def median_step_ms(cell: Cell) -> float | None:
+    samples = step_ms(cell)
+    return float(np.median(samples)) if samples.size else None
+
+
+def startup_s(cell: Cell) -> float | None:
+    """Seconds from starting the process to the end of its first step, data making left out."""
+    stages = [(cell.timeline or {}).get(stage) for stage in STARTUP_STAGES]
+    known = [stage for stage in stages if stage is not None]
+    return sum(known) if len(known) == len(stages) else None
+
+
+def seed_loss(cell: Cell) -> float | None:
+    return cell.evaluation.test.seed_loss if cell.evaluation else None
+
+
+def seed_loss_floor(cell: Cell) -> float | None:
+    return cell.evaluation.test.seed_loss_floor if cell.evaluation else None
+
+
+def seed_loss_excess(cell: Cell) -> float | None:
+    """How far the seed's loss lies above the least it can be, nats."""
+    loss, floor = seed_loss(cell), seed_loss_floor(cell)
+    return None if loss is None or floor is None else loss - floor
+
+
+def cross_entropy_floor(cell: Cell) -> float | None:
+    return cell.evaluation.test.cross_entropy_floor if cell.evaluation else None
+
+
+def bit_error(cell: Cell, task: TaskSection) -> float | None:
+    """Wrong bits over all bits of the trained lengths, 0..1."""
+    trained = _trained(cell, task)
+    n_bits = sum(item.sequences * item.length * task.bits for item in trained)
+    return sum(item.wrong_bits for item in trained) / n_bits if n_bits else None
+
+
+def bits_per_sequence(cell: Cell, task: TaskSection) -> float | None:
+    """The paper's measure over the sequences of the trained lengths, bits."""
+    trained = _trained(cell, task)
+    n_sequences = sum(item.sequences for item in trained)
+    return sum(item.bits_per_sequence * item.sequences for item in trained) / n_sequences if n_sequences else None
+
+
+def is_trained(length: int, task: TaskSection) -> bool:
+    return task.min_length <= length <= task.max_length
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """The median of what is known; None where nothing is."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.median(known)) if known else None
+
+
+def all_verified(flags: Iterable[bool | None]) -> bool | None:
+    """False if any is false, true if all are true, otherwise unknown."""
+    known = list(flags)
+    if False in known:
+        return False
+    return True if known and all(known) else None
+
+
+def _trained(cell: Cell, task: TaskSection) -> list[LengthMeasures]:
+    measured = cell.evaluation.lengths if cell.evaluation else []
+    return [item for item in measured if is_trained(item.length, task)]

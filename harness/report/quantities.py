@@ -1,0 +1,55 @@
+"""Numbers as text for a reader: at most four significant digits, empty for unknown."""
+
+from __future__ import annotations
+
+import math
+from typing import SupportsFloat, cast
+
+BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def integer(value: object) -> str:
+    """A whole number, exact, thousands separated: 1,326,088."""
+    return "" if _is_unknown(value) else f"{value:,}"
+
+
+def number(value: object) -> str:
+    """Four significant digits, without an exponent from 0.0001 up: 0.007907, 12.35, 12,350."""
+    if _is_unknown(value):
+        return ""
+    rounded = float(f"{_float(value):.4g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{rounded:.4g}"
+
+
+def percent(value: object) -> str:
+    """A fraction as a percentage of two to three significant digits: 0.31 %, 12.3 %, 0 %."""
+    if _is_unknown(value):
+        return ""
+    share = 100 * _float(value)
+    return f"{share:.3g} %" if share >= 10 or share < 1e-4 else f"{share:.2g} %"
+
+
+def bytes_text(value: object) -> str:
+    """A size in binary units: 345 MiB."""
+    if _is_unknown(value):
+        return ""
+    size = _float(value)
+    power = min(int(math.log(max(size, 1), 1024)), len(BYTE_UNITS) - 1)
+    return f"{number(size / 1024**power)} {BYTE_UNITS[power]}"
+
+
+def flag(value: object) -> str:
+    """yes, no, or empty for unknown."""
+    return "" if value is None else "yes" if value else "no"
+
+
+def _float(value: object) -> float:
+    return float(cast(SupportsFloat, value))
+
+
+def _is_unknown(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,76 @@
+"""Tables for people: texts instead of numbers, without empty columns, doubtful rows marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.report import measures, quantities
+from harness.report.columns import COLUMNS, SHOWN
+from harness.report.load import Run
+from harness.report.variants import NOT_VERIFIED, Variant
+
+MARKED_BY = {"implementation": "verified", "left": "left_verified", "right": "right_verified"}
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A table of texts; numeric says which columns are aligned to the right; meanings explain (header, meaning)."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    numeric: list[bool]
+    meanings: list[tuple[str, str]]
+
+
+def make_readable(name: str, frame: pd.DataFrame) -> Readable:
+    """The named table as a reader needs it."""
+    records: list[dict[str, Any]] = [
+        {str(column): value for column, value in record.items()} for record in frame.to_dict("records")
+    ]
+    shown = {column: [_show(column, record) for record in records] for column in SHOWN[name]}
+    kept = [column for column in shown if any(shown[column])]
+    columns = [COLUMNS[column] for column in kept]
+    return Readable(
+        headers=[column.header for column in columns],
+        rows=[list(row) for row in zip(*(shown[column] for column in kept), strict=True)],
+        numeric=[column.is_numeric for column in columns],
+        meanings=[(column.header, column.meaning) for column in columns if column.meaning],
+    )
+
+
+def compare_lengths(run: Run, variants: list[Variant]) -> Readable:
+    """Bit error with a row for each length and a column for each variant, medians over its cells."""
+    lengths = sorted({item.length for cell in run.ok_cells if cell.evaluation for item in cell.evaluation.lengths})
+    rows = [[f"{length:,}", _trained(run, length), *_errors(variants, length)] for length in lengths]
+    return Readable(
+        headers=["length", "trained", *(variant.marked_label for variant in variants)],
+        rows=rows,
+        numeric=[True, False, *(True for _ in variants)],
+        meanings=[(COLUMNS[name].header, COLUMNS[name].meaning) for name in ("length", "trained", "bit_error")],
+    )
+
+
+def median_bit_errors(variant: Variant) -> dict[int, float]:
+    """The median bit error over a variant's cells, 0..1, by length."""
+    errors: dict[int, list[float | None]] = {}
+    for cell in variant.cells:
+        for item in cell.evaluation.lengths if cell.evaluation else []:
+            errors.setdefault(item.length, []).append(item.bit_error)
+    medians = {length: measures.median(errors[length]) for length in sorted(errors)}
+    return {length: error for length, error in medians.items() if error is not None}
+
+
+def _errors(variants: list[Variant], length: int) -> list[str]:
+    return [quantities.percent(median_bit_errors(variant).get(length)) for variant in variants]
+
+
+def _trained(run: Run, length: int) -> str:
+    return quantities.flag(measures.is_trained(length, run.task))
+
+
+def _show(column: str, record: dict[str, Any]) -> str:
+    shown = COLUMNS[column].show(record[column])
+    return shown + NOT_VERIFIED if record.get(MARKED_BY.get(column, "")) is False else shown

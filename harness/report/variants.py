@@ -1,0 +1,74 @@
+"""What is compared with what: a backend's implementation at one precision on one device, over seeds and repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.report import measures
+from harness.report.load import Cell, Run
+
+NOT_VERIFIED = " (not verified)"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The ok cells of one implementation and what they come to; label is short and unique within its run."""
+
+    backend: str
+    implementation: str
+    precision: str
+    device: str
+    label: str
+    cells: list[Cell]
+    sequences_per_s: float | None
+    verified: bool | None
+
+    @property
+    def marked_label(self) -> str:
+        return self.label + NOT_VERIFIED if self.verified is False else self.label
+
+    @property
+    def is_ranked(self) -> bool:
+        return self.verified is not False and self.sequences_per_s is not None
+
+
+def find_variants(run: Run) -> list[Variant]:
+    """The run's variants with ok cells: the fastest first, then those without a rank, which are not verified."""
+    grouped: dict[tuple[str, str, str, str], list[Cell]] = {}
+    for cell in run.ok_cells:
+        grouped.setdefault(cell.variant, []).append(cell)
+    variants = [_make_variant(run, cells) for cells in grouped.values()]
+    return sorted(variants, key=_order)
+
+
+def short_label(run: Run, cell: Cell) -> str:
+    """Backend and implementation, with precision and device only where the run has several."""
+    parts = [cell.backend, cell.implementation]
+    if len(_known(other.precision for other in run.cells)) > 1:
+        parts.append(cell.precision)
+    if len(_known(other.device for other in run.cells)) > 1 and cell.device:
+        parts.append(cell.device)
+    return " ".join(parts)
+
+
+def _make_variant(run: Run, cells: list[Cell]) -> Variant:
+    backend, implementation, precision, device = cells[0].variant
+    return Variant(
+        backend=backend,
+        implementation=implementation,
+        precision=precision,
+        device=device,
+        label=short_label(run, cells[0]),
+        cells=cells,
+        sequences_per_s=measures.median(measures.sequences_per_s(cell, run.batch) for cell in cells),
+        verified=measures.all_verified(cell.verified for cell in cells),
+    )
+
+
+def _order(variant: Variant) -> tuple[bool, float, str]:
+    return variant.verified is False, -(variant.sequences_per_s or 0.0), variant.label
+
+
+def _known(values: Iterable[str | None]) -> set[str]:
+    return {value for value in values if value}

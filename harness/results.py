@@ -1,0 +1,93 @@
+"""A run's folder: run.json, one record a cell, its final parameters and its log."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save
+
+from backends.contract import Parameters
+from harness.plan import Cell
+from harness.presets import ConfigurationError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, run: Mapping[str, Any]) -> RunFolder:
+        """A new folder with its run.json. Raises ConfigurationError where `path` is already there."""
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise ConfigurationError(f"{path} already exists; name it with --resume to go on there") from None
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be made: {error.strerror}") from None
+        for name in ("cells", "logs"):
+            (path / name).mkdir()
+        write_json(path / "run.json", {"schema_version": SCHEMA_VERSION, "created": _utc_now(), **run})
+        return cls(path)
+
+    @classmethod
+    def resume(cls, path: Path, run: Mapping[str, Any]) -> RunFolder:
+        """The folder of an earlier run of the same configuration. Raises ConfigurationError otherwise."""
+        try:
+            earlier = json.loads((path / "run.json").read_text(encoding="utf-8"))["configuration"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ConfigurationError(f"{path} holds no run that could be resumed: no readable run.json") from None
+        ours = json.loads(json.dumps(run["configuration"]))
+        for section, values in ours.items():
+            for key, value in values.items():
+                was = earlier.get(section, {}).get(key)
+                if was != value:
+                    raise ConfigurationError(f"{path} was run with {section}.{key} = {was!r}, not {value!r}")
+        return cls(path)
+
+    def log(self, cell: Cell) -> Path:
+        return self.path / "logs" / f"{cell.name}.log"
+
+    def is_complete(self, cell: Cell) -> bool:
+        """True where the cell's record says it went well."""
+        try:
+            record = json.loads((self.path / "cells" / f"{cell.name}.json").read_text(encoding="utf-8"))
+            return bool(record["schema_version"] == SCHEMA_VERSION and record["status"] == "ok")
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def write_cell(self, cell: Cell, record: Mapping[str, Any], parameters: Parameters) -> None:
+        head = {"schema_version": SCHEMA_VERSION, "cell": cell.name, **cell.identity()}
+        if parameters:
+            _write(self.path / "cells" / f"{cell.name}.safetensors", save(parameters))
+        write_json(self.path / "cells" / f"{cell.name}.json", {**head, **record})
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    _write(path, json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: written beside the file, synced and renamed into its place."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def default_folder(preset: str) -> Path:
+    return Path("results") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{Path(preset).stem}"
+
+
+def _utc_now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

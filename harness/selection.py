@@ -1,0 +1,103 @@
+"""Options of the command line become backends, implementations, a recipe and resources, or one clear error."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from backends import BACKENDS, FRAMEWORKS, Backend
+from harness.config import RunConfig
+from harness.environment import available_cpus
+from harness.presets import ConfigurationError, load_preset
+from harness.runner import Outcome, Resources, run_job
+
+IMPLEMENTATIONS = ("idiomatic",)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was asked for; `everything` where the backends were not named one by one."""
+
+    backends: list[Backend]
+    everything: bool
+    implementations: list[str]
+    preset: str
+    config: RunConfig
+    precision: str
+    resources: Resources
+
+
+def select(options: Mapping[str, Any]) -> Selection:
+    """Raises ConfigurationError for whatever is not allowed, before anything is started or written."""
+    selection = Selection(
+        backends=_select_backends(options["backends"]),
+        everything=options["backends"] == "all",
+        implementations=_split(options["implementation"], IMPLEMENTATIONS, "implementation"),
+        preset=options["preset"],
+        config=load_preset(options["preset"], options["overrides"]),
+        precision=options["precision"],
+        resources=_select_resources(options),
+    )
+    if selection.resources.device.startswith("cuda"):
+        _check_device(selection)
+    return selection
+
+
+def parse_seeds(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise ConfigurationError(f"--seeds {text!r}: allowed are whole numbers of at least 0, with commas between")
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
+def describe(backend: Backend, implementation: str, selection: Selection) -> Outcome:
+    """Build the model in a process of its own; its size, settings and device, or the reason why not."""
+    request = {
+        "job": "describe",
+        "backend": backend.name,
+        "implementation": implementation,
+        "precision": selection.precision,
+        "configuration": selection.config.to_dict(),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        return run_job(backend, request, selection.resources, Path(folder) / "describe.log")
+
+
+def _select_backends(text: str) -> list[Backend]:
+    if text == "all":
+        return [BACKENDS[name] for name in FRAMEWORKS]
+    return [BACKENDS[name] for name in _split(text, tuple(BACKENDS), "backend")]
+
+
+def _split(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
+    names = list(allowed) if text == "all" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in allowed:
+            raise ConfigurationError(f"unknown {what} {name!r}; allowed: all, {', '.join(allowed)}")
+    return list(dict.fromkeys(names))
+
+
+def _select_resources(options: Mapping[str, Any]) -> Resources:
+    available = available_cpus()
+    n_available = len(available) if available is not None else psutil.cpu_count() or 1
+    physical = psutil.cpu_count(logical=False) or n_available
+    threads = options["threads"] or min(n_available, physical)
+    if threads > n_available:
+        raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
+    limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
+    return Resources(device=options["device"], threads=threads, **limit)
+
+
+def _check_device(selection: Selection) -> None:
+    """A GPU that was asked for has to be there for every installed backend: never a silent run on the CPU."""
+    for backend in selection.backends:
+        if backend.missing_packages():
+            continue
+        outcome = describe(backend, selection.implementations[0], selection)
+        if outcome.status != "ok":
+            raise ConfigurationError(f"--device {selection.resources.device}: {outcome.reason}")

@@ -1,0 +1,122 @@
+"""The copy task (Graves, Wayne and Danihelka, Neural Turing Machines, arXiv 1410.5401), and all randomness.
+
+Every batch is random access: it depends on (seed, stream, step) alone, through the counter-based generator
+Philox (Salmon et al. 2011) with the key (seed, stream) and a counter that starts at (0, step, length, 0). The
+first word counts the blocks drawn, so streams, steps and lengths can never meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.contract import Array, ModelSpec, Parameters, check_at_least
+
+STREAMS = {"train": 0, "test": 1, "initial": 2}
+LOW, HIGH = np.float32(0.001), np.float32(1.0)
+END_FLAG, START_FLAG, FIRST_BIT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class CopyBatch:
+    """inputs (batch, time, bits + 2) and targets (batch, time, bits), float32; lengths (batch,);
+    mask (batch, time), True where the pattern is due."""
+
+    inputs: Array
+    targets: Array
+    lengths: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CopyTask:
+    """Show a pattern of L random vectors between a start and an end flag, then ask for it back.
+
+    t = 0 start flag; t = 1..L the pattern; t = L+1 end flag; the pattern is due at t = L+2 .. 2L+1.
+    Zeros and padding are 0.001, ones are 1.0, in inputs and in targets.
+    """
+
+    bits: int = 8
+    min_length: int = 1
+    max_length: int = 20
+
+    def __post_init__(self) -> None:
+        check_at_least("task", {"bits": self.bits, "min_length": self.min_length}, 1)
+        check_at_least("task", {"max_length": self.max_length}, self.min_length)
+
+    @property
+    def input_channels(self) -> int:
+        return self.bits + FIRST_BIT
+
+    @staticmethod
+    def time_steps(length: int) -> int:
+        """Time steps of a sequence of `length` vectors: both flags, the pattern and its copy."""
+        return 2 * length + 2
+
+    def batch(self, *, seed: int, step: int, size: int, stream: str = "train") -> CopyBatch:
+        """`size` sequences of lengths uniform on min_length..max_length, padded to 2 * max_length + 2 steps."""
+        generator = _generator(seed, stream, step)
+        lengths = generator.integers(self.min_length, self.max_length, size=size, endpoint=True)
+        return self._compose(generator, lengths, self.max_length)
+
+    def evaluation_batch(self, *, seed: int, length: int, size: int, step: int = 0) -> CopyBatch:
+        """`size` sequences of one length, of any length, from the test stream; 2 * length + 2 steps."""
+        generator = _generator(seed, "test", step, length)
+        return self._compose(generator, np.full(size, length), length)
+
+    def _compose(self, generator: np.random.Generator, lengths: NDArray[np.int64], longest: int) -> CopyBatch:
+        size, steps = len(lengths), self.time_steps(longest)
+        position = np.arange(longest)
+        shown = position < lengths[:, None]
+        pattern = np.where(self._random_bits(generator, size, longest) & shown[:, :, None], HIGH, LOW)
+
+        inputs = np.full((size, steps, self.input_channels), LOW)
+        inputs[:, 0, START_FLAG] = HIGH
+        inputs[np.arange(size), lengths + 1, END_FLAG] = HIGH
+        inputs[:, 1 : longest + 1, FIRST_BIT:] = pattern
+
+        time = np.arange(steps)
+        mask = (time >= lengths[:, None] + 2) & (time < 2 * lengths[:, None] + 2)
+        targets = np.full((size, steps, self.bits), LOW)
+        targets[mask] = pattern[shown]
+        return CopyBatch(inputs, targets, lengths, mask)
+
+    def _random_bits(self, generator: np.random.Generator, size: int, longest: int) -> NDArray[np.bool_]:
+        n_bytes = -(-self.bits // 8)
+        octets = np.frombuffer(generator.bytes(size * longest * n_bytes), np.uint8)
+        unpacked = np.unpackbits(octets.reshape(size, longest, n_bytes), axis=-1, count=self.bits)
+        return unpacked.view(np.bool_)
+
+
+def initial_parameters(
+    model: ModelSpec, seed: int, *, forget_bias: float = 1.0, input_scale: float = 1.0
+) -> Parameters:
+    """Parameters every backend starts from, float32.
+
+    Glorot uniform over each layer's joint (inputs + hidden, 4 * hidden) matrix, limit sqrt(6 / (rows + columns));
+    biases 0, but forget_bias on the forget gates. input_scale multiplies the input kernels of the LSTM layers.
+    """
+    generator = _generator(seed, "initial", 0)
+    parameters: Parameters = {}
+    for name, shape in model.shapes().items():
+        if name.endswith("bias"):
+            parameters[name] = np.zeros(shape, np.float32)
+            if name.startswith("lstm"):
+                parameters[name][model.hidden : 2 * model.hidden] = forget_bias
+            continue
+        rows, columns = shape
+        if name.endswith(".recurrent_kernel"):
+            rows += model.shapes()[name.replace("recurrent_kernel", "kernel")][0]
+        elif name.startswith("lstm"):
+            rows += model.hidden
+        limit = np.sqrt(6 / (rows + columns))
+        scale = input_scale if name.startswith("lstm") and name.endswith(".kernel") else 1.0
+        parameters[name] = generator.uniform(-limit * scale, limit * scale, shape).astype(np.float32)
+    return parameters
+
+
+def _generator(seed: int, stream: str, step: int, length: int = 0) -> np.random.Generator:
+    key = np.array([seed, STREAMS[stream]], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, step, length, 0], np.uint64)))
