@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 RUN_PRECISIONS = ("float32", "bfloat16")
 
 
-def usage_error(text: str) -> click.ClickException:
+class UsageError(click.ClickException):
     """One line on standard error and exit status 2."""
-    error = click.ClickException(text)
-    error.exit_code = 2
-    return error
+
+    exit_code = 2
 
 
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,18 +95,16 @@ def _selection(options: dict[str, Any]) -> Any:
     from harness.selection import select
 
     if not DEVICE_PATTERN.fullmatch(options["device"]):
-        raise usage_error(f"unknown device {options['device']!r}; allowed: auto, cpu, cuda, cuda:N")
+        raise UsageError(f"unknown device {options['device']!r}; allowed: auto, cpu, cuda, cuda:N")
     return select(options)
 
 
-class _one_line_errors:
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
     """Turn a ConfigurationError into one line and exit status 2."""
+    from harness.presets import ConfigurationError
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        from harness.presets import ConfigurationError
-
-        if isinstance(error, ConfigurationError):
-            raise usage_error(" ".join(str(error).split())) from None
+    try:
+        yield
+    except ConfigurationError as error:
+        raise UsageError(" ".join(str(error).split())) from None

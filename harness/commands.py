@@ -28,9 +28,7 @@ HARMLESS_IN_ALL = ("ok", "not_installed")
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1."""
     seeds = parse_seeds(options["seeds"])
-    cells = plan_cells(
-        selection.backends, selection.implementations, selection.precision, seeds, options["repeats"]
-    )
+    cells = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
     console = Console(stderr=bool(options["as_json"]))
     folder = _open_folder(selection, options, cells)
     console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)

@@ -36,13 +36,13 @@ def seed_loss(probabilities: Array, targets: Array) -> float:
     """The seed's own loss metric in nats, mean over batch, time and bits, padding included."""
     p = probabilities.astype(np.float64)
     t = targets.astype(np.float64)
-    cost = t * np.log(np.clip(p, *SEED_CLIP_ONE)) + (1 - t) * np.log(np.clip(1 - p, *SEED_CLIP_ZERO))
+    cost = t * np.log(np.clip(p, *SEED_CLIP_ONE)) + (1 - t) * np.log(1 - np.clip(p, *SEED_CLIP_ZERO))
     return float(-cost.mean())
 
 
 def seed_loss_floor(targets: Array) -> float:
-    """The least seed_loss any prediction can have on these targets: soft targets cost at least their entropy."""
-    return seed_loss(np.clip(targets, *SEED_CLIP_ONE), targets)
+    """The least seed_loss any prediction can have on the task's targets: 0.001 costs at least its entropy."""
+    return seed_loss(np.clip(targets.astype(np.float64), *SEED_CLIP_ONE), targets)
 
 
 def cross_entropy_floor(targets: Array) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -115,17 +116,16 @@ def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]
 def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     """Standard input stays open: its end would tell the worker that we are gone."""
     assert worker.stdin is not None
-    try:
+    # A worker that died at once tells how by its exit status.
+    with contextlib.suppress(BrokenPipeError):
         worker.stdin.write(json.dumps(request).encode() + b"\n")
         worker.stdin.flush()
-    except BrokenPipeError:
-        pass  # It died at once; its exit status says how.
 
 
 def _listen(answers: BinaryIO, deadline_s: float, listen: Listener) -> Outcome | None:
     """The worker's result or error; None where its pipe ended without one."""
     inbox: queue.Queue[Message | ProtocolError | None] = queue.Queue()
-    threading.Thread(target=lambda: [inbox.put(item) for item in _messages(answers)], daemon=True).start()
+    threading.Thread(target=_forward, args=(answers, inbox), daemon=True).start()
     while True:
         try:
             message = inbox.get(timeout=max(0.0, deadline_s - time.monotonic()))
@@ -143,15 +143,15 @@ def _listen(answers: BinaryIO, deadline_s: float, listen: Listener) -> Outcome |
         listen(message)
 
 
-def _messages(answers: BinaryIO) -> Iterator[Message | ProtocolError | None]:
-    try:
-        while (message := read_message(answers)) is not None:
-            yield message
-    except ProtocolError as error:
-        yield error
-    except ValueError:
-        pass  # The pipe was closed under us: nobody listens any more.
-    yield None
+def _forward(answers: BinaryIO, inbox: queue.Queue[Message | ProtocolError | None]) -> None:
+    """Every message, then None. A pipe that is closed under us has no more messages."""
+    with contextlib.suppress(ValueError, OSError):
+        try:
+            while (message := read_message(answers)) is not None:
+                inbox.put(message)
+        except ProtocolError as error:
+            inbox.put(error)
+    inbox.put(None)
 
 
 def _end_group(worker: subprocess.Popen[bytes]) -> None:
@@ -171,10 +171,9 @@ def _end_group(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _signal_group(worker: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
+    # A group that is already gone is what we wanted.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass  # The group is already gone.
 
 
 def _silent_end(returncode: int, log: Path) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from backends import BACKENDS, FRAMEWORKS, Backend
+from backends import BACKENDS, FRAMEWORKS, Backend, find_backend
 from harness.config import RunConfig
 from harness.environment import available_cpus
 from harness.presets import ConfigurationError, load_preset
@@ -37,7 +37,7 @@ def select(options: Mapping[str, Any]) -> Selection:
     selection = Selection(
         backends=_select_backends(options["backends"]),
         everything=options["backends"] == "all",
-        implementations=_split(options["implementation"], IMPLEMENTATIONS, "implementation"),
+        implementations=_select_implementations(options["implementation"]),
         preset=options["preset"],
         config=load_preset(options["preset"], options["overrides"]),
         precision=options["precision"],
@@ -69,16 +69,19 @@ def describe(backend: Backend, implementation: str, selection: Selection) -> Out
 
 
 def _select_backends(text: str) -> list[Backend]:
-    if text == "all":
-        return [BACKENDS[name] for name in FRAMEWORKS]
-    return [BACKENDS[name] for name in _split(text, tuple(BACKENDS), "backend")]
+    names = FRAMEWORKS if text == "all" else dict.fromkeys(name.strip() for name in text.split(","))
+    try:
+        return [find_backend(name) for name in names]
+    except KeyError as error:
+        allowed = f"all, {', '.join(BACKENDS)}, or a module as package.module"
+        raise ConfigurationError(f"unknown backend {error}; allowed: {allowed}") from None
 
 
-def _split(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
-    names = list(allowed) if text == "all" else [name.strip() for name in text.split(",")]
+def _select_implementations(text: str) -> list[str]:
+    names = IMPLEMENTATIONS if text == "all" else tuple(name.strip() for name in text.split(","))
     for name in names:
-        if name not in allowed:
-            raise ConfigurationError(f"unknown {what} {name!r}; allowed: all, {', '.join(allowed)}")
+        if name not in IMPLEMENTATIONS:
+            raise ConfigurationError(f"unknown implementation {name!r}; allowed: all, {', '.join(IMPLEMENTATIONS)}")
     return list(dict.fromkeys(names))
 
 

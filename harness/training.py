@@ -46,36 +46,75 @@ def train_cell(
     return trainer.parameters()
 
 
-def train_steps(
-    trainer: Trainer, config: RunConfig, seed: int, record: dict[str, Any], stream: BinaryIO
-) -> None:
+def train_steps(trainer: Trainer, config: RunConfig, seed: int, record: dict[str, Any], stream: BinaryIO) -> None:
     """Take the configured steps, chunk by chunk; stop early at the loss to reach, or where it is not finite."""
-    chunks: dict[str, list[Any]] = {"steps": [], "train_s": [], "data_s": [], "elapsed_s": [], "warmup": []}
-    losses: list[float] = []
-    calls: Counter[int] = Counter()
-    started_s = reported_s = time.perf_counter()
-    while len(losses) < config.train.steps and not _has_arrived(config, losses):
+    history = History()
+    progress = Progress(stream, config.train.batch)
+    while len(history.losses) < config.train.steps and not _has_arrived(config, history.losses):
         begun_s = time.perf_counter()
-        chunk = make_chunk(config, seed, len(losses))
+        chunk = make_chunk(config, seed, len(history.losses))
         made_s = time.perf_counter()
-        losses += trainer.train(chunk).tolist()
+        losses = trainer.train(chunk)
         trained_s = time.perf_counter()
-        n_steps = len(chunk.learning_rates)
-        calls[n_steps] += 1
-        row = (n_steps, trained_s - made_s, made_s - begun_s, trained_s - started_s, calls[n_steps] <= WARMUP_CALLS)
-        for name, value in zip(chunks, row, strict=True):
-            chunks[name].append(value)
-        if not np.isfinite(losses[-n_steps:]).all():
-            step = next(step for step, loss in enumerate(losses, 1) if not np.isfinite(loss))
-            record.update(status="diverged", reason=f"the loss is {losses[step - 1]} at step {step}")
-            del losses[step - 1 :]
+        history.append(losses.tolist(), data_s=made_s - begun_s, train_s=trained_s - made_s)
+        if not np.isfinite(losses).all():
+            record.update(status="diverged", reason=history.drop_divergence())
             break
-        if trained_s - reported_s > PROGRESS_INTERVAL_S:
-            rate = n_steps * config.train.batch / (trained_s - begun_s)
-            write_message(stream, "progress", {"step": len(losses), "loss": losses[-1], "sequences_per_s": rate})
-            reported_s = trained_s
-    record.update(losses=losses, chunks=chunks)
-    record["timeline"].update(_training_times(chunks))
+        progress.report(history)
+    record.update(losses=history.losses, chunks=history.chunks)
+    record["timeline"].update(history.times())
+
+
+class History:
+    """Every loss, and a row for each chunk: its steps, seconds of training and of making its data, the seconds since
+    training began, and whether the call belongs to the warm-up of its shape."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.chunks: dict[str, list[Any]] = {name: [] for name in ("steps", "train_s", "data_s", "elapsed_s", "warmup")}
+        self.calls: Counter[int] = Counter()
+        self.started_s = time.perf_counter()
+
+    def append(self, losses: list[float], *, data_s: float, train_s: float) -> None:
+        self.losses += losses
+        self.calls[len(losses)] += 1
+        elapsed_s = time.perf_counter() - self.started_s
+        row = (len(losses), train_s, data_s, elapsed_s, self.calls[len(losses)] <= WARMUP_CALLS)
+        for column, value in zip(self.chunks.values(), row, strict=True):
+            column.append(value)
+
+    def drop_divergence(self) -> str:
+        """Forget the first loss that is not finite and those after it, which JSON cannot hold; say where it was."""
+        step = next(step for step, loss in enumerate(self.losses, 1) if not np.isfinite(loss))
+        loss = self.losses[step - 1]
+        del self.losses[step - 1 :]
+        return f"the loss is {loss} at step {step}"
+
+    def times(self) -> dict[str, float]:
+        """first_step_s is the first call less its other steps at the steady pace: what compilation costs. Where no
+        call is steady the two cannot be told apart, and it is the whole first call."""
+        steps, train_s, warmup = (np.array(self.chunks[name]) for name in ("steps", "train_s", "warmup"))
+        first_step_s = float(train_s[0])
+        if not warmup.all():
+            pace_s = np.median(np.repeat(train_s[~warmup] / steps[~warmup], steps[~warmup]))
+            first_step_s = max(float(first_step_s - (steps[0] - 1) * pace_s), float(pace_s))
+        steady_s = float(train_s.sum()) - first_step_s
+        return {"first_step_s": first_step_s, "steady_s": steady_s, "data_s": float(np.sum(self.chunks["data_s"]))}
+
+
+class Progress:
+    """Tells the parent how far training is, seldom enough to cost nothing."""
+
+    def __init__(self, stream: BinaryIO, batch: int) -> None:
+        self.stream, self.batch, self.reported_s = stream, batch, 0.0
+
+    def report(self, history: History) -> None:
+        if time.perf_counter() - self.reported_s < PROGRESS_INTERVAL_S:
+            return
+        self.reported_s = time.perf_counter()
+        rate = history.chunks["steps"][-1] * self.batch / history.chunks["train_s"][-1]
+        body = {"step": len(history.losses), "loss": history.losses[-1], "sequences_per_s": rate}
+        write_message(self.stream, "progress", body)
 
 
 def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
@@ -94,19 +133,7 @@ def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
 
 def _has_arrived(config: RunConfig, losses: list[float]) -> bool:
     epoch = config.train.epoch_steps
-    return bool(losses) and len(losses) % epoch == 0 and np.mean(losses[-epoch:]) <= config.train.stop_at_loss
-
-
-def _training_times(chunks: dict[str, list[Any]]) -> dict[str, float | None]:
-    """first_step_s is the first call less its other steps at the steady pace; warm-up is what compilation and the
-    first calls cost beyond that pace. Where no call is steady, the two cannot be told apart and are None."""
-    steps, train_s, warmup = np.array(chunks["steps"]), np.array(chunks["train_s"]), np.array(chunks["warmup"])
-    data_s = float(np.sum(chunks["data_s"]))
-    if warmup.all():
-        return {"first_step_s": float(train_s[0]), "steady_s": float(train_s[1:].sum()), "data_s": data_s}
-    pace_s = np.median(np.repeat(train_s[~warmup] / steps[~warmup], steps[~warmup]))
-    first_step_s = max(float(train_s[0] - (steps[0] - 1) * pace_s), float(pace_s))
-    return {"first_step_s": first_step_s, "steady_s": float(train_s.sum() - first_step_s), "data_s": data_s}
+    return bool(losses and len(losses) % epoch == 0 and np.mean(losses[-epoch:]) <= config.train.stop_at_loss)
 
 
 def evaluate(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
@@ -124,7 +151,7 @@ def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
         config.task.batch(seed=seed, step=step, size=size, stream="test")
         for step in range(config.evaluate.test_batches)
     ]
-    probabilities = np.concatenate([trainer.predict(batch.inputs) for batch in batches])
+    probabilities = _predict(trainer, config, np.concatenate([batch.inputs for batch in batches]))
     targets = np.concatenate([batch.targets for batch in batches])
     return {
         "sequences": len(targets),
@@ -137,14 +164,13 @@ def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
 
 def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
     batch = _evaluation_batch(config, length)
-    return {"length": length, **metrics.copy_measures(_predict(trainer, config, batch), batch.targets, batch.mask)}
+    return {"length": length, **metrics.copy_measures(_predict(trainer, config, batch.inputs), batch.targets, batch.mask)}
 
 
 def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
     """The first sequence of the length's evaluation batch: picked by its place, not by its looks."""
     batch = _evaluation_batch(config, length)
-    size = min(config.evaluate.test_batch, config.evaluate.sequences)
-    prediction = trainer.predict(batch.inputs[:size])[0]
+    prediction = _predict(trainer, config, batch.inputs[: config.evaluate.test_batch])[0]
     return {
         "length": length,
         "target": _rounded(batch.targets[0]),
@@ -157,11 +183,17 @@ def _evaluation_batch(config: RunConfig, length: int) -> CopyBatch:
     return config.task.evaluation_batch(seed=evaluate.seed, length=length, size=evaluate.sequences)
 
 
-def _predict(trainer: Trainer, config: RunConfig, batch: CopyBatch) -> Array:
-    """Predictions in pieces of test_batch sequences, so that long sequences need no more memory than training."""
+def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
+    """Predictions in pieces of test_batch sequences, so that long sequences need no more memory than training.
+
+    Raises FloatingPointError where one is not finite: compared with 0.5, NaN would count as a 0.
+    """
     size = config.evaluate.test_batch
-    pieces = [batch.inputs[start : start + size] for start in range(0, len(batch.inputs), size)]
-    return np.concatenate([trainer.predict(piece) for piece in pieces])
+    pieces = [trainer.predict(inputs[start : start + size]) for start in range(0, len(inputs), size)]
+    probabilities = np.concatenate(pieces)
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("the predictions are not finite")
+    return probabilities
 
 
 def _rounded(array: Array) -> list[list[float]]:

@@ -54,6 +54,8 @@ def describe_failure(error: BaseException) -> tuple[str, str]:
     text = " ".join(str(error).split())[:500]
     if type(error).__name__ == "Unsupported":
         return "unsupported", text
+    if isinstance(error, FloatingPointError):
+        return "diverged", text
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
         return "out_of_memory", f"{type(error).__name__}: {text}"
     return "failed", f"{type(error).__name__}: {text}"

@@ -1,10 +1,12 @@
 """Results folder -> tables, plots, Markdown and HTML. Reads files only, so it works offline and later.
 
 write_report(folder) makes tables/, plots/, report.md and report.html anew; print_summary(folder, console) shows
-the summary in a terminal. Both raise ValueError, in one line, for a folder that is not a run's.
+the summary in a terminal; summary_rows(folder) is the summary table as plain rows. All raise ValueError, in one
+line, for a folder that is not a run's.
 """
 
+from harness.report.tables import summary_rows
 from harness.report.terminal import print_summary
 from harness.report.write import write_report
 
-__all__ = ["print_summary", "write_report"]
+__all__ = ["print_summary", "summary_rows", "write_report"]

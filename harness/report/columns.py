@@ -7,36 +7,51 @@ from dataclasses import dataclass
 
 from harness.report.quantities import bytes_text, flag, integer, number, percent, text
 
-IDENTITY = ["backend", "implementation", "precision"]
 STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s", "total_s"]
 
+# In the files: the first columns of the first four are an interface, and so is their order.
 TABLES = {
-    "summary": [*IDENTITY, "device", "status", "seeds", "train_loss", "seed_loss", "bits_per_sequence", "bit_error"]
-    + ["sequences_per_s", "step_ms", "startup_s", "peak_memory_bytes", "verified"]
-    + ["rank", "seed_loss_floor", "seed_loss_excess", "n_parameters", "cells", "reason"],
-    "loss": [*IDENTITY, "seed", "repeat", "step", "sequences", "elapsed_s", "train_loss", "status", "verified"],
-    "bit_error_by_length": [*IDENTITY, "seed", "length", "sequences", "bit_error", "exact_fraction"]
-    + ["bits_per_sequence", "repeat", "trained", "wrong_bits", "verified"],
-    "throughput": [*IDENTITY, "repeat", "sequences_per_s", "step_ms_median", "step_ms_p5", "step_ms_p95", "steps"]
-    + ["seed", "device", "verified"],
-    "timeline": ["cell", *IDENTITY, "seed", "repeat", "status", *STAGES, "verified"],
-    "loss_distance": ["seed", "left", "right", "steps", "largest_relative_distance_first_100"]
-    + ["largest_relative_distance", "left_verified", "right_verified"],
-    "not_ok": ["cell", *IDENTITY, "seed", "repeat", "status", "reason"],
+    table: columns.split()
+    for table, columns in {
+        "summary": """
+            backend implementation precision device status seeds train_loss seed_loss bits_per_sequence bit_error
+            sequences_per_s step_ms startup_s peak_memory_bytes verified
+            rank seed_loss_floor seed_loss_excess n_parameters cells reason""",
+        "loss": """
+            backend implementation precision seed repeat step sequences elapsed_s train_loss
+            status verified""",
+        "bit_error_by_length": """
+            backend implementation precision seed length sequences bit_error exact_fraction bits_per_sequence
+            repeat trained wrong_bits verified""",
+        "throughput": """
+            backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
+            seed device verified""",
+        "timeline": f"cell backend implementation precision seed repeat status {' '.join(STAGES)} verified",
+        "loss_distance": """
+            seed left right steps largest_relative_distance_first_100 largest_relative_distance
+            left_verified right_verified""",
+        "not_ok": "cell status reason",
+    }.items()
 }
 
+# For a reader: fewer, and in the order of interest.
 SHOWN = {
-    "summary": ["rank", *IDENTITY, "device", "status", "seeds", "train_loss", "seed_loss", "seed_loss_excess"]
-    + ["bits_per_sequence", "bit_error", "sequences_per_s", "step_ms", "startup_s", "peak_memory_bytes"]
-    + ["n_parameters", "verified", "reason"],
-    "bit_error_by_length": [*IDENTITY, "seed", "repeat", "length", "trained", "sequences", "bit_error"]
-    + ["exact_fraction", "bits_per_sequence"],
-    "throughput": [*IDENTITY, "device", "seed", "repeat", "sequences_per_s", "step_ms_median", "step_ms_p5"]
-    + ["step_ms_p95", "steps"],
-    "timeline": [*IDENTITY, "seed", "repeat", "status", *STAGES],
-    "loss_distance": ["seed", "left", "right", "steps", "largest_relative_distance_first_100"]
-    + ["largest_relative_distance"],
-    "not_ok": ["cell", "status", "reason"],
+    table: columns.split()
+    for table, columns in {
+        "summary": """
+            rank backend implementation precision device status seeds train_loss seed_loss seed_loss_excess
+            bits_per_sequence bit_error sequences_per_s step_ms startup_s peak_memory_bytes n_parameters verified
+            reason""",
+        "bit_error_by_length": """
+            backend implementation precision seed repeat length trained sequences bit_error exact_fraction
+            bits_per_sequence""",
+        "throughput": """
+            backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
+            step_ms_p95 steps""",
+        "timeline": f"backend implementation precision seed repeat status {' '.join(STAGES)}",
+        "loss_distance": "seed left right steps largest_relative_distance_first_100 largest_relative_distance",
+        "not_ok": "cell status reason",
+    }.items()
 }
 
 

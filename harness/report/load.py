@@ -65,6 +65,11 @@ class Copy:
     target: list[list[float]]
     prediction: list[list[float]]
 
+    def __post_init__(self) -> None:
+        bits = [len(step) for step in self.target]
+        if bits != [len(step) for step in self.prediction] or len(set(bits)) != 1:
+            raise ValueError("the target and the prediction of a copy are not of one shape (time, bits)")
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -119,6 +124,7 @@ class RunFile:
     preset: str = ""
     command: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def percent(value: object) -> str:
     if _is_unknown(value):
         return ""
     share = 100 * _float(value)
-    return f"{share:.3g} %" if share >= 10 or share < 1e-4 else f"{share:.2g} %"
+    return f"{share:.3g} %" if share >= 10 else f"{share:.2g} %"
 
 
 def bytes_text(value: object) -> str:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness.report import measures
-from harness.report.columns import IDENTITY, STAGES, TABLES
+from harness.report.columns import STAGES, TABLES
 from harness.report.distance import distance_rows
-from harness.report.load import Cell, Run
-from harness.report.variants import find_variants
+from harness.report.load import Cell, Run, read_run
+from harness.report.variants import find_variants, short_label
 
 Row = dict[str, Any]
+
+FLAGS = ("verified", "trained", "left_verified", "right_verified")
+IDENTITY = (
+    *("cell", "backend", "implementation", "precision", "seed", "repeat"),
+    *("status", "reason", "device", "verified"),
+)
+
 
 def make_tables(run: Run) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Cells hold plain int, float, str, bool or None, but for the long loss table."""
     rows: dict[str, Iterable[Row]] = {
-        "summary": _summary_rows(run),
+        "summary": make_summary(run),
         "bit_error_by_length": [row for cell in run.ok_cells for row in _length_rows(run, cell)],
         "throughput": [_throughput_row(run, cell) for cell in run.ok_cells if measures.step_ms(cell).size],
         "timeline": [_timeline_row(cell) for cell in run.cells],
@@ -30,13 +38,20 @@ def make_tables(run: Run) -> dict[str, pd.DataFrame]:
     return {**frames, "loss": _loss_frame(run)}
 
 
+def summary_rows(folder: Path) -> list[Row]:
+    """The summary of a run's folder as plain rows, with the columns of summary.csv; None where unknown."""
+    return [{column: row.get(column) for column in TABLES["summary"]} for row in make_summary(read_run(folder))]
+
+
 def to_csv(frame: pd.DataFrame) -> str:
     """The frame as CSV: floats by their shortest exact form, true and false, empty for unknown."""
-    return str(frame.map(_lower_flag).to_csv(index=False, lineterminator="\n"))
+    # Column by column: mapping a whole frame would turn integers with gaps into floats.
+    flags = {name: [_lower(value) for value in frame[name]] for name in FLAGS if name in frame}
+    return str(frame.assign(**flags).to_csv(index=False, lineterminator="\n"))
 
 
-def _lower_flag(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value
+def _lower(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else ""
 
 
 def _frame(name: str, rows: Iterable[Row]) -> pd.DataFrame:
@@ -46,11 +61,10 @@ def _frame(name: str, rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def _identity(cell: Cell) -> Row:
-    names = ["cell", *IDENTITY, "seed", "repeat", "status", "reason", "device", "verified"]
-    return {name: getattr(cell, name) for name in names}
+    return {name: getattr(cell, name) for name in IDENTITY}
 
 
-def _summary_rows(run: Run) -> list[Row]:
+def make_summary(run: Run) -> list[Row]:
     """One row for each variant and status, ranked ones first and fastest first, failed ones last."""
     grouped: dict[tuple[str, ...], list[Cell]] = {}
     for cell in run.cells:
@@ -64,6 +78,7 @@ def _summary_rows(run: Run) -> list[Row]:
 def _summary_row(run: Run, cells: list[Cell]) -> Row:
     measured = _medians(run, cells) if cells[0].status == "ok" else {}
     return _identity(cells[0]) | {
+        "label": short_label(run, cells[0]),
         "seeds": " ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
         "verified": measures.all_verified(cell.verified for cell in cells),
         "cells": len(cells),
@@ -94,7 +109,7 @@ def _is_ranked(row: Row) -> bool:
 
 
 def _summary_order(row: Row) -> tuple[bool, bool, float, str]:
-    identity = " ".join(str(row[name]) for name in (*IDENTITY, "device", "status"))
+    identity = " ".join(str(row[name]) for name in ("backend", "implementation", "precision", "device", "status"))
     return row["status"] != "ok", row["verified"] is False, -(row.get("sequences_per_s") or 0.0), identity
 
 

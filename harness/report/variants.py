@@ -11,7 +11,7 @@ from harness.report.load import Cell, Run
 NOT_VERIFIED = " (not verified)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
     """The ok cells of one implementation and what they come to; label is short and unique within its run."""
 
@@ -43,7 +43,7 @@ def find_variants(run: Run) -> list[Variant]:
 
 
 def short_label(run: Run, cell: Cell) -> str:
-    """Backend and implementation, with precision and device only where the run has several."""
+    """Backend and implementation, with precision and device where the run has several of them."""
     parts = [cell.backend, cell.implementation]
     if len(_known(other.precision for other in run.cells)) > 1:
         parts.append(cell.precision)

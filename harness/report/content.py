@@ -1,0 +1,151 @@
+"""What the report says, once, for the Markdown and the HTML page: texts, tables and pictures, nothing escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from harness.report.load import Run
+from harness.report.readable import Readable, compare_lengths, make_readable
+from harness.report.variants import Variant
+from harness.report.words import conclude, describe_run
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file in the run's folder, by its relative path."""
+
+    path: str
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Section:
+    heading: str
+    text: str = ""
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Readable] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Content:
+    title: str
+    description: str
+    conclusions: list[str]
+    sections: list[Section]
+    command: str
+
+
+def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
+    """The whole report; `plots` are the names of the files in plots/."""
+    sections = [
+        _results(tables),
+        _throughput(tables, plots),
+        _learning(tables, plots),
+        _lengths(run, variants, plots),
+        _copies(run, plots),
+        _failures(tables),
+        *_settings(run),
+    ]
+    return Content(
+        title=f"Copy task benchmark: {run.file.preset or 'run'}",
+        description=describe_run(run),
+        conclusions=conclude(run, variants, tables),
+        sections=_explain_once([section for section in sections if section.tables or section.pictures]),
+        command=run.file.command,
+    )
+
+
+def _explain_once(sections: list[Section]) -> list[Section]:
+    """The sections with every column explained only where it is met first."""
+    explained: set[tuple[str, str]] = set()
+    return [
+        replace(section, tables=[_explain_new(table, explained) for table in section.tables]) for section in sections
+    ]
+
+
+def _explain_new(table: Readable, explained: set[tuple[str, str]]) -> Readable:
+    new = [meaning for meaning in table.meanings if meaning not in explained]
+    explained.update(new)
+    return replace(table, meanings=new)
+
+
+def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
+    return Section("Results", "Ranked by training throughput.", tables=_readable(tables, "summary"))
+
+
+def _throughput(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "Steady training steps only. A step's time is the mean of the call it was part of, so percentiles show the"
+        " spread between calls. The second table shows where the time of each cell went."
+    )
+    picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
+    return Section("Throughput", text, picture, [*_readable(tables, "throughput"), *_readable(tables, "timeline")])
+
+
+def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "All implementations start from the same parameters and see the same batches, so on one seed their curves"
+        " should lie on each other until rounding drives them apart. Lines are trailing means; the faint lines are"
+        " the raw losses. The table gives the largest distance between the losses of two implementations."
+    )
+    picture = _picture(plots, "loss.png", "Training loss against the optimiser step")
+    return Section("Learning", text, picture, _readable(tables, "loss_distance"))
+
+
+def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:
+    text = (
+        f"Training showed lengths {run.task.min_length} to {run.task.max_length}; beyond that is generalisation."
+        " Zero wrong bits lie on the lower edge of the plot."
+    )
+    picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
+    compared = compare_lengths(run, variants)
+    return Section("Bit error by length", text, picture, [compared] if compared.rows else [])
+
+
+def _copies(run: Run, plots: list[str]) -> Section:
+    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.ok_cells]
+    pictures = [picture for cell, name in names for picture in _picture(plots, name, f"Copies by {cell}")]
+    return Section("Copies", "Target above, prediction below; blue is 0, red is 1.", pictures)
+
+
+def _failures(tables: Mapping[str, pd.DataFrame]) -> Section:
+    return Section("What did not run, and why", tables=_readable(tables, "not_ok"))
+
+
+def _settings(run: Run) -> list[Section]:
+    """Environment, configuration and what each variant reports to be in force, as tables of names and values."""
+    in_force = {cell.cell: cell.settings for cell in run.ok_cells if cell.settings}
+    environment = run.file.environment | {"resources": run.file.resources}
+    tables = {"Environment": environment, "Configuration": run.file.configuration, "Settings": in_force}
+    return [_pairs_section(heading, values) for heading, values in tables.items()]
+
+
+def _pairs_section(heading: str, values: Mapping[str, Any]) -> Section:
+    rows = [list(pair) for pair in _flatten(values)]
+    return Section(heading, tables=[Readable(["name", "value"], rows, [False, False], [])] if rows else [])
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _value_text(value)
+
+
+def _value_text(value: object) -> str:
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _readable(tables: Mapping[str, pd.DataFrame], name: str) -> list[Readable]:
+    return [make_readable(name, tables[name])] if len(tables[name]) else []
+
+
+def _picture(plots: list[str], name: str, alternative: str) -> list[Picture]:
+    return [Picture(f"plots/{name}", alternative)] if name in plots else []

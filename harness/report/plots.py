@@ -1,0 +1,186 @@
+"""The plots of a run: loss, bit error by length, throughput. Each is a Figure, or None where nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from harness.report import measures
+from harness.report.load import Cell, Run
+from harness.report.quantities import number
+from harness.report.readable import median_bit_errors
+from harness.report.style import QUIET, colour, finish_axes, line, make_figure, plain
+from harness.report.variants import Variant
+
+# A trailing mean over 1 % of the run, at most 200 steps, hides the noise of batches but no trend.
+SMOOTHED_FRACTION, LARGEST_WINDOW = 0.01, 200
+ERROR_TICKS = [0, 0.1, 1, 10, 50, 100]
+CHANCE = 50
+NEXT_TICK_RATIO = 1.18
+NOTE: dict[str, Any] = {"color": QUIET, "fontsize": 9}
+
+
+def plot_loss(run: Run, variants: list[Variant]) -> Figure | None:
+    """Training loss against the optimiser step: medians over cells, smoothed, with the range between cells."""
+    learned = [variant for variant in variants if _curves(variant).size]
+    if not learned:
+        return None
+    figure = make_figure(9, 5)
+    axes = figure.subplots()
+    for variant in learned:
+        _draw_curve(axes, variant, learned)
+    _draw_floor(axes, run)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(_minor_label))
+    finish_axes(axes, "Training loss", "optimiser step", "cross-entropy, nats")
+    axes.legend(frameon=False, handlelength=4)
+    return figure
+
+
+def plot_bit_error(run: Run, variants: list[Variant]) -> Figure | None:
+    """Bit error against length: medians over cells with the range between them; zero is on the axis."""
+    measured = [variant for variant in variants if median_bit_errors(variant)]
+    if not measured:
+        return None
+    figure = make_figure(9, 5)
+    axes = figure.subplots()
+    for variant in measured:
+        _draw_errors(axes, variant, measured)
+    _mark_chance_and_training(axes, run)
+    _scale_error_axes(axes, sorted({length for variant in measured for length in median_bit_errors(variant)}), run)
+    finish_axes(axes, "Bit error by length", "length of the pattern, vectors (log scale)", "wrong bits, % (log scale)")
+    axes.legend(frameon=False, handlelength=4, loc="lower right")
+    return figure
+
+
+def plot_throughput(variants: list[Variant]) -> Figure | None:
+    """Sequences a second, a bar for each variant, with whiskers from the slow to the fast steps."""
+    timed = [variant for variant in variants if variant.sequences_per_s is not None]
+    if not timed:
+        return None
+    figure = make_figure(9, 1.4 + 0.62 * len(timed))
+    axes = figure.subplots()
+    farthest = max(_draw_bar(axes, row, variant, timed) for row, variant in enumerate(timed))
+    axes.set_yticks(range(len(timed)), [plain(variant.marked_label) for variant in timed])
+    axes.set_ylim(len(timed) - 0.5, -0.5)
+    axes.set_xlim(0, 1.6 * farthest)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    finish_axes(axes, "Training throughput", "sequences a second; whiskers: 5th to 95th percentile of steps", "")
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The trailing mean (steps,); the first values average what there is."""
+    window = max(1, min(LARGEST_WINDOW, int(values.size * SMOOTHED_FRACTION)))
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    end = np.arange(1, values.size + 1)
+    start = np.maximum(end - window, 0)
+    return np.asarray((sums[end] - sums[start]) / (end - start), np.float64)
+
+
+def _curves(variant: Variant) -> NDArray[np.float64]:
+    """The losses of a variant's cells up to the shortest (cells, steps)."""
+    curves = [curve for curve in map(measures.losses, variant.cells) if curve.size]
+    n_steps = min((curve.size for curve in curves), default=0)
+    return np.array([curve[:n_steps] for curve in curves], np.float64)
+
+
+def _draw_curve(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
+    curves = _curves(variant)
+    smoothed = np.array([smooth(curve) for curve in curves])
+    steps = np.arange(1, curves.shape[1] + 1)
+    tint = colour(variant, variants)
+    axes.plot(steps, np.median(curves, axis=0), color=tint, linewidth=0.5, alpha=0.25, zorder=2)
+    if len(curves) > 1:
+        axes.fill_between(steps, smoothed.min(axis=0), smoothed.max(axis=0), color=tint, alpha=0.15, linewidth=0)
+    axes.plot(steps, np.median(smoothed, axis=0), **line(variant, variants))
+
+
+def _draw_floor(axes: Axes, run: Run) -> None:
+    floor = measures.median(measures.cross_entropy_floor(cell) for cell in run.ok_cells)
+    if floor is not None:
+        label = f"least possible on the test set: {number(floor)}"
+        axes.axhline(floor, color=QUIET, linewidth=1, linestyle=(0, (1, 2)), label=label)
+
+
+def _minor_label(value: float, _: int) -> str:
+    leading = f"{value:e}"[0]
+    return f"{value:g}" if leading in "25" else ""
+
+
+def _draw_errors(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
+    medians = median_bit_errors(variant)
+    lengths = list(medians)
+    ranges = [_error_range(variant.cells, length) for length in lengths]
+    percents = [100 * error for error in medians.values()]
+    if len(variant.cells) > 1:
+        low, high = [100 * least for least, _ in ranges], [100 * most for _, most in ranges]
+        axes.fill_between(lengths, low, high, color=colour(variant, variants), alpha=0.15, linewidth=0)
+    properties = line(variant, variants)
+    axes.plot(lengths, percents, marker="o", markersize=properties["linewidth"] + 2.5, clip_on=False, **properties)
+
+
+def _error_range(cells: Iterable[Cell], length: int) -> tuple[float, float]:
+    measured = [item for cell in cells if cell.evaluation for item in cell.evaluation.lengths]
+    errors = [item.bit_error for item in measured if item.length == length]
+    return min(errors), max(errors)
+
+
+def _mark_chance_and_training(axes: Axes, run: Run) -> None:
+    longest = run.task.max_length
+    axes.axhline(CHANCE, color=QUIET, linewidth=1, linestyle=(0, (1, 2)))
+    axes.text(0.005, CHANCE, "chance, 50 %", va="bottom", transform=axes.get_yaxis_transform(), **NOTE)
+    axes.axvline(longest, color=QUIET, linewidth=1)
+    # A longest length at the right edge leaves no room on that side.
+    side = "right" if longest >= axes.dataLim.x1 else "left"
+    label = f" longest trained length: {longest} "
+    axes.text(longest, 0.99, label, ha=side, va="top", transform=axes.get_xaxis_transform(), **NOTE)
+
+
+def _scale_error_axes(axes: Axes, lengths: list[int], run: Run) -> None:
+    axes.set_yscale("symlog", linthresh=ERROR_TICKS[1], linscale=0.5)
+    axes.set_ylim(0, 100)
+    axes.set_yticks(ERROR_TICKS, [f"{tick:g}" for tick in ERROR_TICKS])
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(pick_ticks(lengths, run.task.max_length)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def pick_ticks(lengths: list[int], kept: int) -> list[int]:
+    """Lengths far enough apart to be labelled on a log axis; `kept` is always among them where it is a length."""
+    ticks: list[int] = [kept] if kept in lengths else []
+    for length in lengths:
+        if all(max(length, tick) >= NEXT_TICK_RATIO * min(length, tick) for tick in ticks):
+            ticks.append(length)
+    return sorted(ticks)
+
+
+def _draw_bar(axes: Axes, row: int, variant: Variant, variants: list[Variant]) -> float:
+    """Draw one bar; return how far to the right it and its whisker reach."""
+    step, slow, fast = _step_times_ms(variant)
+    rate = variant.sequences_per_s or 0.0
+    hatch = "//" if variant.verified is False else None
+    edge = "white" if hatch else None
+    axes.barh(row, rate, height=0.6, color=colour(variant, variants), hatch=hatch, edgecolor=edge)
+    low, high = min(rate * step / slow, rate), max(rate * step / fast, rate)
+    axes.errorbar(rate, row, xerr=[[rate - low], [high - rate]], color="black", capsize=4, linewidth=1.2)
+    label = f"  {number(rate)} sequences/s, {number(step)} ms a step"
+    axes.text(high, row, label, va="center", fontsize=10)
+    return high
+
+
+def _step_times_ms(variant: Variant) -> tuple[float, float, float]:
+    """Median, 95th and 5th percentile of the steady steps, each the median over cells, ms."""
+    samples = [measures.step_ms(cell) for cell in variant.cells]
+    percentiles = [np.percentile(sample, [50, 95, 5]) for sample in samples if sample.size]
+    step, slow, fast = np.median(percentiles, axis=0)
+    return float(step), float(slow), float(fast)

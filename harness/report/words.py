@@ -1,0 +1,159 @@
+"""The report in words: what was run and what can be concluded from it, computed from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from harness.report import measures
+from harness.report.load import Run
+from harness.report.quantities import integer, number, percent
+from harness.report.variants import Variant
+
+CHANCE = 0.5
+LEARNED = CHANCE / 2
+
+
+def describe_run(run: Run) -> str:
+    """One paragraph: task, model, parameters, recipe, repetition and machine."""
+    parts = [_task(run), _model(run), _recipe(run), _repetition(run), _machine(run)]
+    return " ".join(part for part in parts if part)
+
+
+def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """One sentence or two for each thing the run shows, and for what it cannot show."""
+    found = [_speed(variants), _caution(run, variants), *_learning(run, variants), _distance(tables["loss_distance"])]
+    found += [_doubt(variants), _failures(run)]
+    return [sentence for sentence in found if sentence]
+
+
+def _task(run: Run) -> str:
+    task = run.task
+    return (
+        f"The copy task: each sequence shows {task.min_length} to {task.max_length} random vectors of {task.bits} bits,"
+        " and the network must then reproduce them."
+    )
+
+
+def _model(run: Run) -> str:
+    model = run.file.configuration.get("model", {})
+    counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
+    parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
+    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters})."
+
+
+def _recipe(run: Run) -> str:
+    optimizer, train = (run.file.configuration.get(section, {}) for section in ("optimizer", "train"))
+    return f"Optimiser: {_pairs(optimizer)}. Training: {_pairs(train)}."
+
+
+def _repetition(run: Run) -> str:
+    seeds = sorted({cell.seed for cell in run.cells})
+    repeats = _repeats(run)
+    plural = "s" if len(seeds) > 1 else ""
+    return (
+        f"Preset {run.file.preset or 'unknown'}, seed{plural} {', '.join(map(str, seeds))},"
+        f" {repeats} process{'es' if repeats > 1 else ''} for each cell."
+    )
+
+
+def _machine(run: Run) -> str:
+    environment = run.file.environment
+    devices = sorted({cell.device for cell in run.cells if cell.device})
+    named = {
+        "{}": environment.get("cpu"),
+        "{} cores": environment.get("physical_cores"),
+        "Python {}": environment.get("python"),
+        "device {}": ", ".join(devices),
+        "{} threads": run.file.resources.get("threads"),
+    }
+    known = [pattern.format(value) for pattern, value in named.items() if value]
+    created = f" Run at {run.file.created}." if run.file.created else ""
+    return (f"Machine: {', '.join(known)}." if known else "") + created
+
+
+def _pairs(section: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_value(value)}" for name, value in section.items())
+
+
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _repeats(run: Run) -> int:
+    return max((cell.repeat for cell in run.cells), default=0) + 1
+
+
+def _speed(variants: list[Variant]) -> str:
+    ranked = [variant for variant in variants if variant.is_ranked]
+    if not ranked:
+        return "No implementation gave a throughput that can be ranked."
+    fastest, *others = ranked
+    best = fastest.sequences_per_s or 0.0
+    rate = f"{fastest.label}, with {number(best)} sequences/s"
+    if not others:
+        return f"The only implementation with a throughput to rank was {rate}."
+    ratios = [f"{best / (other.sequences_per_s or best):.2f} times {other.label}" for other in others]
+    return f"Fastest in training on this run was {rate}: {_join(ratios)}."
+
+
+def _caution(run: Run, variants: list[Variant]) -> str:
+    if not variants or _repeats(run) > 1:
+        return ""
+    return (
+        "Each cell ran in one process only, so the rates carry no interval: a difference of a few per cent"
+        " may change sign when the run is repeated."
+    )
+
+
+def _learning(run: Run, variants: list[Variant]) -> list[str]:
+    errors = {variant: _bit_error(run, variant) for variant in variants}
+    learned = [_error_text(v.marked_label, e) for v, e in errors.items() if e is not None and e < LEARNED]
+    failed = [_error_text(v.marked_label, e) for v, e in errors.items() if e is not None and e >= LEARNED]
+    where = f"bit error over the trained lengths ({run.task.min_length} to {run.task.max_length})"
+    sentences = []
+    if learned:
+        who = "Every implementation" if not failed else "Some implementations"
+        sentences.append(f"{who} learned; {where}: {_join(learned)}. Chance is 50 %.")
+    if failed:
+        sentences.append(f"Not learned, or hardly; {where}: {_join(failed)}. Chance is 50 %.")
+    return sentences
+
+
+def _bit_error(run: Run, variant: Variant) -> float | None:
+    return measures.median(measures.bit_error(cell, run.task) for cell in variant.cells)
+
+
+def _error_text(label: str, error: float) -> str:
+    return f"{percent(error)} ({label})"
+
+
+def _distance(distances: pd.DataFrame) -> str:
+    early = distances["largest_relative_distance_first_100"]
+    if early.empty:
+        return ""
+    return (
+        f"On the same seed, the training losses of any two implementations differ by at most {percent(early.max())}"
+        " over the first 100 steps."
+    )
+
+
+def _doubt(variants: list[Variant]) -> str:
+    doubtful = [variant.label for variant in variants if variant.verified is False]
+    unchecked = [variant.label for variant in variants if variant.verified is None]
+    sentences = [f"Did not pass verification, so listed but not ranked: {_join(doubtful)}."] if doubtful else []
+    sentences += [f"Not checked against the reference on this run: {_join(unchecked)}."] if unchecked else []
+    return " ".join(sentences)
+
+
+def _failures(run: Run) -> str:
+    n_failed = len(run.cells) - len(run.ok_cells)
+    if not n_failed:
+        return f"All {len(run.cells)} cells ended ok." if run.cells else "The run has no cells."
+    return f"{n_failed} of {len(run.cells)} cells did not end ok; the reasons are listed below."
+
+
+def _join(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

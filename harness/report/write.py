@@ -1,0 +1,74 @@
+"""Writing the report of a run's folder, over an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.report import html, markdown
+from harness.report.content import make_content
+from harness.report.copies import plot_copies
+from harness.report.load import Run, read_run
+from harness.report.plots import plot_bit_error, plot_loss, plot_throughput
+from harness.report.readable import make_readable
+from harness.report.style import encode_png
+from harness.report.tables import make_tables, to_csv
+from harness.report.variants import Variant, find_variants
+
+CSV_TABLES = ("summary", "loss", "bit_error_by_length", "throughput", "timeline", "loss_distance")
+MARKDOWN_TABLES = ("summary", "bit_error_by_length", "throughput")
+PLOTS = ("loss.png", "bit_error_by_length.png", "throughput.png", "copies_*.png")
+
+
+def write_report(folder: Path) -> None:
+    """(Re)make tables/, plots/, report.md and report.html in a run's folder.
+
+    Raises ValueError, in one line, where run.json is missing, malformed or names a cell unsafely.
+    """
+    run = read_run(folder)
+    variants = find_variants(run)
+    tables = make_tables(run)
+    _write_tables(folder / "tables", tables)
+    images = _write_plots(folder / "plots", run, variants)
+    content = make_content(run, variants, tables, list(images))
+    (folder / "report.md").write_text(markdown.render(content), "utf-8")
+    inline = {f"plots/{name}": image for name, image in images.items()}
+    (folder / "report.html").write_text(html.render(content, inline), "utf-8")
+
+
+def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in CSV_TABLES:
+        (folder / f"{name}.csv").write_text(to_csv(tables[name]), "utf-8")
+    for name in MARKDOWN_TABLES:
+        table = markdown.render_table(make_readable(name, tables[name]))
+        (folder / f"{name}.md").write_text(table, "utf-8")
+
+
+def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, bytes]:
+    """Write the plots there is data for, remove those of an earlier report; return the PNG files by name."""
+    folder.mkdir(exist_ok=True)
+    for pattern in PLOTS:
+        for stale in folder.glob(pattern):
+            stale.unlink()
+    images = dict(_plots(run, variants))
+    for name, image in images.items():
+        (folder / name).write_bytes(image)
+    return images
+
+
+def _plots(run: Run, variants: list[Variant]) -> Iterator[tuple[str, bytes]]:
+    for name, figure in _figures(run, variants):
+        if figure is not None:
+            yield name, encode_png(figure)
+
+
+def _figures(run: Run, variants: list[Variant]) -> Iterator[tuple[str, Figure | None]]:
+    yield "loss.png", plot_loss(run, variants)
+    yield "bit_error_by_length.png", plot_bit_error(run, variants)
+    yield "throughput.png", plot_throughput(variants)
+    for cell in run.ok_cells:
+        yield f"copies_{cell.cell}.png", plot_copies(cell, run.task)

@@ -1,0 +1,98 @@
+"""What the backends are asked to compute: small networks, one recipe a case, and data on which a mistake shows.
+
+No two sizes are equal, so that an exchanged axis cannot go unnoticed; no parameter is 0, so that none drops out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters
+from harness.task import CopyTask, initial_parameters
+
+TASK = CopyTask(bits=3, min_length=1, max_length=4)
+HIDDEN, BATCH_SIZE, SEED = 8, 6, 0
+
+# Gradient elements of this task are about 0.01: with this epsilon every form of the update is its own number.
+EPSILON = 1e-3
+# The bounds lie inside the range of the gradients met, so that some are clipped and some are not.
+CLIP_VALUES = {"none": 1.0, "element": 0.03, "norm": 0.15}
+# A rate that changes at every step tells momentum with the rate inside from momentum with it outside.
+LEARNING_RATE, RATE_PATTERN = 4e-3, (1.0, 0.25, 2.0, 0.5, 1.5)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network of `layers` layers and an optimiser; checks says what is observed of it.
+
+    gradients: probabilities, loss and gradients at the initial parameters. steps: the parameters after so many
+    optimiser steps, in rising order; none trains nothing.
+    """
+
+    name: str
+    layers: int
+    optimizer: OptimizerSpec
+    gradients: bool = False
+    steps: tuple[int, ...] = ()
+
+    def model(self) -> ModelSpec:
+        return ModelSpec(inputs=TASK.input_channels, outputs=TASK.bits, hidden=HIDDEN, layers=self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Case:
+        """The inverse of to_dict, after JSON too."""
+        return cls(**{**fields, "optimizer": OptimizerSpec(**fields["optimizer"]), "steps": tuple(fields["steps"])})
+
+
+def all_cases() -> list[Case]:
+    models = [Case(f"model, {layers} layers", layers, OptimizerSpec(), gradients=True) for layers in (1, 3)]
+    return models + training_cases()
+
+
+def training_cases() -> list[Case]:
+    return [
+        Case(f"{form}, clip {clip}, {layers} layers", layers, spec, steps=(1, 10, 100))
+        for layers, (form, options), clip in itertools.product((1, 3), optimizer_forms().items(), CLIP_VALUES)
+        for spec in [OptimizerSpec(epsilon=EPSILON, clip=clip, clip_value=CLIP_VALUES[clip], **options)]
+    ]
+
+
+def optimizer_forms() -> dict[str, dict[str, Any]]:
+    forms: dict[str, dict[str, Any]] = {"adam": {"kind": "adam"}}
+    for inside, start in itertools.product((True, False), (0.0, 1.0)):
+        name = f"rmsprop, epsilon {'inside' if inside else 'outside'}, v from {start:g}"
+        forms[name] = {"kind": "rmsprop", "epsilon_inside_root": inside, "initial_v": start}
+    return forms
+
+
+def start_parameters(model: ModelSpec) -> Parameters:
+    """Initial parameters, float32, with noise on the biases: none is 0 and no two gates or layers are alike."""
+    generator = np.random.default_rng(SEED)
+    parameters = initial_parameters(model, SEED, input_scale=2.0)
+    for name, array in parameters.items():
+        if name.endswith("bias"):
+            array += generator.normal(0.0, 0.3, array.shape).astype(np.float32)
+    return parameters
+
+
+def make_batch(step: int) -> Batch:
+    batch = TASK.batch(seed=SEED, step=step, size=BATCH_SIZE)
+    return Batch(batch.inputs, batch.targets)
+
+
+def make_chunk(first_step: int, n_steps: int) -> Chunk:
+    batches = [make_batch(step) for step in range(first_step, first_step + n_steps)]
+    inputs, targets = (np.stack([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets"))
+    return Chunk(inputs, targets, learning_rates(first_step, n_steps))
+
+
+def learning_rates(first_step: int, n_steps: int) -> Array:
+    steps = np.arange(first_step, first_step + n_steps)
+    return (LEARNING_RATE * np.array(RATE_PATTERN)[steps % len(RATE_PATTERN)]).astype(np.float32)

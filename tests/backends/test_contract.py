@@ -1,0 +1,191 @@
+"""The specifications refuse what is out of range, stay as they are, and cost no framework to import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import backends
+from backends.contract import Batch, Chunk, ModelSpec, OptimizerSpec, Unsupported, check_at_least, check_choice
+
+ROOT = Path(backends.__file__).resolve().parents[1]
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax")
+NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
+MODEL = {"inputs": 10, "outputs": 8, "hidden": 256, "layers": 3}
+SEED_RECIPE = OptimizerSpec(
+    kind="rmsprop",
+    decay=0.9,
+    momentum=0.9,
+    epsilon=1e-10,
+    epsilon_inside_root=True,
+    initial_v=1.0,
+    clip="element",
+    clip_value=10.0,
+)
+
+
+# --- Values out of range --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [0, -1, 0.5, *NOT_FINITE])
+@pytest.mark.parametrize("field", MODEL)
+def test_a_model_size_below_one_is_refused_by_name(field: str, bad: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^model\.{field} must be at least 1, not "):
+        ModelSpec(**(MODEL | {field: bad}))
+
+
+@pytest.mark.parametrize("field", ["kind", "clip"])
+def test_an_unknown_choice_is_refused_by_name_with_the_choices(field: str) -> None:
+    choices = {"kind": "adam, rmsprop", "clip": "none, element, norm"}[field]
+    with pytest.raises(ValueError, match=rf"^optimizer\.{field} must be one of {choices}, not 'Adam'$"):
+        OptimizerSpec(**{field: "Adam"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [-1e-12, *NOT_FINITE])
+@pytest.mark.parametrize("field", ["epsilon", "initial_v"])
+def test_a_negative_constant_is_refused_by_name(field: str, bad: float) -> None:
+    with pytest.raises(ValueError, match=rf"^optimizer\.{field} must be at least 0, not "):
+        OptimizerSpec(**{field: bad})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [1.0, 1.5, -1e-12, *NOT_FINITE])
+@pytest.mark.parametrize("field", ["beta1", "beta2", "decay", "momentum"])
+def test_a_decay_outside_zero_to_one_is_refused_by_name(field: str, bad: float) -> None:
+    with pytest.raises(ValueError, match=rf"^optimizer\.{field} must be at least 0 and below 1, not "):
+        OptimizerSpec(**{field: bad})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, *NOT_FINITE])
+@pytest.mark.parametrize("clip", ["none", "element", "norm"])
+def test_a_clip_value_that_is_not_above_zero_is_refused_by_name(clip: str, bad: float) -> None:
+    with pytest.raises(ValueError, match=r"^optimizer\.clip_value must be above 0, not "):
+        OptimizerSpec(clip=clip, clip_value=bad)
+
+
+def test_the_ends_of_every_range_are_allowed() -> None:
+    lowest = OptimizerSpec(beta1=0, beta2=0, decay=0, momentum=0, epsilon=0, initial_v=0, clip_value=1e-12)
+    assert (lowest.beta1, lowest.epsilon, lowest.clip_value) == (0, 0, 1e-12)
+    assert ModelSpec(inputs=1, outputs=1, hidden=1, layers=1).layers == 1
+
+
+def test_the_seeds_recipe_is_allowed() -> None:
+    assert SEED_RECIPE.epsilon_inside_root
+    assert SEED_RECIPE.initial_v == 1.0
+
+
+@given(st.floats(), st.floats(allow_nan=False, allow_infinity=False))
+def test_a_check_passes_exactly_the_finite_values_from_its_bound_on(value: float, bound: float) -> None:
+    if np.isfinite(value) and value >= bound:
+        check_at_least("owner", {"field": value}, bound)
+    else:
+        with pytest.raises(ValueError, match=r"^owner\.field must be at least "):
+            check_at_least("owner", {"field": value}, bound)
+
+
+def test_a_check_names_the_first_offender_its_bound_and_its_value() -> None:
+    with pytest.raises(ValueError, match=r"^owner\.second must be at least 2, not 1\.5$"):
+        check_at_least("owner", {"first": 2, "second": 1.5, "third": 0}, 2)
+
+
+def test_a_choice_passes_only_what_is_allowed() -> None:
+    check_choice("owner", "field", "b", ("a", "b"))
+    with pytest.raises(ValueError, match=r"^owner\.field must be one of a, b, not 'c'$"):
+        check_choice("owner", "field", "c", ("a", "b"))
+
+
+def test_what_is_unsupported_carries_its_reason() -> None:
+    assert issubclass(Unsupported, Exception)
+    assert str(Unsupported("no bfloat16 on this device")) == "no bfloat16 on this device"
+
+
+# --- Shapes ---------------------------------------------------------------------------------------------------
+
+
+def test_shapes_are_canonical_layer_by_layer_with_the_output_last() -> None:
+    assert list(ModelSpec(inputs=3, outputs=2, hidden=5, layers=2).shapes().items()) == [
+        ("lstm.0.kernel", (3, 20)),
+        ("lstm.0.recurrent_kernel", (5, 20)),
+        ("lstm.0.bias", (20,)),
+        ("lstm.1.kernel", (5, 20)),
+        ("lstm.1.recurrent_kernel", (5, 20)),
+        ("lstm.1.bias", (20,)),
+        ("output.kernel", (5, 2)),
+        ("output.bias", (2,)),
+    ]
+
+
+sizes = st.integers(1, 300)
+
+
+@settings(deadline=None)
+@given(inputs=sizes, outputs=sizes, hidden=sizes, layers=st.integers(1, 9))
+def test_parameters_number_what_the_equations_need(inputs: int, outputs: int, hidden: int, layers: int) -> None:
+    shapes = ModelSpec(inputs=inputs, outputs=outputs, hidden=hidden, layers=layers).shapes()
+    first = 4 * hidden * (inputs + hidden + 1)
+    rest = (layers - 1) * 4 * hidden * (2 * hidden + 1)
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) == first + rest + (hidden + 1) * outputs
+
+
+def test_the_seeds_network_has_1326088_parameters() -> None:
+    assert sum(int(np.prod(shape)) for shape in ModelSpec(10, 8, 256, 3).shapes().values()) == 1_326_088
+
+
+# --- Frozen ---------------------------------------------------------------------------------------------------
+
+ARRAY = np.zeros((1, 1, 1), np.float32)
+FROZEN = (
+    ModelSpec(**MODEL),
+    SEED_RECIPE,
+    Batch(ARRAY, ARRAY),
+    Chunk(ARRAY[None], ARRAY[None], np.zeros(1, np.float32)),
+)
+
+
+@pytest.mark.parametrize("value", FROZEN, ids=lambda value: type(value).__name__)
+def test_no_field_can_be_set(value: Any) -> None:
+    for field in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, getattr(value, field.name))
+
+
+def test_specifications_are_values() -> None:
+    assert len({ModelSpec(**MODEL), ModelSpec(**MODEL), ModelSpec(**(MODEL | {"layers": 2}))}) == 2
+    assert len({OptimizerSpec(), OptimizerSpec(), SEED_RECIPE}) == 2
+
+
+# --- Imports --------------------------------------------------------------------------------------------------
+
+QUESTIONS = {
+    "harness": "import harness",
+    "harness.task": "import harness.task",
+    "harness.metrics": "import harness.metrics",
+    "backends": "import backends",
+    "backends.contract": "import backends.contract",
+    "what is installed": "import backends; [b.missing_packages() or b.versions() for b in backends.BACKENDS.values()]",
+}
+
+
+def frameworks_loaded_by(statement: str) -> list[str]:
+    script = f"{statement}\nimport sys\nprint(*sorted(set(sys.modules) & set({FRAMEWORKS!r})))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    process = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    return process.stdout.split()
+
+
+@pytest.mark.parametrize("statement", QUESTIONS.values(), ids=QUESTIONS.keys())
+def test_a_fresh_process_loads_no_framework(statement: str) -> None:
+    assert frameworks_loaded_by(statement) == []
+
+
+def test_a_framework_that_is_loaded_would_be_seen() -> None:
+    assert frameworks_loaded_by("import sys, types; sys.modules['jax'] = types.ModuleType('jax')") == ["jax"]

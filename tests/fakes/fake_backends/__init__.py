@@ -1,0 +1,1 @@
+"""Backends that behave and misbehave, one module each, for the runner's tests."""

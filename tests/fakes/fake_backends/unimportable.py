@@ -1,0 +1,3 @@
+"""Fails while it is imported."""
+
+raise ImportError("libdragons.so.7: cannot open shared object file")

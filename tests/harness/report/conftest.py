@@ -1,0 +1,177 @@
+"""A synthetic run's folder: records as the harness writes them, made with NumPy, without training anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+Record = dict[str, Any]
+BITS, MAX_LENGTH, BATCH = 8, 5, 16
+FLOOR = 0.0072
+
+
+def make_name(backend: str, implementation: str = "idiomatic", seed: int = 0, repeat: int = 0) -> str:
+    return f"{backend}-{implementation}-float32-seed{seed}-r{repeat}"
+
+
+def make_failure(backend: str, status: str, reason: str, **changes: Any) -> Record:
+    """A record that got no farther than its identity, a status and a reason."""
+    identity = {"backend": backend, "implementation": "idiomatic", "seed": 0, "repeat": 0} | changes
+    name = make_name(**{key: identity[key] for key in ("backend", "implementation", "seed", "repeat")})
+    outcome = {"status": status, "reason": reason, "verified": None}
+    return {"schema_version": 1, "cell": name, "precision": "float32", **outcome, **identity}
+
+
+def make_record(
+    backend: str,
+    *,
+    step_s: float = 0.01,
+    n_steps: int = 41,
+    noise: float = 0.0,
+    lengths: tuple[int, ...] = (1, 2, 5, 10),
+    copies: tuple[int, ...] = (3, 10),
+    **changes: Any,
+) -> Record:
+    """An ok record: one slow first step, then chunks of ten steps that take about step_s a step."""
+    record = make_failure(backend, "ok", "", **changes)
+    generator = np.random.default_rng([record["seed"], len(backend)])
+    return record | {
+        "reason": None,
+        "verified": True,
+        "device": "cpu",
+        "n_parameters": 335_112,
+        "settings": {"threads": 2},
+        "timeline": _timeline(),
+        "losses": _losses(n_steps, record["seed"], noise),
+        "chunks": _chunks(n_steps, step_s, generator),
+        "evaluation": _evaluation(lengths, copies, generator),
+        "peak_memory_bytes": None,
+        **changes,
+    }
+
+
+def write_run(folder: Path, records: list[Record], *, unrecorded: tuple[str, ...] = (), **changes: Any) -> Path:
+    """Write run.json and the cells; `unrecorded` are cells without a record."""
+    cells = folder / "cells"
+    cells.mkdir(parents=True)
+    for record in records:
+        (cells / f"{record['cell']}.json").write_text(json.dumps(record), "utf-8")
+    run = make_run_file([record["cell"] for record in records] + list(unrecorded)) | changes
+    (folder / "run.json").write_text(json.dumps(run), "utf-8")
+    return folder
+
+
+def make_run_file(cells: list[str]) -> Record:
+    optimizer = {"kind": "adam", "learning_rate": 0.003, "clip": "norm", "clip_value": 1.0}
+    return {
+        "schema_version": 1,
+        "created": "2026-11-23T21:00:00Z",
+        "preset": "quick",
+        "command": "python -m harness run --backend all --preset quick",
+        "configuration": {
+            "task": {"bits": BITS, "min_length": 1, "max_length": MAX_LENGTH},
+            "model": {"layers": 3, "hidden": 128},
+            "optimizer": optimizer,
+            "train": {"batch": BATCH, "steps": 41},
+            "evaluate": {"lengths": [1, 2, 5, 10], "sequences": 100},
+        },
+        "environment": {"cpu": "Imaginary CPU", "python": "3.11.9", "packages": {"numpy": "2.4.6"}},
+        "cells": cells,
+    }
+
+
+def _timeline() -> Record:
+    stages = {"spawn_s": 0.1, "import_s": 2.0, "build_s": 0.3, "first_step_s": 0.6, "steady_s": 4.0}
+    return stages | {"data_s": 0.2, "evaluation_s": 0.5, "other_s": 0.1, "total_s": 7.8}
+
+
+def _losses(n_steps: int, seed: int, noise: float) -> list[float]:
+    step = np.arange(n_steps)
+    curve = FLOOR + 0.69 * np.exp(-6 * step / n_steps) * np.random.default_rng(seed).uniform(0.8, 1.2, n_steps)
+    return (curve * (1 + noise * step / n_steps)).tolist()
+
+
+def _chunks(n_steps: int, step_s: float, generator: np.random.Generator) -> Record:
+    steps = [1] + [10] * ((n_steps - 1) // 10)
+    train_s = [0.6] + (10 * step_s * generator.uniform(0.9, 1.3, len(steps) - 1)).tolist()
+    elapsed_s = np.cumsum(train_s).tolist()
+    warmup = [True, *([False] * (len(steps) - 1))]
+    return {
+        "steps": steps,
+        "train_s": train_s,
+        "data_s": [0.001] * len(steps),
+        "elapsed_s": elapsed_s,
+        "warmup": warmup,
+    }
+
+
+def _evaluation(lengths: tuple[int, ...], copies: tuple[int, ...], generator: np.random.Generator) -> Record:
+    test = {"sequences": 100, "seed_loss": 0.0081, "seed_loss_floor": 0.0069}
+    return {
+        "test": test | {"cross_entropy_floor": FLOOR, "mean_absolute_error": 0.002},
+        "lengths": [_length(length, generator) for length in lengths],
+        "copies": [_copy(length, generator) for length in copies],
+    }
+
+
+def _length(length: int, generator: np.random.Generator) -> Record:
+    n_bits = 100 * length * BITS
+    chance = min(0.5, max(0.0, 0.004 * (length - 2) ** 1.5)) if length > 2 else 0.0
+    wrong = int(generator.binomial(n_bits, chance))
+    measures = {"wrong_bits": wrong, "bit_error": wrong / n_bits, "exact_fraction": (1 - chance) ** (8 * length)}
+    return {
+        "length": length,
+        "sequences": 100,
+        **measures,
+        "bits_per_sequence": 0.3 * length,
+        "mean_absolute_error": 0.1,
+    }
+
+
+def _copy(length: int, generator: np.random.Generator) -> Record:
+    pattern = generator.integers(0, 2, (length, BITS)).astype(float)
+    target = np.full((2 * length + 2, BITS), 0.001)
+    target[length + 2 :] = np.maximum(pattern, 0.001)
+    noise = generator.uniform(-1, 1, target.shape) * np.linspace(0, length / 40, len(target))[:, None]
+    prediction = np.clip(target + noise * (target > 0.5) + 0.4 * np.abs(noise), 0, 1)
+    return {"length": length, "inputs": [], "target": target.tolist(), "prediction": prediction.tolist()}
+
+
+@pytest.fixture
+def record() -> Callable[..., Record]:
+    return make_record
+
+
+@pytest.fixture
+def failure() -> Callable[..., Record]:
+    return make_failure
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a run of the given records and returns its folder."""
+    return lambda *records, **changes: write_run(tmp_path / "run", list(records), **changes)
+
+
+@pytest.fixture
+def mixed_run(run_folder: Callable[..., Path]) -> Path:
+    """Three backends of which one is not verified, one that is not installed and one without a record."""
+    return run_folder(
+        make_record("torch", step_s=0.01),
+        make_record("jax", step_s=0.02, noise=0.01),
+        make_record("tensorflow", step_s=0.005, verified=False),
+        make_failure("mxnet", "not_installed", "install the extra mxnet"),
+        unrecorded=(make_name("theano"),),
+    )
+
+
+@pytest.fixture
+def console() -> Console:
+    """A console that is no terminal and wider than what it may be given."""
+    return Console(record=True, width=200, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115

@@ -1,0 +1,218 @@
+"""The command line as people use it: real processes, exit statuses and what is on the disk afterwards."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backends import BACKENDS, FRAMEWORKS
+
+PROJECT = Path(__file__).parents[2]
+SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
+
+pytestmark = pytest.mark.usefixtures("fake_backends")
+
+
+def harness(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A run of one backend that works and two that do not."""
+    folder = tmp_path_factory.mktemp("runs") / "mixed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(PROJECT / "tests" / "fakes"))
+        names = "fake_backends.linear,fake_backends.raising,no_such_package.backend"
+        return harness("run", "--backend", names, *SMALL, "--out", str(folder)), folder
+
+
+def test_a_fault_leaves_the_others_a_row_and_exit_status_1(
+    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    finished, folder = mixed_run
+    assert finished.returncode == 1
+    assert "Traceback" not in finished.stdout + finished.stderr
+    rows = {row["backend"]: row for row in read_rows(folder / "tables" / "summary.csv")}
+    assert rows["fake_backends.linear"]["status"] == "ok"
+    assert rows["fake_backends.raising"]["status"] == "failed"
+    assert "on fire" in rows["fake_backends.raising"]["reason"]
+    assert rows["no_such_package.backend"]["status"] == "not_installed"
+
+
+def test_the_runs_folder_holds_what_is_promised(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, folder = mixed_run
+    cell = "fake_backends.linear-idiomatic-float32-seed0-r0"
+    expected = ["run.json", f"cells/{cell}.json", f"cells/{cell}.safetensors", f"logs/{cell}.log", "report.md"]
+    tables = ["summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"]
+    plots = ["loss.png", "bit_error_by_length.png", "throughput.png", f"copies_{cell}.png"]
+    expected += ["report.html", "tables/throughput.csv", *(f"tables/{name}" for name in tables)]
+    expected += [f"plots/{name}" for name in plots]
+    assert [name for name in expected if not (folder / name).is_file()] == []
+
+
+def test_lines_on_a_terminal_of_80_columns_are_not_cut(
+    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    finished, folder = mixed_run
+    lines = [line for line in finished.stdout.splitlines() if str(folder) not in line and "-float32-" not in line]
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_report_makes_the_same_bytes_again(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, folder = mixed_run
+    tables = sorted((folder / "tables").iterdir())
+    before = {table.name: table.read_bytes() for table in tables}
+    for table in tables:
+        table.unlink()
+    assert harness("report", str(folder)).returncode == 0
+    assert {table.name: table.read_bytes() for table in sorted((folder / "tables").iterdir())} == before
+
+
+def test_resume_keeps_what_is_complete_and_does_the_rest_again(
+    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    _, folder = mixed_run
+    names = "fake_backends.linear,fake_backends.raising"
+    finished = harness("run", "--backend", names, *SMALL, "--resume", str(folder))
+    assert finished.returncode == 1
+    assert "fake_backends.linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
+
+
+def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
+    finished = harness("run", "--backend", "fake_backends.linear", *SMALL, "--out", str(tmp_path / "run"), "--json")
+    assert finished.returncode == 0
+    answer = json.loads(finished.stdout)
+    assert answer["folder"] == str(tmp_path / "run")
+    assert answer["summary"][0]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backend", "pytorch"], "unknown backend 'pytorch'; allowed: all, torch, tensorflow, jax, reference"),
+        (["--implementation", "fast"], "unknown implementation 'fast'; allowed: all, idiomatic"),
+        (["--preset", "quik"], "unknown preset 'quik'; allowed: "),
+        (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, cuda, cuda:N"),
+        (["--set", "model.hiden=3"], "unknown key model.hiden"),
+        (["--set", "train.batch=0"], "train.batch must be at least 1, not 0"),
+        (["--seeds", "0,-1"], "--seeds '0,-1': allowed are whole numbers of at least 0"),
+        (["--threads", "4096"], "--threads 4096: this process may use 1 to "),
+        (["--precision", "float8"], "'float8' is not one of 'float32', 'bfloat16'"),
+        (["--repeats", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    finished = harness("run", *arguments, "--out", str(tmp_path / "run"), cwd=tmp_path)
+    assert finished.returncode == 2
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
+    finished = harness("run", "--backend", "fake_backends.linear", *SMALL, "--out", str(tmp_path))
+    assert finished.returncode == 2
+    assert "already exists; name it with --resume" in finished.stderr
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_gpu_that_is_not_there_is_refused_before_anything_runs(name: str, tmp_path: Path) -> None:
+    if BACKENDS[name].missing_packages():
+        pytest.skip(f"{name} is not installed here")
+    finished = harness("run", "--backend", name, "--device", "cuda:7", "--out", str(tmp_path / "run"))
+    assert finished.returncode == 2
+    assert "no device cuda:7" in finished.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_of_something_else_is_refused(tmp_path: Path) -> None:
+    finished = harness("report", str(tmp_path))
+    assert finished.returncode == 2
+    assert "no run.json" in finished.stderr
+
+
+def test_help_is_quick_next_to_python_itself() -> None:
+    def seconds(*arguments: str) -> float:
+        started_s = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True, cwd=PROJECT)
+        return time.perf_counter() - started_s
+
+    helps = [seconds("-m", "harness", "--help") for _ in range(3)]
+    imports = [seconds("-c", "import numpy, pandas, matplotlib.figure") for _ in range(3)]
+    assert min(helps) < min(imports)
+
+
+def test_env_is_json() -> None:
+    assert json.loads(harness("env").stdout)["python"]
+
+
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+    parent, child = pty.openpty()
+    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, "PYTHONPATH": paths, "TERM": "xterm", "COLUMNS": "80"}
+    arguments = ["run", "--backend", "fake_backends.linear", *SMALL, "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", *arguments], stdout=child, stderr=child, env=environment, cwd=PROJECT
+    ) as process:
+        os.close(child)
+        output = _read_terminal(parent)
+        assert process.wait(60) == 0
+    assert "sequences/s" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+
+
+def _read_terminal(descriptor: int) -> str:
+    content = b""
+    try:
+        while piece := os.read(descriptor, 65536):
+            content += piece
+    except OSError:
+        pass  # A terminal whose last writer is gone answers with an error, not with an end.
+    os.close(descriptor)
+    return content.decode(errors="replace")
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_list_counts_the_parameters_in_the_framework_itself(name: str) -> None:
+    if BACKENDS[name].missing_packages():
+        pytest.skip(f"{name} is not installed here")
+    finished = harness("list", "--backend", name, "--preset", "seed")
+    assert finished.returncode == 0
+    assert "1,326,088" in finished.stdout
+
+
+@pytest.mark.skipif(
+    not [name for name in FRAMEWORKS if BACKENDS[name].missing_packages()],
+    reason="every framework is installed here, so none can be reported as missing",
+)
+def test_all_reports_what_is_not_installed_with_its_extra(tmp_path: Path) -> None:
+    small = [*SMALL, "--set", "task.max_length=2"]
+    finished = harness("run", "--backend", "all", *small, "--out", str(tmp_path / "run"))
+    rows = {row["backend"]: row for row in read_rows(tmp_path / "run" / "tables" / "summary.csv")}
+    for name in FRAMEWORKS:
+        if BACKENDS[name].missing_packages():
+            assert rows[name]["status"] == "not_installed"
+            assert f"pip install '.[{name}]'" in rows[name]["reason"]
+        else:
+            assert rows[name]["status"] == "ok"
+    installed = [name for name in FRAMEWORKS if not BACKENDS[name].missing_packages()]
+    assert finished.returncode == (0 if installed else 1)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from backends.contract import OptimizerSpec
+from harness.config import EvaluateConfig, ModelConfig, RunConfig, TrainConfig
+from harness.task import CopyTask
+
+
+def test_a_constant_schedule_is_the_learning_rate_at_every_step() -> None:
+    rates = TrainConfig(steps=10, learning_rate=0.25).learning_rates(3, 4)
+    assert rates.dtype == np.float32
+    assert rates.tolist() == [0.25] * 4
+
+
+def test_a_cosine_schedule_falls_from_the_rate_to_zero() -> None:
+    train = TrainConfig(steps=4, learning_rate=1.0, schedule="cosine")
+    expected = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    np.testing.assert_allclose(train.learning_rates(0, 4), expected, rtol=1e-6)
+
+
+def test_warmup_rises_linearly_to_the_schedule() -> None:
+    rates = TrainConfig(steps=10, learning_rate=1.0, warmup_steps=4).learning_rates(0, 6)
+    np.testing.assert_allclose(rates, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
+
+
+def test_a_learning_rate_does_not_depend_on_how_steps_are_chunked() -> None:
+    train = TrainConfig(steps=9, learning_rate=1.0, schedule="cosine", warmup_steps=3)
+    pieces = np.concatenate([train.learning_rates(0, 4), train.learning_rates(4, 5)])
+    assert pieces.tolist() == train.learning_rates(0, 9).tolist()
+
+
+def test_lengths_are_the_trained_then_the_longer_ones() -> None:
+    task = CopyTask(min_length=2, max_length=5)
+    assert EvaluateConfig().lengths(task) == [2, 3, 4, 5, 8, 10, 15, 30]
+    assert EvaluateConfig().copy_lengths(task) == [3, 5, 10, 30]
+    assert EvaluateConfig(beyond=()).lengths(task) == [2, 3, 4, 5, 10, 30]
+
+
+def test_the_model_takes_its_channels_from_the_task() -> None:
+    config = RunConfig(task=CopyTask(bits=5), model=ModelConfig(layers=2, hidden=7))
+    spec = config.model_spec()
+    assert (spec.inputs, spec.outputs, spec.hidden, spec.layers) == (7, 5, 7, 2)
+
+
+def test_a_dictionary_is_the_whole_configuration() -> None:
+    config = RunConfig(optimizer=OptimizerSpec(kind="rmsprop"), evaluate=EvaluateConfig(beyond=(2.0,)))
+    assert RunConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("section", [{"batch": 0}, {"steps": 0}, {"chunk": 0}, {"warmup_steps": -1}])
+def test_a_size_out_of_range_is_refused_by_name(section: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"train.{next(iter(section))} must be at least"):
+        TrainConfig(**section)
