@@ -42,6 +42,9 @@ class JaxTrainer:
             self.network = CopyNetwork(model, self.dtype)
             write_parameters(self.network, parameters)
             self.optimizer = nnx.Optimizer(self.network, build_optimizer(optimizer), wrt=nnx.Param)
+        # Inputs and results are committed to the device; state that were not would have the first step compiled twice.
+        state = nnx.state((self.network, self.optimizer))
+        nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
 
     def train(self, chunk: Chunk) -> Array:
         inputs, targets = self._tensor(chunk.inputs), self._tensor(chunk.targets)

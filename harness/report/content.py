@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.load import Run
+from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.variants import Variant
 from harness.report.words import conclude, describe_run
@@ -134,13 +135,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _value_text(value)
-
-
-def _value_text(value: object) -> str:
-    if value is None:
-        return "none"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{prefix}{name}", setting(value)
 
 
 def _readable(tables: Mapping[str, pd.DataFrame], name: str) -> list[Readable]:

@@ -47,6 +47,13 @@ def flag(value: object) -> str:
     return "" if value is None else "yes" if value else "no"
 
 
+def setting(value: object) -> str:
+    """The value of a setting: a list by its elements, none for None."""
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _float(value: object) -> float:
     return float(cast(SupportsFloat, value))
 

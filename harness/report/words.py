@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.report import measures
 from harness.report.load import Run
-from harness.report.quantities import integer, number, percent
+from harness.report.quantities import integer, number, percent, setting
 from harness.report.variants import Variant
 
 CHANCE = 0.5
@@ -52,10 +52,9 @@ def _recipe(run: Run) -> str:
 def _repetition(run: Run) -> str:
     seeds = sorted({cell.seed for cell in run.cells})
     repeats = _repeats(run)
-    plural = "s" if len(seeds) > 1 else ""
     return (
-        f"Preset {run.file.preset or 'unknown'}, seed{plural} {', '.join(map(str, seeds))},"
-        f" {repeats} process{'es' if repeats > 1 else ''} for each cell."
+        f"Preset {run.file.preset or 'unknown'}; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds)) or 'none'};"
+        f" {repeats} repeat{'s' * (repeats > 1)}, each cell in a fresh process."
     )
 
 
@@ -75,11 +74,7 @@ def _machine(run: Run) -> str:
 
 
 def _pairs(section: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_value(value)}" for name, value in section.items())
-
-
-def _value(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(f"{name} {setting(value)}" for name, value in section.items())
 
 
 def _repeats(run: Run) -> int:
@@ -103,8 +98,8 @@ def _caution(run: Run, variants: list[Variant]) -> str:
     if not variants or _repeats(run) > 1:
         return ""
     return (
-        "Each cell ran in one process only, so the rates carry no interval: a difference of a few per cent"
-        " may change sign when the run is repeated."
+        "Nothing was repeated (one process for each implementation and seed), so the rates carry no interval:"
+        " a difference of a few per cent may change sign in another run."
     )
 
 

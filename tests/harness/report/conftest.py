@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def failure() -> Callable[..., Record]:
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Callable[..., Path]:
     """A function that writes a run of the given records and returns its folder."""
-    return lambda *records, **changes: write_run(tmp_path / "run", list(records), **changes)
+    return lambda *records, name="run", **changes: write_run(tmp_path / name, list(records), **changes)
 
 
 @pytest.fixture
@@ -174,4 +175,4 @@ def mixed_run(run_folder: Callable[..., Path]) -> Path:
 @pytest.fixture
 def console() -> Console:
     """A console that is no terminal and wider than what it may be given."""
-    return Console(record=True, width=200, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    return Console(width=200, file=StringIO())

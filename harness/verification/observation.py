@@ -1,0 +1,50 @@
+"""What an implementation makes of a case, as named arrays. Knows no oracle: the oracle is observed the same way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+
+from backends.contract import Array, Implementation, Parameters, Trainer
+from harness.verification.cases import Case, make_batch, make_chunk, start_parameters
+
+# 1 + 9 + 90 steps need chunks of two shapes only, 1 and 9: each shape may cost a compilation.
+CHUNK_STEPS = 9
+
+
+def observe(implementation: Implementation, case: Case, *, device: str, precision: str) -> Parameters:
+    """Every observed array by "quantity" or "quantity/tensor". Raises Unsupported and whatever the backend raises."""
+    model = case.model()
+    parameters = start_parameters(model)
+    trainer = implementation.build(model, case.optimizer, parameters, device=device, precision=precision)
+    return (observe_gradients(trainer) if case.gradients else {}) | observe_training(trainer, case.steps)
+
+
+def observe_gradients(trainer: Trainer) -> Parameters:
+    """probabilities (batch, time, outputs), loss () and gradient/<name>, at the present parameters."""
+    batch = make_batch(0)
+    loss, gradients = trainer.loss_and_gradients(batch)
+    probabilities = trainer.predict(batch.inputs)
+    return {"probabilities": probabilities, "loss": np.asarray(loss)} | _prefixed("gradient", gradients)
+
+
+def observe_training(trainer: Trainer, steps: tuple[int, ...]) -> Parameters:
+    """after N steps/<name> for each N of `steps`, and the losses (last N,) met on the way."""
+    observed: Parameters = {}
+    losses: list[Array] = []
+    for first, last in itertools.pairwise((0, *steps)):
+        for start in range(first, last, CHUNK_STEPS):
+            losses.append(trainer.train(make_chunk(start, min(CHUNK_STEPS, last - start))))
+        observed |= _prefixed(after(last), trainer.parameters())
+    return observed | ({"losses": np.concatenate(losses)} if losses else {})
+
+
+def after(steps: int) -> str:
+    """The name of the parameters after so many steps."""
+    return f"after {steps} step{'s' if steps > 1 else ''}"
+
+
+def _prefixed(quantity: str, arrays: Mapping[str, Array]) -> Parameters:
+    return {f"{quantity}/{name}": array for name, array in arrays.items()}

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.report.quantities import bytes_text, flag, integer, number, percent, setting
+
+
+@pytest.mark.parametrize(
+    ("show", "value", "text"),
+    [
+        (number, 12345.6, "12,350"),
+        (number, 0.0079073, "0.007907"),
+        (number, 0, "0"),
+        (number, float("nan"), ""),
+        (percent, 0.00314, "0.31 %"),
+        (percent, 0.1234, "12.3 %"),
+        (percent, 0.0, "0 %"),
+        (percent, 1.0, "100 %"),
+        (integer, 1326088, "1,326,088"),
+        (bytes_text, 345 * 2**20, "345 MiB"),
+        (bytes_text, 0, "0 B"),
+        (flag, False, "no"),
+        (setting, [1, 2], "1, 2"),
+        (setting, None, "none"),
+    ],
+)
+def test_numbers_read_well(show: Callable[[object], str], value: object, text: str) -> None:
+    assert show(value) == text
+
+
+@pytest.mark.parametrize("show", [number, percent, integer, bytes_text, flag])
+def test_unknown_is_empty(show: Callable[[object], str]) -> None:
+    assert show(None) == ""

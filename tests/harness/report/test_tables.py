@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.report import summary_rows
+from harness.report.load import read_run
+from harness.report.tables import make_tables, to_csv
+
+Make = Callable[..., dict[str, Any]]
+FIRST_COLUMNS = {
+    "summary": "backend, implementation, precision, device, status, seeds, train_loss, seed_loss, bits_per_sequence, "
+    "bit_error, sequences_per_s, step_ms, startup_s, peak_memory_bytes, verified",
+    "bit_error_by_length": "backend, implementation, precision, seed, length, sequences, bit_error, exact_fraction, "
+    "bits_per_sequence",
+    "loss": "backend, implementation, precision, seed, repeat, step, sequences, elapsed_s, train_loss",
+    "throughput": "backend, implementation, precision, repeat, sequences_per_s, step_ms_median, step_ms_p5, "
+    "step_ms_p95, steps",
+    "loss_distance": "seed, left, right, steps, largest_relative_distance_first_100, largest_relative_distance",
+}
+
+
+def read_csv(folder: Path, table: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(to_csv(make_tables(read_run(folder))[table]))))
+
+
+@pytest.mark.parametrize("table", FIRST_COLUMNS)
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_the_first_columns_are_the_interface(
+    run_folder: Callable[..., Path], record: Make, table: str, is_empty: bool
+) -> None:
+    folder = run_folder(*([] if is_empty else [record("torch"), record("jax")]))
+    header = to_csv(make_tables(read_run(folder))[table]).partition("\n")[0].split(",")
+    first = FIRST_COLUMNS[table].split(", ")
+    assert header[: len(first)] == first
+
+
+def test_numbers_are_medians_over_seeds_and_repeats(run_folder: Callable[..., Path], record: Make) -> None:
+    timings = [(0, 0, 0.4), (0, 1, 0.1), (1, 0, 0.2)]
+    chunks = {"steps": [1, 2], "data_s": [0, 0], "elapsed_s": [1, 2], "warmup": [True, False]}
+    records = [
+        record("torch", seed=seed, repeat=repeat, losses=[train_s] * 3, chunks=chunks | {"train_s": [9, train_s]})
+        for seed, repeat, train_s in timings
+    ]
+    (row,) = read_csv(run_folder(*records), "summary")
+    assert (row["seeds"], row["cells"]) == ("0 1", "3")
+    assert float(row["step_ms"]) == pytest.approx(100)
+    assert float(row["sequences_per_s"]) == pytest.approx(16 / 0.1)
+    assert float(row["train_loss"]) == pytest.approx(0.2)
+
+
+def test_throughput_leaves_warm_up_out_and_gives_percentiles_of_steps(
+    run_folder: Callable[..., Path], record: Make
+) -> None:
+    cell = record("torch")
+    (row,) = read_csv(run_folder(cell), "throughput")
+    steady = np.repeat(1000 * np.array(cell["chunks"]["train_s"][1:]) / 10, 10)
+    assert row["steps"] == "40"
+    shown = [float(row[name]) for name in ("step_ms_p5", "step_ms_median", "step_ms_p95")]
+    assert shown == pytest.approx(np.percentile(steady, [5, 50, 95]).tolist())
+
+
+def test_the_order_is_ranked_then_unverified_then_failed(mixed_run: Path) -> None:
+    rows = read_csv(mixed_run, "summary")
+    assert [row["backend"] for row in rows] == ["torch", "jax", "tensorflow", "mxnet", "theano"]
+    assert [row["rank"] for row in rows] == ["1", "2", "", "", ""]
+    assert [row["verified"] for row in rows] == ["true", "true", "false", "", ""]
+
+
+def test_what_is_not_ok_has_its_status_its_reason_and_no_numbers(mixed_run: Path) -> None:
+    *_, missing, unrecorded = read_csv(mixed_run, "summary")
+    assert (missing["status"], missing["reason"]) == ("not_installed", "install the extra mxnet")
+    assert (unrecorded["status"], unrecorded["reason"]) == ("failed", "no record")
+    assert not any(missing[name] for name in ("train_loss", "bit_error", "sequences_per_s", "step_ms", "startup_s"))
+
+
+def test_a_group_of_mixed_statuses_has_a_row_for_each(
+    run_folder: Callable[..., Path], record: Make, failure: Make
+) -> None:
+    folder = run_folder(record("torch"), failure("torch", "killed", "signal 9", seed=1, device="cpu"))
+    assert [(row["status"], row["seeds"]) for row in read_csv(folder, "summary")] == [("ok", "0"), ("killed", "1")]
+
+
+def test_integers_stay_integers_and_floats_are_exact(run_folder: Callable[..., Path], record: Make) -> None:
+    folder = run_folder(record("torch", peak_memory_bytes=2**40 + 1), record("jax", n_parameters=None))
+    rows = read_csv(folder, "summary")
+    assert {row["peak_memory_bytes"] for row in rows} == {str(2**40 + 1), ""}
+    assert {row["n_parameters"] for row in rows} == {"335112", ""}
+    losses = json.loads((folder / "cells" / "torch-idiomatic-float32-seed0-r0.json").read_text("utf-8"))["losses"]
+    assert [row["train_loss"] for row in read_csv(folder, "loss")][: len(losses)] == [repr(loss) for loss in losses]
+
+
+def test_the_loss_table_keeps_cells_that_diverged(run_folder: Callable[..., Path], record: Make) -> None:
+    rows = read_csv(run_folder(record("torch", losses=[0.7, 0.8]) | {"status": "diverged"}), "loss")
+    assert [(row["step"], row["sequences"], row["status"]) for row in rows] == [
+        ("1", "16", "diverged"),
+        ("2", "32", "diverged"),
+    ]
+
+
+def test_the_timeline_has_a_row_for_every_cell(mixed_run: Path) -> None:
+    rows = read_csv(mixed_run, "timeline")
+    assert len(rows) == 5
+    assert rows[0]["import_s"] == "2.0"
+    assert rows[-1]["import_s"] == ""
+
+
+def test_the_summary_as_plain_rows_is_json(mixed_run: Path) -> None:
+    rows = json.loads(json.dumps(summary_rows(mixed_run), allow_nan=False))
+    assert rows[0]["backend"] == "torch"
+    assert rows[-1]["sequences_per_s"] is None

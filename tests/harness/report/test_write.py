@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.report import write_report
+
+Make = Callable[..., dict[str, Any]]
+HOSTILE = "<script>alert(1)</script> | `x` \n# not a heading"
+TABLES = {
+    *("summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"),
+    *("throughput.csv", "throughput.md", "timeline.csv", "loss_distance.csv"),
+}
+
+
+class Page(HTMLParser):
+    """The tags of a page and every address in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_everything_is_written_and_the_same_again(mixed_run: Path) -> None:
+    write_report(mixed_run)
+    tables, plots = read_all(mixed_run / "tables"), read_all(mixed_run / "plots")
+    pages = [(mixed_run / name).read_bytes() for name in ("report.md", "report.html")]
+    assert set(tables) == TABLES
+    copies = {f"copies_{backend}-idiomatic-float32-seed0-r0.png" for backend in ("torch", "jax", "tensorflow")}
+    assert set(plots) == {"loss.png", "bit_error_by_length.png", "throughput.png", *copies}
+    assert all(plot.startswith(b"\x89PNG") and len(plot) > 5000 for plot in plots.values())
+    write_report(mixed_run)
+    assert read_all(mixed_run / "tables") == tables
+    assert read_all(mixed_run / "plots") == plots
+    assert [(mixed_run / name).read_bytes() for name in ("report.md", "report.html")] == pages
+
+
+def test_an_earlier_report_leaves_no_plots_and_other_files_are_kept(
+    run_folder: Callable[..., Path], failure: Make
+) -> None:
+    folder = run_folder(failure("torch", "failed", "broken"))
+    (folder / "plots").mkdir()
+    for name in ("loss.png", "copies_gone-idiomatic-float32-seed0-r0.png", "mine.png"):
+        (folder / "plots" / name).write_bytes(b"old")
+    write_report(folder)
+    assert set(read_all(folder / "plots")) == {"mine.png"}
+    assert set(read_all(folder / "tables")) == TABLES
+    assert "broken" in (folder / "report.md").read_text("utf-8")
+
+
+def test_a_run_without_cells_has_a_report(run_folder: Callable[..., Path]) -> None:
+    folder = run_folder()
+    write_report(folder)
+    assert "no cells" in (folder / "report.md").read_text("utf-8")
+
+
+def test_markdown_is_escaped_and_shows_every_plot(run_folder: Callable[..., Path], record: Make, failure: Make) -> None:
+    folder = run_folder(record("torch"), failure("jax", "failed", HOSTILE), command=f"run\n{HOSTILE}")
+    write_report(folder)
+    lines = (folder / "report.md").read_text("utf-8").splitlines()
+    assert not [line for line in lines if "<script>" in line and not line.startswith("    ")]
+    assert r"&lt;script&gt;alert(1)&lt;/script&gt; \| \`x\`  # not a heading" in "\n".join(lines)
+    assert not [line for line in lines if line.startswith("# not")]
+    for plot in read_all(folder / "plots"):
+        assert f"(plots/{plot})" in "\n".join(lines)
+
+
+def test_html_is_escaped_and_needs_nothing_else(run_folder: Callable[..., Path], record: Make, failure: Make) -> None:
+    folder = run_folder(record("torch"), failure("jax", "failed", HOSTILE), command=HOSTILE, preset='"><script>')
+    write_report(folder)
+    page = Page((folder / "report.html").read_text("utf-8"))
+    assert not page.tags & {"script", "link", "iframe"}
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
+    assert sum(address.startswith("data:") for address in page.addresses) == len(read_all(folder / "plots"))
+
+
+def test_a_label_that_looks_like_mathematics_is_drawn(run_folder: Callable[..., Path], record: Make) -> None:
+    hostile = record("torch") | {"backend": r"$\frac$"}
+    write_report(run_folder(hostile))
+
+
+def test_a_hostile_cell_name_writes_nothing(run_folder: Callable[..., Path]) -> None:
+    folder = run_folder(unrecorded=("../../escape",))
+    with pytest.raises(ValueError, match="unsafe cell name"):
+        write_report(folder)
+    assert {path.name for path in folder.iterdir()} == {"cells", "run.json"}
+
+
+def test_the_report_imports_no_framework() -> None:
+    code = "import sys, harness.report; sys.exit(bool({'torch', 'tensorflow', 'jax', 'keras'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
