@@ -16,6 +16,7 @@ from harness import __version__
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 RUN_PRECISIONS = ("float32", "bfloat16")
+VERIFY_PRECISIONS = ("float32", "float64")
 
 
 class UsageError(click.ClickException):
@@ -73,6 +74,22 @@ def report(folder: Path) -> None:
         commands.report(folder)
 
 
+@main.command()
+@click.option("--backend", "backends", default="all", help="all, names or modules with commas between them.")
+@click.option("--implementation", default="all", help="idiomatic, tuned or all.")
+@click.option("--precision", default="all", type=click.Choice(("all", *VERIFY_PRECISIONS)))
+@click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
+def verify(**options: Any) -> None:
+    """Prove that every implementation computes what the reference does, in forward, gradients and training."""
+    from harness.verify import verify as verify_targets
+
+    _check_device(options["device"])
+    with _one_line_errors():
+        exit_code = verify_targets(options)
+    sys.exit(exit_code)
+
+
 @main.command(name="list")
 @shared_options
 def list_(**options: Any) -> None:
@@ -94,9 +111,13 @@ def env() -> None:
 def _selection(options: dict[str, Any]) -> Any:
     from harness.selection import select
 
-    if not DEVICE_PATTERN.fullmatch(options["device"]):
-        raise UsageError(f"unknown device {options['device']!r}; allowed: auto, cpu, cuda, cuda:N")
+    _check_device(options["device"])
     return select(options)
+
+
+def _check_device(device: str) -> None:
+    if not DEVICE_PATTERN.fullmatch(device):
+        raise UsageError(f"unknown device {device!r}; allowed: auto, cpu, cuda, cuda:N")
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
 from harness.runner import run_cell
 from harness.selection import Selection, describe, parse_seeds
+from harness.verdict import Verdict, verify_brief
 
 HARMLESS_IN_ALL = ("ok", "not_installed")
 
@@ -32,7 +33,8 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
     console = Console(stderr=bool(options["as_json"]))
     folder = _open_folder(selection, options, cells)
     console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
-    statuses = [_run_one(cell, selection, folder, console) for cell in cells]
+    verdicts = _verify(cells, selection, console)
+    statuses = [_run_one(cell, verdicts, selection, folder, console) for cell in cells]
     write_report(folder.path)
     if options["as_json"]:
         rows = {"folder": str(folder.path), "summary": summary_rows(folder.path)}
@@ -41,7 +43,8 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
         print_summary(folder.path, console)
         console.print(f"Report: {folder.path / 'report.html'}", soft_wrap=True, highlight=False)
     harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
-    return 0 if "ok" in statuses and all(status in harmless for status in statuses) else 1
+    went_well = "ok" in statuses and all(status in harmless for status in statuses)
+    return 0 if went_well and all(verdict.verified for verdict in verdicts.values()) else 1
 
 
 def report(folder: Path) -> None:
@@ -90,14 +93,43 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], cells: list[C
     return RunFolder.create(options["out"] or default_folder(selection.preset), description)
 
 
-def _run_one(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> str:
+def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, str], Verdict]:
+    """Prove each implementation in brief before any is timed; by backend and implementation."""
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    for cell in cells:
+        key = (cell.backend.name, cell.implementation)
+        if key in verdicts or cell.backend.missing_packages():
+            continue
+        verdicts[key] = verify_brief(
+            cell.backend,
+            cell.implementation,
+            cell.precision,
+            selection.resources,
+            optimizer=selection.config.optimizer,
+            layers=selection.config.model.layers,
+        )
+        result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
+        console.print(f"{' '.join(key)} {cell.precision}: {result}", soft_wrap=True, highlight=False, markup=False)
+    return verdicts
+
+
+def _run_one(
+    cell: Cell,
+    verdicts: Mapping[tuple[str, str], Verdict],
+    selection: Selection,
+    folder: RunFolder,
+    console: Console,
+) -> str:
     if folder.is_complete(cell):
         console.print(f"{cell.name}: complete, kept", highlight=False)
         return "ok"
     started_s = time.monotonic()
     with CellProgress(cell.name, selection.config.train.steps, console) as progress:
         outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
+    verdict = verdicts.get((cell.backend.name, cell.implementation))
     record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
+    record["verified"] = verdict.verified if verdict else None
+    record["verification_reason"] = verdict.reason if verdict else None
     folder.write_cell(cell, record, outcome.arrays)
     reason = f": {outcome.reason}" if outcome.reason else ""
     took = f"{time.monotonic() - started_s:.1f} s"

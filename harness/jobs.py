@@ -1,4 +1,4 @@
-"""The jobs a worker can be asked for, by name: describe a backend, or train a cell."""
+"""The jobs a worker can be asked for, by name: describe a backend, train a cell, or observe for verify."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import time
 from typing import Any, BinaryIO
 
 from backends import find_backend
+from backends.contract import Unsupported
 from harness.config import RunConfig
 from harness.protocol import write_message
 from harness.training import train_cell
+from harness.verification.cases import Case
+from harness.verification.observation import observe
 
 
 def do(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
@@ -44,4 +47,19 @@ def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     write_message(stream, "result", record, parameters)
 
 
-JOBS = {"describe": describe, "train": train}
+def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+    """Observe case by case. Each is sent as it is done, so that a later one that crashes takes none with it."""
+    implementation = find_backend(request["backend"]).load(request["implementation"])
+    for precision, cases in request["cases"].items():
+        for case in map(Case.from_dict, cases):
+            about = {"case": case.name, "precision": precision}
+            try:
+                observed = observe(implementation, case, device=request["device"], precision=precision)
+            except Unsupported as reason:
+                write_message(stream, "unsupported", {**about, "reason": " ".join(str(reason).split())})
+            else:
+                write_message(stream, "observation", about, observed)
+    write_message(stream, "result", {})
+
+
+JOBS = {"describe": describe, "train": train, "verify": verify}

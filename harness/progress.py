@@ -46,4 +46,4 @@ class CellProgress:
         self.bar.update(self.task, completed=step, state=state)
         if not self.console.is_terminal and time.monotonic() - self.last_line_s >= PLAIN_LINE_INTERVAL_S:
             self.last_line_s = time.monotonic()
-            self.console.print(f"{self.name}: step {step} of {self.n_steps}  {state}", highlight=False)
+            self.console.print(f"{self.name}: step {step} of {self.n_steps}  {state}", soft_wrap=True, highlight=False)

@@ -28,7 +28,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """kind "phase", "progress", "result" or "error"; body is JSON, arrays travel as raw bytes."""
+    """kind "phase", "progress", "observation", "unsupported", "result" or "error"; body is JSON, arrays raw bytes."""
 
     kind: str
     body: dict[str, Any]

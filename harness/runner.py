@@ -32,16 +32,17 @@ Listener = Callable[[Message], None]
 
 @dataclass(frozen=True)
 class Resources:
-    """What a worker may use: a device and, on the CPU, the processors it is pinned to."""
+    """What a worker may use: a device and, on the CPU, the processors it is pinned to; first_cpu are left to others."""
 
     device: str = "auto"
     threads: int = 1
     timeout_s: float = 24 * 3600.0
+    first_cpu: int = 0
 
     def cpus(self) -> list[int] | None:
-        """The first `threads` of the processors we may use; None where the system has no affinity."""
+        """`threads` of the processors we may use, from the first on; None where the system has no affinity."""
         available = available_cpus()
-        return None if available is None else available[: self.threads]
+        return None if available is None else available[self.first_cpu : self.first_cpu + self.threads]
 
 
 @dataclass(frozen=True)

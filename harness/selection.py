@@ -35,9 +35,9 @@ class Selection:
 def select(options: Mapping[str, Any]) -> Selection:
     """Raises ConfigurationError for whatever is not allowed, before anything is started or written."""
     selection = Selection(
-        backends=_select_backends(options["backends"]),
+        backends=select_backends(options["backends"]),
         everything=options["backends"] == "all",
-        implementations=_select_implementations(options["implementation"]),
+        implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
         config=load_preset(options["preset"], options["overrides"]),
         precision=options["precision"],
@@ -68,7 +68,7 @@ def describe(backend: Backend, implementation: str, selection: Selection) -> Out
         return run_job(backend, request, selection.resources, Path(folder) / "describe.log")
 
 
-def _select_backends(text: str) -> list[Backend]:
+def select_backends(text: str) -> list[Backend]:
     names = FRAMEWORKS if text == "all" else dict.fromkeys(name.strip() for name in text.split(","))
     try:
         return [find_backend(name) for name in names]
@@ -77,7 +77,7 @@ def _select_backends(text: str) -> list[Backend]:
         raise ConfigurationError(f"unknown backend {error}; allowed: {allowed}") from None
 
 
-def _select_implementations(text: str) -> list[str]:
+def select_implementations(text: str) -> list[str]:
     names = IMPLEMENTATIONS if text == "all" else tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in IMPLEMENTATIONS:

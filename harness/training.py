@@ -164,7 +164,10 @@ def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
 
 def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
     batch = _evaluation_batch(config, length)
-    return {"length": length, **metrics.copy_measures(_predict(trainer, config, batch.inputs), batch.targets, batch.mask)}
+    return {
+        "length": length,
+        **metrics.copy_measures(_predict(trainer, config, batch.inputs), batch.targets, batch.mask),
+    }
 
 
 def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:

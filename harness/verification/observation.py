@@ -23,11 +23,11 @@ def observe(implementation: Implementation, case: Case, *, device: str, precisio
 
 
 def observe_gradients(trainer: Trainer) -> Parameters:
-    """probabilities (batch, time, outputs), loss () and gradient/<name>, at the present parameters."""
+    """probabilities (batch, time, outputs), loss (1,) and gradient/<name>, at the present parameters."""
     batch = make_batch(0)
     loss, gradients = trainer.loss_and_gradients(batch)
     probabilities = trainer.predict(batch.inputs)
-    return {"probabilities": probabilities, "loss": np.asarray(loss)} | _prefixed("gradient", gradients)
+    return {"probabilities": probabilities, "loss": np.atleast_1d(loss)} | _prefixed("gradient", gradients)
 
 
 def observe_training(trainer: Trainer, steps: tuple[int, ...]) -> Parameters:
@@ -39,6 +39,12 @@ def observe_training(trainer: Trainer, steps: tuple[int, ...]) -> Parameters:
             losses.append(trainer.train(make_chunk(start, min(CHUNK_STEPS, last - start))))
         observed |= _prefixed(after(last), trainer.parameters())
     return observed | ({"losses": np.concatenate(losses)} if losses else {})
+
+
+def quantities(case: Case) -> list[str]:
+    """The names of what `observe` returns for a case, without tensors."""
+    trained = [*map(after, case.steps), "losses"] if case.steps else []
+    return (["probabilities", "loss", "gradient"] if case.gradients else []) + trained
 
 
 def after(steps: int) -> str:

@@ -1,0 +1,108 @@
+"""A proof in brief: one case with a run's own optimiser and depth, in seconds, remembered until something changes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from backends import Backend
+from backends.contract import OptimizerSpec
+from harness.proof import prove
+from harness.results import write_json
+from harness.runner import PROJECT, Resources
+from harness.verification.cases import CLIP_VALUES, Case
+from harness.verification.tolerances import PRECISIONS
+
+TIMEOUT_S = 300.0
+CACHE_FOLDER = "lstm-copy-benchmark"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an implementation was proven, and why not."""
+
+    verified: bool
+    reason: str | None
+
+
+def verify_brief(
+    backend: Backend,
+    implementation: str,
+    precision: str,
+    resources: Resources,
+    *,
+    optimizer: OptimizerSpec,
+    layers: int,
+) -> Verdict:
+    """Probabilities, loss, gradients and ten steps against the oracle. Never raises for what the backend does."""
+    if precision not in PRECISIONS:
+        return Verdict(False, f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}")
+    case = brief_case(optimizer, layers)
+    path = cache_path(backend, implementation, precision, resources.device, case)
+    if remembered := read_verdict(path):
+        return remembered
+    limited = replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S))
+    proof = prove(backend, implementation, {precision: [case]}, limited)
+    verdict = Verdict(proof.verified, proof.failure())
+    # A process that died may do better next time; what it computed will not change.
+    if proof.status == "ok" and proof.deviations:
+        remember(path, verdict)
+    return verdict
+
+
+def brief_case(optimizer: OptimizerSpec, layers: int) -> Case:
+    """The run's optimiser, with a clip value that bites on this small network."""
+    return Case("brief", layers, replace(optimizer, clip_value=CLIP_VALUES[optimizer.clip]), True, (1, 10))
+
+
+def read_verdict(path: Path) -> Verdict | None:
+    """The verdict in a file; None where there is none or it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        verified, reason = content["verified"], content["reason"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Verdict(verified, reason) if isinstance(verified, bool) and isinstance(reason, str | None) else None
+
+
+def remember(path: Path, verdict: Verdict) -> None:
+    # Without a place to write, the next run verifies again.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, asdict(verdict))
+
+
+def cache_path(backend: Backend, implementation: str, precision: str, device: str, case: Case) -> Path:
+    """One file for everything that decides the verdict: code, versions, machine, precision, device and case."""
+    module = backend.implementations[implementation]
+    facts: dict[str, Any] = {
+        "module": module,
+        "versions": backend.versions(),
+        "machine": [platform.node(), platform.machine(), platform.python_version()],
+        "precision": precision,
+        "device": device,
+        "case": case.to_dict(),
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for file in code_files(module):
+        digest.update(str(file).encode() + b"\0" + file.read_bytes() + b"\0")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / CACHE_FOLDER / "verdicts" / f"{digest.hexdigest()}.json"
+
+
+def code_files(module: str) -> Iterator[Path]:
+    """The sources of the backends, of the module's package and of verification, in a fixed order."""
+    folders = [PROJECT / "backends", PROJECT / "harness" / "verification"]
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    folders += [Path(place) for place in (spec.submodule_search_locations or [] if spec else [])]
+    yield from (PROJECT / "harness" / name for name in ("proof.py", "task.py"))
+    for folder in dict.fromkeys(folders):
+        yield from sorted(folder.rglob("*.py"))

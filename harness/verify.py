@@ -1,0 +1,113 @@
+"""The command `verify`: prove every chosen implementation, print the worst errors, and say whether all is well."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rich.console import Console
+
+from backends import Backend
+from harness.environment import available_cpus
+from harness.presets import ConfigurationError
+from harness.proof import Cases, Observations, Proof, judge, observe_in_worker
+from harness.protocol import Message
+from harness.runner import Resources
+from harness.selection import select_backends, select_implementations
+from harness.verification.cases import choose_cases
+from harness.verification.table import LEGEND, make_rows, make_table
+
+TIMEOUT_S = 600.0
+
+Target = tuple[Backend, str]
+
+
+def verify(options: Mapping[str, Any]) -> int:
+    """0 where every chosen implementation is proven, else 1; with "all", one that is not installed is no failure.
+
+    Raises ConfigurationError for options that cannot be used, before anything is started.
+    """
+    targets = select_targets(options)
+    console = Console(stderr=bool(options["as_json"]))
+    started_s = time.monotonic()
+    proofs = []
+    with console.status("verifying"):
+        for proof in prove_all(targets, choose_cases(options["precision"]), options["device"]):
+            proofs.append(proof)
+            print_proof(proof, console)
+    if options["as_json"]:
+        sys.stdout.write(json.dumps([to_json(proof) for proof in proofs], indent=1) + "\n")
+    else:
+        console.print(LEGEND, highlight=False)
+    n_verified = sum(proof.verified for proof in proofs)
+    console.print(f"{n_verified} of {len(proofs)} verified in {time.monotonic() - started_s:.0f} s", highlight=False)
+    harmless = ("not_installed",) if options["backends"] == "all" else ()
+    return 0 if n_verified and all(proof.verified or proof.status in harmless for proof in proofs) else 1
+
+
+def select_targets(options: Mapping[str, Any]) -> list[Target]:
+    implementations = select_implementations(options["implementation"])
+    backends = select_backends(options["backends"])
+    targets = [(backend, name) for backend in backends for name in implementations if name in backend.implementations]
+    if not targets:
+        raise ConfigurationError(f"no chosen backend has the implementation {', '.join(implementations)}")
+    return targets
+
+
+def prove_all(targets: list[Target], cases: Cases, device: str) -> Iterator[Proof]:
+    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a processor each."""
+    n_cpus = len(available_cpus() or range(os.cpu_count() or 1))
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for cpu in range(n_cpus):
+        free.put(cpu)
+    stopped = threading.Event()
+
+    def listen(_: Message) -> None:
+        if stopped.is_set():
+            raise InterruptedError
+
+    def observe(target: Target) -> Observations:
+        cpu = free.get()
+        try:
+            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, first_cpu=cpu)
+            return observe_in_worker(*target, cases, resources, listen)
+        finally:
+            free.put(cpu)
+
+    with ThreadPoolExecutor(n_cpus) as pool:
+        try:
+            for target, observations in zip(targets, pool.map(observe, targets), strict=True):
+                yield judge(*target, cases, observations)
+        finally:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def print_proof(proof: Proof, console: Console) -> None:
+    name, failure = f"{proof.backend} {proof.implementation}", proof.failure()
+    if proof.deviations:
+        console.print(f"[bold]{name}[/]")
+        console.print(make_table(proof.deviations))
+    for reason in proof.unsupported:
+        console.print(f"{name}: unsupported: {reason}", highlight=False, markup=False)
+    verdict = f"not verified: {failure}" if failure else "verified"
+    console.print(f"{name}: {verdict}\n", highlight=False, markup=False)
+
+
+def to_json(proof: Proof) -> dict[str, Any]:
+    return {
+        "backend": proof.backend,
+        "implementation": proof.implementation,
+        "verified": proof.verified,
+        "status": proof.status,
+        "reason": proof.failure(),
+        "unsupported": proof.unsupported,
+        "worst": make_rows(proof.deviations),
+    }

@@ -1,0 +1,219 @@
+"""A test of the test: twelve faults, each put into the oracle, must each separate it from every backend.
+
+The backends are right and the oracle is wrong, which the comparison cannot tell from the opposite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends import BACKENDS, reference
+from backends.contract import Array, Batch, ModelSpec, OptimizerSpec, Parameters
+from harness.proof import Proof, judge, observe_in_worker
+from harness.protocol import Message
+from harness.runner import Resources
+from harness.task import END_FLAG, LOW
+from harness.verification.cases import Case, model_cases, training_cases
+from harness.verification.comparison import Deviation, compare
+from harness.verification.observation import observe
+
+CASES = [*model_cases(), *training_cases()]
+# A fault has to stand out by this factor over the tolerance, so that no backend's rounding can hide it.
+CLEARLY = 3.0
+
+Function = Callable[..., Any]
+ORIGINAL = {name: function for name, function in vars(reference).items() if callable(function)}
+
+
+# --- Faults in the network and its loss -----------------------------------------------------------------------
+
+
+def two_gates_swapped(z: Array) -> list[Array]:
+    i, f, g, o = ORIGINAL["split_gates"](z)
+    return [i, g, f, o]
+
+
+def forget_bias_absent(parameters: Parameters, layer: int) -> reference.LayerParameters:
+    right = ORIGINAL["lstm_layer"](parameters, layer)
+    hidden = len(right.recurrent_kernel)
+    bias = right.bias.copy()
+    bias[hidden : 2 * hidden] = 0
+    return reference.LayerParameters(right.kernel, right.recurrent_kernel, bias)
+
+
+def bias_added_twice(parameters: Parameters, layer: int) -> reference.LayerParameters:
+    right = ORIGINAL["lstm_layer"](parameters, layer)
+    return reference.LayerParameters(right.kernel, right.recurrent_kernel, 2 * right.bias)
+
+
+def state_swapped(projected: Array, h: Array, c: Array, recurrent_kernel: Array) -> Any:
+    return ORIGINAL["lstm_cell"](projected, c, h, recurrent_kernel)
+
+
+def targets_a_step_late(model: ModelSpec, parameters: Parameters, batch: Batch) -> Any:
+    late = np.full_like(batch.targets, LOW)
+    late[:, 1:] = batch.targets[:, :-1]
+    return ORIGINAL["loss_and_gradients"](model, parameters, Batch(batch.inputs, late))
+
+
+def padding_left_out(model: ModelSpec, parameters: Parameters, batch: Batch) -> tuple[float, Parameters]:
+    logits, trace = reference.forward(model, parameters, batch.inputs)
+    lengths = batch.inputs[:, :, END_FLAG].argmax(axis=1) - 1
+    kept = np.arange(logits.shape[1]) < 2 * lengths[:, None] + 2
+    loss, _ = reference.cross_entropy(logits[kept], batch.targets[kept])
+    dlogits = (reference.sigmoid(logits) - batch.targets) * kept[:, :, None] / logits[kept].size
+    return loss, reference.backward(model, parameters, trace, dlogits)
+
+
+def gradients_summed(model: ModelSpec, parameters: Parameters, batch: Batch) -> tuple[float, Parameters]:
+    loss, gradients = ORIGINAL["loss_and_gradients"](model, parameters, batch)
+    return loss, {name: len(batch.inputs) * gradient for name, gradient in gradients.items()}
+
+
+# --- Faults in the optimiser ----------------------------------------------------------------------------------
+
+
+def bias_moved_twice(
+    optimizer: OptimizerSpec, parameters: Parameters, *arguments: Any
+) -> tuple[Parameters, reference.OptimizerState]:
+    """What two biases do, of which the first step adds the gradient to both."""
+    moved, state = ORIGINAL["optimizer_step"](optimizer, parameters, *arguments)
+    biases = [name for name in moved if name.startswith("lstm") and name.endswith("bias")]
+    return moved | {name: 2 * moved[name] - parameters[name] for name in biases}, state
+
+
+def epsilon_on_the_other_side_of_the_root(optimizer: OptimizerSpec, v: Array) -> Any:
+    other = replace(optimizer, epsilon_inside_root=not optimizer.epsilon_inside_root)
+    return ORIGINAL["rmsprop_root"](other, v)
+
+
+def epsilon_before_the_bias_correction(
+    optimizer: OptimizerSpec, w: Array, g: Array, m: Array, v: Array, *, learning_rate: float, t: int
+) -> Any:
+    larger = replace(optimizer, epsilon=optimizer.epsilon / np.sqrt(1 - optimizer.beta2**t))
+    return ORIGINAL["adam_step"](larger, w, g, m, v, learning_rate=learning_rate, t=t)
+
+
+def v_from_the_wrong_start(optimizer: OptimizerSpec, parameters: Parameters) -> Any:
+    return ORIGINAL["initial_optimizer_state"](replace(optimizer, initial_v=1 - optimizer.initial_v), parameters)
+
+
+def clipping_after_the_update(
+    optimizer: OptimizerSpec, parameters: Parameters, *arguments: Any
+) -> tuple[Parameters, reference.OptimizerState]:
+    moved, state = reference.optimizer_step(optimizer, parameters, *arguments)
+    change = reference.clip_gradients(optimizer, {name: moved[name] - w for name, w in parameters.items()})
+    return {name: w + change[name] for name, w in parameters.items()}, state
+
+
+def rate_outside_the_momentum(
+    optimizer: OptimizerSpec, w: Array, g: Array, m: Array, v: Array, *, learning_rate: float
+) -> tuple[Array, Array, Array]:
+    _, m, v = ORIGINAL["rmsprop_step"](optimizer, w, g, m, v, learning_rate=1.0)
+    return w - learning_rate * m, m, v
+
+
+FAULTS: dict[str, tuple[str, Function]] = {
+    "two gates swapped": ("split_gates", two_gates_swapped),
+    "forget bias absent": ("lstm_layer", forget_bias_absent),
+    "bias counted twice, in the sum": ("lstm_layer", bias_added_twice),
+    "bias counted twice, in training": ("optimizer_step", bias_moved_twice),
+    "epsilon on the wrong side of the root": ("rmsprop_root", epsilon_on_the_other_side_of_the_root),
+    "epsilon on the wrong side of the bias correction": ("adam_step", epsilon_before_the_bias_correction),
+    "v from the wrong start": ("initial_optimizer_state", v_from_the_wrong_start),
+    "targets a step late": ("loss_and_gradients", targets_a_step_late),
+    "padding left out of the loss": ("loss_and_gradients", padding_left_out),
+    "clipping by norm instead of by element": ("clip_by_element", reference.clip_by_norm),
+    "clipping after the update": ("update", clipping_after_the_update),
+    "learning rate outside the momentum": ("rmsprop_step", rate_outside_the_momentum),
+    "h and c swapped in the carry": ("lstm_cell", state_swapped),
+    "gradients summed instead of averaged": ("loss_and_gradients", gradients_summed),
+}
+
+
+@cache
+def expect_with(fault: str, case: Case) -> Parameters:
+    """What the oracle with the fault expects."""
+    name, function = FAULTS[fault]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, name, function)
+        return observe(reference, case, device="cpu", precision="float64")
+
+
+# --- Every backend --------------------------------------------------------------------------------------------
+
+IMPLEMENTATIONS = [
+    (backend, implementation)
+    for backend in BACKENDS.values()
+    if backend.name != "reference"
+    for implementation in backend.implementations
+]
+
+
+@pytest.fixture(scope="module", params=IMPLEMENTATIONS, ids=lambda chosen: f"{chosen[0].name}-{chosen[1]}")
+def proven(request: pytest.FixtureRequest) -> tuple[Proof, list[Message]]:
+    """The proof in float32 and what the worker observed for it; made once for each implementation."""
+    backend, implementation = request.param
+    if missing := backend.missing_packages():
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    cases = {"float32": CASES}
+    observations = observe_in_worker(backend, implementation, cases, Resources(device="cpu", timeout_s=300))
+    return judge(backend, implementation, cases, observations), observations.messages
+
+
+def test_the_true_oracle_agrees(proven: tuple[Proof, list[Message]]) -> None:
+    proof, observations = proven
+    assert proof.failure() is None
+    assert [message.body["case"] for message in observations] == [case.name for case in CASES]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_caught(proven: tuple[Proof, list[Message]], fault: str) -> None:
+    observed = {message.body["case"]: message.arrays for message in proven[1]}
+    factor = 0.0
+    for case in CASES:
+        deviations = compare(case.name, "float32", observed[case.name], expect_with(fault, case))
+        factor = max(factor, *map(excess, deviations))
+        if factor >= CLEARLY:
+            return
+    pytest.fail(f"{fault}: {factor:.2g} times the tolerance at most")
+
+
+def excess(deviation: Deviation) -> float:
+    return deviation.error / deviation.tolerance
+
+
+# --- The cases ------------------------------------------------------------------------------------------------
+
+
+def gradients_met(case: Case, monkeypatch: pytest.MonkeyPatch) -> list[Parameters]:
+    """The unclipped gradients of every step of a case."""
+    met: list[Parameters] = []
+
+    def spy(optimizer: OptimizerSpec, parameters: Parameters, gradients: Parameters, *arguments: Any) -> Any:
+        met.append(gradients)
+        return ORIGINAL["update"](optimizer, parameters, gradients, *arguments)
+
+    monkeypatch.setattr(reference, "update", spy)
+    observe(reference, case, device="cpu", precision="float64")
+    return met
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "element" in case.name], ids=lambda case: case.name)
+def test_element_clipping_bites_on_some_elements_and_not_on_all(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    for gradients in gradients_met(case, monkeypatch)[:10]:
+        bitten = np.concatenate([np.abs(g).ravel() > case.optimizer.clip_value for g in gradients.values()])
+        assert 0.01 < bitten.mean() < 0.9
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "norm" in case.name], ids=lambda case: case.name)
+def test_norm_clipping_bites_on_some_steps_and_not_on_all(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = [np.sqrt(sum(np.sum(g**2) for g in each.values())) for each in gradients_met(case, monkeypatch)]
+    bitten = np.array(norms) > case.optimizer.clip_value
+    assert 0.05 < bitten.mean() < 0.95
