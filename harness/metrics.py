@@ -69,3 +69,13 @@ def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_])
         "bits_per_sequence": float(bits_per_sequence(probabilities, targets, mask).mean()),
         "mean_absolute_error": mean_absolute_error(probabilities, targets),
     }
+
+
+def training_step_operations(n_parameters: int, batch: int, time_steps: int) -> int:
+    """Floating-point operations of one training step: each parameter takes part in one multiply-add forward and two
+    backward, at every time step of every sequence. 33.4e9 for 1,326,088 parameters, batch 100 and 42 time steps.
+
+    Activations and the optimiser are left out, as is usual; the gradient of the first layer's input, which nobody
+    computes (0.3 % at that size), is not.
+    """
+    return 6 * n_parameters * batch * time_steps
