@@ -18,7 +18,7 @@ class Backend:
     """A backend's name, the modules of its implementations, and what must be installed for it.
 
     thread_variables and gpu_variables are environment variables that have to be set before the framework is
-    imported; a thread variable takes the number of threads.
+    imported; a thread variable takes the number of threads. product is the module of its own matrix product.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Backend:
     extra: str | None = None
     thread_variables: tuple[str, ...] = ()
     gpu_variables: dict[str, str] = field(default_factory=dict)
+    product: str | None = None
 
     def missing_packages(self) -> list[str]:
         return [package for package in self.packages if importlib.util.find_spec(package) is None]
@@ -49,23 +50,26 @@ BACKENDS = {
     for backend in (
         Backend(
             name="torch",
-            implementations={"idiomatic": "backends.torch.idiomatic"},
+            implementations={"idiomatic": "backends.torch.idiomatic", "tuned": "backends.torch.tuned"},
             packages=("torch",),
             extra="torch",
+            product="backends.torch.product",
         ),
         Backend(
             name="tensorflow",
-            implementations={"idiomatic": "backends.tensorflow.idiomatic"},
+            implementations={"idiomatic": "backends.tensorflow.idiomatic", "tuned": "backends.tensorflow.tuned"},
             packages=("tensorflow", "keras"),
             extra="tensorflow",
+            product="backends.tensorflow.product",
             thread_variables=("TF_NUM_INTRAOP_THREADS",),
             gpu_variables={"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
         ),
         Backend(
             name="jax",
-            implementations={"idiomatic": "backends.jax.idiomatic"},
+            implementations={"idiomatic": "backends.jax.idiomatic", "tuned": "backends.jax.tuned"},
             packages=("jax", "flax", "optax"),
             extra="jax",
+            product="backends.jax.product",
             gpu_variables={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         ),
         Backend(

@@ -36,6 +36,22 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--precision", default="float32", type=click.Choice(RUN_PRECISIONS)),
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default."),
     ]
+    return _decorate(command, options)
+
+
+def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how often, how long and where to."""
+    options = [
+        click.option("--seeds", default="0", help="Seeds with commas between them."),
+        click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell."),
+        click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."),
+        click.option("--out", type=click.Path(path_type=Path), help="The new folder; must not exist."),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
+    ]
+    return _decorate(command, options)
+
+
+def _decorate(command: Callable[..., Any], options: list[Callable[..., Any]]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
@@ -49,18 +65,35 @@ def main() -> None:
 
 @main.command()
 @shared_options
-@click.option("--seeds", default="0", help="Seeds with commas between them.")
-@click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take.")
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder; must not exist.")
+@measuring_options
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def run(**options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
     from harness import commands
 
     with _one_line_errors():
         exit_code = commands.run(_selection(options), options)
+    sys.exit(exit_code)
+
+
+@main.command(context_settings={"default_map": {"preset": "throughput"}})
+@shared_options
+@measuring_options
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    required=True,
+    metavar="AXIS=VALUE,...",
+    help="Vary one axis, all else as in the preset: batch, hidden, layers, length or threads.",
+)
+def sweep(**options: Any) -> None:
+    """Measure speed along each axis in turn: a run for every value, tables and scaling plots over all."""
+    from harness.sweep import sweep as sweep_axes
+
+    _check_device(options["device"])
+    with _one_line_errors():
+        exit_code = sweep_axes(options)
     sys.exit(exit_code)
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.environment import describe_environment
-from harness.plan import Cell, plan_cells
+from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
 from harness.report import print_summary, summary_rows, write_report
@@ -28,23 +28,31 @@ HARMLESS_IN_ALL = ("ok", "not_installed")
 
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1."""
-    seeds = parse_seeds(options["seeds"])
-    cells = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
     console = Console(stderr=bool(options["as_json"]))
-    folder = _open_folder(selection, options, cells)
+    folder, went_well = run_cells(selection, options, console)
+    if options["as_json"]:
+        rows = {"folder": str(folder), "summary": summary_rows(folder)}
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+    else:
+        print_summary(folder, console)
+        console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+    return 0 if went_well else 1
+
+
+def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> tuple[Path, bool]:
+    """Train every cell into a run's folder and write its report; the folder, and whether every cell went well."""
+    seeds = parse_seeds(options["seeds"])
+    plan = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
+    cells = plan.cells
+    folder = _open_folder(selection, options, plan)
     console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
     verdicts = _verify(cells, selection, console)
     statuses = [_run_one(cell, verdicts, selection, folder, console) for cell in cells]
+    folder.write_ceiling(cells)
     write_report(folder.path)
-    if options["as_json"]:
-        rows = {"folder": str(folder.path), "summary": summary_rows(folder.path)}
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-    else:
-        print_summary(folder.path, console)
-        console.print(f"Report: {folder.path / 'report.html'}", soft_wrap=True, highlight=False)
     harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
     went_well = "ok" in statuses and all(status in harmless for status in statuses)
-    return 0 if went_well and all(verdict.verified for verdict in verdicts.values()) else 1
+    return folder.path, went_well and all(verdict.verified for verdict in verdicts.values())
 
 
 def report(folder: Path) -> None:
@@ -77,7 +85,7 @@ def list_backends(selection: Selection) -> None:
     console.print(table)
 
 
-def _open_folder(selection: Selection, options: Mapping[str, Any], cells: list[Cell]) -> RunFolder:
+def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -> RunFolder:
     if options["out"] and options["resume"]:
         raise ConfigurationError("--out and --resume name two folders; give one of them")
     description = {
@@ -86,7 +94,8 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], cells: list[C
         "configuration": selection.config.to_dict(),
         "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
         "environment": describe_environment(),
-        "cells": [cell.name for cell in cells],
+        "cells": [cell.name for cell in plan.cells],
+        "a_a": plan.a_a,
     }
     if options["resume"]:
         return RunFolder.resume(options["resume"], description)

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 from backends import find_backend
 from backends.contract import Unsupported
+from harness.ceiling import measure_ceiling
 from harness.config import RunConfig
 from harness.protocol import write_message
 from harness.training import train_cell
@@ -35,13 +36,21 @@ def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> Non
 
 
 def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
-    """Import, build, train and evaluate; the record says how long each took."""
+    """Import, build, train and evaluate, then measure the ceiling; the record says how long each took."""
     record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.time() - request["spawned_at"]}}
     begun_s = time.perf_counter()
     implementation = find_backend(request["backend"]).load(request["implementation"])
     record["timeline"]["import_s"] = time.perf_counter() - begun_s
     parameters = train_cell(implementation, request, record, stream)
+    measured_s = time.perf_counter()
+    record["ceiling"] = measure_ceiling(
+        find_backend(request["backend"]),
+        RunConfig.from_dict(request["configuration"]),
+        device=record["device"],
+        precision=request["precision"],
+    )
     timeline = record["timeline"]
+    timeline["ceiling_s"] = time.perf_counter() - measured_s
     timeline["total_s"] = time.time() - request["spawned_at"]
     timeline["other_s"] = timeline["total_s"] - sum(timeline[part] for part in timeline if part != "total_s")
     write_message(stream, "result", record, parameters)

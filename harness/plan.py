@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
+
 from backends import Backend
 
 
@@ -31,13 +33,44 @@ class Cell:
         }
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Cells in running order, and the variant that is compared with itself: its repeats from first_repeat on are a
+    second set of processes of the same implementation, whose ratio to the first shows the noise."""
+
+    cells: list[Cell]
+    a_a: dict[str, str | int] | None
+
+
 def plan_cells(
     backends: list[Backend], implementations: list[str], precision: str, seeds: list[int], repeats: int
-) -> list[Cell]:
-    """Cells in running order: all backends of one repeat and seed in turn, so that drift falls on all alike."""
-    return [
-        Cell(backend, implementation, precision, seed, repeat)
-        for repeat, seed, backend in itertools.product(range(repeats), seeds, backends)
+) -> Plan:
+    """Every variant once in each round of repeat and seed, in an order shuffled anew, so that drift falls on all alike.
+
+    The shuffle depends on the repeat and the seed alone. Where there are repeats, the fastest kind of the first
+    backend runs twice a round.
+    """
+    variants = [
+        (backend, implementation)
+        for backend in backends
         for implementation in implementations
         if implementation in backend.implementations
     ]
+    installed = [variant for variant in variants if not variant[0].missing_packages()]
+    itself = max(installed, key=lambda variant: variant[1]) if installed and repeats > 1 else None
+    cells: list[Cell] = []
+    for repeat, seed in itertools.product(range(repeats), seeds):
+        round_ = [Cell(*variant, precision, seed, repeat) for variant in variants]
+        if itself:
+            round_.append(Cell(*itself, precision, seed, repeats + repeat))
+        order = np.random.default_rng([repeat, seed]).permutation(len(round_))
+        cells += [round_[place] for place in order]
+    return Plan(cells, _name_a_a(itself, precision, repeats))
+
+
+def _name_a_a(variant: tuple[Backend, str] | None, precision: str, repeats: int) -> dict[str, str | int] | None:
+    if variant is None:
+        return None
+    backend, implementation = variant
+    names = {"backend": backend.name, "implementation": implementation, "precision": precision}
+    return {**names, "first_repeat": repeats}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,11 +58,26 @@ class RunFolder:
 
     def is_complete(self, cell: Cell) -> bool:
         """True where the cell's record says it went well."""
+        record = self._read_cell(cell)
+        return record.get("schema_version") == SCHEMA_VERSION and record.get("status") == "ok"
+
+    def write_ceiling(self, cells: Iterable[Cell]) -> None:
+        """The matrix products measured at the end of each cell, in running order."""
+        samples = []
+        for cell in cells:
+            record = self._read_cell(cell)
+            whose = {"after": cell.name, "backend": cell.backend.name, "precision": cell.precision}
+            for sample in record.get("ceiling") or []:
+                samples.append({**whose, "device": record.get("device"), **sample})
+        write_json(self.path / "ceiling.json", {"schema_version": SCHEMA_VERSION, "samples": samples})
+
+    def _read_cell(self, cell: Cell) -> dict[str, Any]:
+        """The cell's record; empty where there is none that can be read."""
         try:
             record = json.loads((self.path / "cells" / f"{cell.name}.json").read_text(encoding="utf-8"))
-            return bool(record["schema_version"] == SCHEMA_VERSION and record["status"] == "ok")
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
 
     def write_cell(self, cell: Cell, record: Mapping[str, Any], parameters: Parameters) -> None:
         head = {"schema_version": SCHEMA_VERSION, "cell": cell.name, **cell.identity()}

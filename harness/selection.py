@@ -16,7 +16,7 @@ from harness.environment import available_cpus
 from harness.presets import ConfigurationError, load_preset
 from harness.runner import Outcome, Resources, run_job
 
-IMPLEMENTATIONS = ("idiomatic",)
+IMPLEMENTATIONS = ("idiomatic", "tuned")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -48,7 +50,7 @@ def train_cell(
 
 def train_steps(trainer: Trainer, config: RunConfig, seed: int, record: dict[str, Any], stream: BinaryIO) -> None:
     """Take the configured steps, chunk by chunk; stop early at the loss to reach, or where it is not finite."""
-    history = History()
+    history, others = History(), OtherProcesses()
     progress = Progress(stream, config.train.batch)
     while len(history.losses) < config.train.steps and not _has_arrived(config, history.losses):
         begun_s = time.perf_counter()
@@ -61,7 +63,7 @@ def train_steps(trainer: Trainer, config: RunConfig, seed: int, record: dict[str
             record.update(status="diverged", reason=history.drop_divergence())
             break
         progress.report(history)
-    record.update(losses=history.losses, chunks=history.chunks)
+    record.update(losses=history.losses, chunks=history.chunks, other_cpu_share=others.share())
     record["timeline"].update(history.times())
 
 
@@ -100,6 +102,33 @@ class History:
             first_step_s = max(float(first_step_s - (steps[0] - 1) * pace_s), float(pace_s))
         steady_s = float(train_s.sum()) - first_step_s
         return {"first_step_s": first_step_s, "steady_s": steady_s, "data_s": float(np.sum(self.chunks["data_s"]))}
+
+
+class OtherProcesses:
+    """How much of the machine's processors other processes use, from its making on."""
+
+    def __init__(self) -> None:
+        self.machine_s, self.own_s, self.started_s = machine_busy_s(), time.process_time(), time.perf_counter()
+
+    def share(self) -> float | None:
+        """0..1 of all processors; None where the system does not tell."""
+        busy_s = machine_busy_s()
+        if busy_s is None or self.machine_s is None:
+            return None
+        own_s = time.process_time() - self.own_s
+        available_s = (os.cpu_count() or 1) * (time.perf_counter() - self.started_s)
+        return max(0.0, (busy_s - self.machine_s - own_s) / available_s)
+
+
+def machine_busy_s() -> float | None:
+    """Seconds that all processors together have worked since boot: user, nice, system, interrupts and stolen time of
+    Linux' /proc/stat; None elsewhere."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[:8])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 class Progress:

@@ -13,10 +13,13 @@ import torch
 from backends.contract import OptimizerSpec
 
 
-def build_optimizer(spec: OptimizerSpec, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimizer(
+    spec: OptimizerSpec, parameters: Iterable[torch.nn.Parameter], *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """fused updates all parameters in one kernel where PyTorch has one, which is for Adam."""
     if spec.kind == "adam":
         betas = (spec.beta1, spec.beta2)
-        return torch.optim.Adam(parameters, lr=0.0, betas=betas, eps=spec.epsilon, weight_decay=0.0, amsgrad=False)
+        return torch.optim.Adam(parameters, lr=0.0, betas=betas, eps=spec.epsilon, fused=fused)
     return RMSProp(parameters, spec)
 
 

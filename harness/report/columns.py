@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.report.quantities import bytes_text, flag, integer, number, percent, text
+from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text
 
-STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s", "total_s"]
+STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "ceiling_s"]
+STAGES += ["other_s", "total_s"]
 
 # In the files: the first columns of the first four are an interface, and so is their order.
 TABLES = {
@@ -16,7 +17,11 @@ TABLES = {
         "summary": """
             backend implementation precision device status seeds train_loss seed_loss bits_per_sequence bit_error
             sequences_per_s step_ms startup_s peak_memory_bytes verified
-            rank seed_loss_floor seed_loss_excess n_parameters cells reason""",
+            rank seed_loss_floor seed_loss_excess n_parameters cells reason
+            sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share""",
+        "comparisons": "left right ratio low high repeats conclusion precision device a_a",
+        "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s",
+        "products": "precision device backend product gflop_per_s low high samples is_ceiling",
         "loss": """
             backend implementation precision seed repeat step sequences elapsed_s train_loss
             status verified""",
@@ -25,7 +30,7 @@ TABLES = {
             repeat trained wrong_bits verified""",
         "throughput": """
             backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
-            seed device verified""",
+            seed device verified overhead_share other_cpu_share""",
         "timeline": f"cell backend implementation precision seed repeat status {' '.join(STAGES)} verified",
         "loss_distance": """
             seed left right steps largest_relative_distance_first_100 largest_relative_distance
@@ -34,24 +39,36 @@ TABLES = {
     }.items()
 }
 
-# For a reader: fewer, and in the order of interest.
+# For a reader: fewer, and in the order of interest; an interval is one column of two.
 SHOWN = {
     table: columns.split()
     for table, columns in {
         "summary": """
-            rank backend implementation precision device status seeds train_loss seed_loss seed_loss_excess
-            bits_per_sequence bit_error sequences_per_s step_ms startup_s peak_memory_bytes n_parameters verified
-            reason""",
+            rank backend implementation sequences_per_s sequences_per_s_interval bit_error ceiling_share step_ms
+            gflop_per_s train_loss seed_loss seed_loss_excess bits_per_sequence startup_s overhead_share
+            peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
+        "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
+        "products": "precision device backend product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
             backend implementation precision seed repeat length trained sequences bit_error exact_fraction
             bits_per_sequence""",
         "throughput": """
             backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
-            step_ms_p95 steps""",
+            step_ms_p95 steps overhead_share other_cpu_share""",
         "timeline": f"backend implementation precision seed repeat status {' '.join(STAGES)}",
         "loss_distance": "seed left right steps largest_relative_distance_first_100 largest_relative_distance",
         "not_ok": "cell status reason",
     }.items()
+}
+
+# What tells rows apart moves beside the implementation, but only where rows differ in it.
+TELLING = ("precision", "device", "status")
+
+# The bounds that an interval's column is made of.
+BOUNDS = {
+    "sequences_per_s_interval": ("sequences_per_s_low", "sequences_per_s_high"),
+    "ratio_interval": ("low", "high"),
+    "rate_range": ("low", "high"),
 }
 
 
@@ -100,6 +117,39 @@ COLUMNS = {
     "sequences_per_s": Column(
         "sequences/s", number, "batch size over the median time of a steady training step; making the data is left out"
     ),
+    "sequences_per_s_interval": Column(
+        "95 % interval",
+        number,
+        "bootstrap interval of the median over processes; empty where each ran once",
+    ),
+    "relative_half_width": Column("±", percent),
+    "gflop_per_s": Column(
+        "GFLOP/s",
+        number,
+        "1e9 floating-point operations a second; of a training step: 6 for each parameter, time step and sequence",
+    ),
+    "ceiling_share": Column(
+        "of the ceiling", percent, "GFLOP/s over those of the fastest matrix product measured between the cells"
+    ),
+    "overhead_share": Column(
+        "overhead", percent, "the suite's own share of the steady time: making data, timing and recording"
+    ),
+    "other_cpu_share": Column(
+        "other processes", percent, "the share of the machine's processors that others used while the cell trained"
+    ),
+    "ratio": Column("ratio", ratio, "the median sequences/s of left over that of right"),
+    "ratio_interval": Column(
+        "95 % interval",
+        ratio,
+        "bootstrap interval of the ratio, repeats drawn in pairs; where it holds 1 no difference is shown",
+    ),
+    "repeats": Column("pairs", integer, "processes of one seed and repeat, which ran close together"),
+    "conclusion": Column("conclusion", text),
+    "product": Column("product", text),
+    "rate_range": Column("lowest to highest", number, "how far the rate drifted over the run"),
+    "samples": Column("samples", integer),
+    "is_ceiling": Column("ceiling", flag, "the best median of its precision and device"),
+    "cells": Column("processes", integer, "fresh processes behind the row's medians"),
     "step_ms": Column("step, ms", number, "the median steady optimiser step"),
     "step_ms_median": Column("median step, ms", number, "the median steady optimiser step; warm-up is left out"),
     "step_ms_p5": Column("5th percentile, ms", number, "one step in twenty was faster"),
@@ -129,6 +179,7 @@ COLUMNS = {
     "steady_s": Column("training, s", number, "all later optimiser steps"),
     "data_s": Column("data, s", number, "making the batches"),
     "evaluation_s": Column("evaluation, s", number, "measuring the trained model"),
+    "ceiling_s": Column("ceiling, s", number, "measuring the machine's rate afterwards"),
     "other_s": Column("other, s", number, "what is left of the total"),
     "total_s": Column("total, s", number, "the cell from start to end"),
     "left": Column("left", text),

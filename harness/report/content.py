@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report.load import Run
+from harness.report.cautions import Caution, find_cautions
 from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
-from harness.report.variants import Variant
+from harness.report.records import Run
+from harness.report.variants import Variant, short_label
 from harness.report.words import conclude, describe_run
 
 
@@ -36,6 +37,7 @@ class Content:
     title: str
     description: str
     conclusions: list[str]
+    cautions: list[Caution]
     sections: list[Section]
     command: str
 
@@ -44,7 +46,9 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
     """The whole report; `plots` are the names of the files in plots/."""
     sections = [
         _results(tables),
-        _throughput(tables, plots),
+        _comparisons(tables),
+        _throughput(run, tables, plots),
+        _ceiling(tables),
         _learning(tables, plots),
         _lengths(run, variants, plots),
         _copies(run, plots),
@@ -55,6 +59,7 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
         title=f"Copy task benchmark: {run.file.preset or 'run'}",
         description=describe_run(run),
         conclusions=conclude(run, variants, tables),
+        cautions=find_cautions(run, variants),
         sections=_explain_once([section for section in sections if section.tables or section.pictures]),
         command=run.file.command,
     )
@@ -78,13 +83,35 @@ def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("Results", "Ranked by training throughput.", tables=_readable(tables, "summary"))
 
 
-def _throughput(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+def _comparisons(tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = (
+        "Every pair on the same device and in the same precision, and one implementation against itself, whose ratio is"
+        " the noise floor. Each interval is meant to miss the true ratio in one run of twenty, so among many pairs an"
+        " interval that barely excludes 1 proves little."
+    )
+    return Section("Comparisons", text, tables=_readable(tables, "comparisons"))
+
+
+def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
         "Steady training steps only. A step's time is the mean of the call it was part of, so percentiles show the"
         " spread between calls. The second table shows where the time of each cell went."
     )
+    if pair := run.file.a_a:
+        text += (
+            f" Repeats from {pair.first_repeat} on of {pair.backend} {pair.implementation} are its second set, which"
+            " counts only in the comparison with itself."
+        )
     picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
     return Section("Throughput", text, picture, [*_readable(tables, "throughput"), *_readable(tables, "timeline")])
+
+
+def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = (
+        "Each framework's own product of the matrices that the model is made of, timed between the cells. The best"
+        " median of a precision and device is the ceiling that speeds are given as a share of."
+    )
+    return Section("Ceiling", text, tables=_readable(tables, "products"))
 
 
 def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
@@ -108,7 +135,7 @@ def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:
 
 
 def _copies(run: Run, plots: list[str]) -> Section:
-    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.ok_cells]
+    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.drawn_cells]
     pictures = [picture for cell, name in names for picture in _picture(plots, name, f"Copies by {cell}")]
     return Section("Copies", "Target above, prediction below; blue is 0, red is 1.", pictures)
 
@@ -119,10 +146,19 @@ def _failures(tables: Mapping[str, pd.DataFrame]) -> Section:
 
 def _settings(run: Run) -> list[Section]:
     """Environment, configuration and what each variant reports to be in force, as tables of names and values."""
-    in_force = {cell.cell: cell.settings for cell in run.ok_cells if cell.settings}
     environment = run.file.environment | {"resources": run.file.resources}
-    tables = {"Environment": environment, "Configuration": run.file.configuration, "Settings": in_force}
+    tables = {"Environment": environment, "Configuration": run.file.configuration, "Settings": _in_force(run)}
     return [_pairs_section(heading, values) for heading, values in tables.items()]
+
+
+def _in_force(run: Run) -> dict[str, dict[str, str]]:
+    """By variant: each setting, with every value that its processes reported."""
+    settings: dict[str, dict[str, dict[str, None]]] = {}
+    for cell in run.ok_cells:
+        variant = settings.setdefault(short_label(run, cell), {})
+        for name, value in _flatten(cell.settings or {}):
+            variant.setdefault(name, {})[value] = None
+    return {label: {name: " or ".join(values) for name, values in named.items()} for label, named in settings.items()}
 
 
 def _pairs_section(heading: str, values: Mapping[str, Any]) -> Section:

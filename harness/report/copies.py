@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness import metrics
 from harness.report import measures
-from harness.report.load import Cell, Copy, TaskSection
+from harness.report.records import Cell, Copy, TaskSection
 from harness.report.style import make_figure, plain
 
 COLOUR_MAP = "jet"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.report import measures
-from harness.report.load import Run
+from harness.report.records import Run
 from harness.report.variants import Variant
 
 EARLY_STEPS = 100

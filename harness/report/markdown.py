@@ -46,6 +46,9 @@ def _blocks(content: Content) -> Iterator[str]:
     yield f"{escape(content.description)}\n"
     yield "## Conclusions\n"
     yield "".join(f"- {escape(sentence)}\n" for sentence in content.conclusions)
+    if content.cautions:
+        yield "## Warnings\n"
+        yield "".join(f"- {escape(caution.text)}\n" for caution in content.cautions)
     for section in content.sections:
         yield from _section_blocks(section)
     if content.command:

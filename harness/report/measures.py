@@ -8,7 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.report.load import Cell, LengthMeasures, TaskSection
+from harness import metrics
+from harness.report.records import Cell, LengthMeasures, TaskSection
+from harness.task import CopyTask
 
 FINAL_STEPS = 100
 STARTUP_STAGES = ("spawn_s", "import_s", "build_s", "first_step_s")
@@ -52,6 +54,30 @@ def sequences_per_s(cell: Cell, batch: int) -> float | None:
 def median_step_ms(cell: Cell) -> float | None:
     samples = step_ms(cell)
     return float(np.median(samples)) if samples.size else None
+
+
+def steady_calls(cell: Cell) -> int:
+    """How many calls the steady steps were made in; the steps of one call share its time."""
+    return 0 if cell.chunks is None else cell.chunks.warmup.count(False)
+
+
+def overhead_share(cell: Cell) -> float | None:
+    """The share of the steady chunks' elapsed time outside training calls: making data, timing, recording."""
+    if not cell.chunks or not steady_calls(cell):
+        return None
+    steady = ~np.array(cell.chunks.warmup, np.bool_)
+    elapsed = np.diff([0.0, *cell.chunks.elapsed_s])[steady].sum()
+    train = np.array(cell.chunks.train_s, np.float64)[steady].sum()
+    return float((elapsed - train) / elapsed) if elapsed > 0 else None
+
+
+def gflop_per_s(cell: Cell, batch: int, task: TaskSection) -> float | None:
+    """1e9 floating-point operations a second at the median steady step, by the count of training_step_operations."""
+    step = median_step_ms(cell)
+    if step is None or cell.n_parameters is None:
+        return None
+    operations = metrics.training_step_operations(cell.n_parameters, batch, CopyTask.time_steps(task.max_length))
+    return operations / (step / 1000) / 1e9
 
 
 def startup_s(cell: Cell) -> float | None:

@@ -1,4 +1,4 @@
-"""The plots of a run: loss, bit error by length, throughput. Each is a Figure, or None where nothing is known."""
+"""The plots of what a run learned: loss, bit error by length. Each is a Figure, or None where nothing is known."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from harness.report import measures
-from harness.report.load import Cell, Run
 from harness.report.quantities import number
 from harness.report.readable import median_bit_errors
-from harness.report.style import QUIET, colour, finish_axes, line, make_figure, plain
+from harness.report.records import Cell, Run
+from harness.report.style import QUIET, colour, finish_axes, line, make_figure
 from harness.report.variants import Variant
 
 # A trailing mean over 1 % of the run, at most 200 steps, hides the noise of batches but no trend.
@@ -57,23 +57,6 @@ def plot_bit_error(run: Run, variants: list[Variant]) -> Figure | None:
     _scale_error_axes(axes, sorted({length for variant in measured for length in median_bit_errors(variant)}), run)
     finish_axes(axes, "Bit error by length", "length of the pattern, vectors (log scale)", "wrong bits, % (log scale)")
     axes.legend(frameon=False, handlelength=4, loc="lower right")
-    return figure
-
-
-def plot_throughput(variants: list[Variant]) -> Figure | None:
-    """Sequences a second, a bar for each variant, with whiskers from the slow to the fast steps."""
-    timed = [variant for variant in variants if variant.sequences_per_s is not None]
-    if not timed:
-        return None
-    figure = make_figure(9, 1.4 + 0.62 * len(timed))
-    axes = figure.subplots()
-    farthest = max(_draw_bar(axes, row, variant, timed) for row, variant in enumerate(timed))
-    axes.set_yticks(range(len(timed)), [plain(variant.marked_label) for variant in timed])
-    axes.set_ylim(len(timed) - 0.5, -0.5)
-    axes.set_xlim(0, 1.6 * farthest)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    finish_axes(axes, "Training throughput", "sequences a second; whiskers: 5th to 95th percentile of steps", "")
-    axes.grid(visible=False, axis="y")
     return figure
 
 
@@ -162,25 +145,3 @@ def pick_ticks(lengths: list[int], kept: int) -> list[int]:
         if all(max(length, tick) >= NEXT_TICK_RATIO * min(length, tick) for tick in ticks):
             ticks.append(length)
     return sorted(ticks)
-
-
-def _draw_bar(axes: Axes, row: int, variant: Variant, variants: list[Variant]) -> float:
-    """Draw one bar; return how far to the right it and its whisker reach."""
-    step, slow, fast = _step_times_ms(variant)
-    rate = variant.sequences_per_s or 0.0
-    hatch = "//" if variant.verified is False else None
-    edge = "white" if hatch else None
-    axes.barh(row, rate, height=0.6, color=colour(variant, variants), hatch=hatch, edgecolor=edge)
-    low, high = min(rate * step / slow, rate), max(rate * step / fast, rate)
-    axes.errorbar(rate, row, xerr=[[rate - low], [high - rate]], color="black", capsize=4, linewidth=1.2)
-    label = f"  {number(rate)} sequences/s, {number(step)} ms a step"
-    axes.text(high, row, label, va="center", fontsize=10)
-    return high
-
-
-def _step_times_ms(variant: Variant) -> tuple[float, float, float]:
-    """Median, 95th and 5th percentile of the steady steps, each the median over cells, ms."""
-    samples = [measures.step_ms(cell) for cell in variant.cells]
-    percentiles = [np.percentile(sample, [50, 95, 5]) for sample in samples if sample.size]
-    step, slow, fast = np.median(percentiles, axis=0)
-    return float(step), float(slow), float(fast)

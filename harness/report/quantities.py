@@ -33,6 +33,16 @@ def percent(value: object) -> str:
     return f"{share:.3g} %" if share >= 10 else f"{share:.2g} %"
 
 
+def ratio(value: object) -> str:
+    """A ratio of speeds to a tenth of a per cent: 1.234."""
+    return "" if _is_unknown(value) else f"{_float(value):,.3f}"
+
+
+def span(low: str, high: str) -> str:
+    """An interval between two shown bounds; empty where it is unknown."""
+    return f"{low} to {high}" if low and high else ""
+
+
 def bytes_text(value: object) -> str:
     """A size in binary units: 345 MiB."""
     if _is_unknown(value):
@@ -45,6 +55,11 @@ def bytes_text(value: object) -> str:
 def flag(value: object) -> str:
     """yes, no, or empty for unknown."""
     return "" if value is None else "yes" if value else "no"
+
+
+def join(items: list[str]) -> str:
+    """At least one item, as a list in a sentence: a, b and c."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def setting(value: object) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from harness.report import measures, quantities
-from harness.report.columns import COLUMNS, SHOWN
-from harness.report.load import Run
+from harness.report.columns import BOUNDS, COLUMNS, SHOWN, TELLING
+from harness.report.records import Run
 from harness.report.variants import NOT_VERIFIED, Variant
 
 MARKED_BY = {"implementation": "verified", "left": "left_verified", "right": "right_verified"}
@@ -30,7 +30,7 @@ def make_readable(name: str, frame: pd.DataFrame) -> Readable:
     records: list[dict[str, Any]] = [
         {str(column): value for column, value in record.items()} for record in frame.to_dict("records")
     ]
-    shown = {column: [_show(column, record) for record in records] for column in SHOWN[name]}
+    shown = {column: [_show(column, record) for record in records] for column in _order(SHOWN[name], records)}
     kept = [column for column in shown if any(shown[column])]
     columns = [COLUMNS[column] for column in kept]
     return Readable(
@@ -63,6 +63,20 @@ def median_bit_errors(variant: Variant) -> dict[int, float]:
     return {length: error for length, error in medians.items() if error is not None}
 
 
+def _order(columns: list[str], records: list[dict[str, Any]]) -> list[str]:
+    """The columns, with those that tell the rows apart moved to where the implementation is named."""
+    if "implementation" not in columns:
+        return columns
+    told = [column for column in TELLING if column in columns and len(_known(records, column)) > 1]
+    rest = [column for column in columns if column not in told]
+    place = rest.index("implementation") + 1
+    return rest[:place] + told + rest[place:]
+
+
+def _known(records: list[dict[str, Any]], column: str) -> set[Any]:
+    return {record[column] for record in records} - {None, ""}
+
+
 def _errors(variants: list[Variant], length: int) -> list[str]:
     return [quantities.percent(median_bit_errors(variant).get(length)) for variant in variants]
 
@@ -72,5 +86,12 @@ def _trained(run: Run, length: int) -> str:
 
 
 def _show(column: str, record: dict[str, Any]) -> str:
+    if column in BOUNDS:
+        return _show_interval(column, *(record[bound] for bound in BOUNDS[column]))
     shown = COLUMNS[column].show(record[column])
     return shown + NOT_VERIFIED if record.get(MARKED_BY.get(column, "")) is False else shown
+
+
+def _show_interval(column: str, low: float | None, high: float | None) -> str:
+    show = COLUMNS[column].show
+    return quantities.span(show(low), show(high))

@@ -9,31 +9,45 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.cautions import find_cautions
 from harness.report.columns import COLUMNS
-from harness.report.load import Cell, read_run
+from harness.report.comparisons import compare_all
+from harness.report.load import read_run
 from harness.report.markdown import one_line
-from harness.report.tables import Row, make_summary
-from harness.report.variants import NOT_VERIFIED
+from harness.report.records import Cell
+from harness.report.speed_words import describe_bounds
+from harness.report.summary import Row, make_summary
+from harness.report.variants import NOT_VERIFIED, find_variants
 
 WIDTH = 80
 NAME_WIDTH = 20
+# In the order of interest: those with a value are shown as far as they fit.
 NUMBERS = {
     "sequences_per_s": "seq/s",
+    "relative_half_width": "±",
+    "ceiling_share": "ceiling",
     "step_ms": "ms/step",
-    "train_loss": "loss",
     "bit_error": "bit error",
+    "train_loss": "loss",
     "startup_s": "startup s",
 }
+MOST_NUMBERS = 5
 
 
 def print_summary(folder: Path, console: Console) -> None:
-    """Print what ended ok, the fastest first, then what did not and why, in at most 80 columns."""
+    """Print what ended ok, the fastest first, what bounds the speeds, what makes them doubtful, then what did not end
+    ok and why, in at most 80 columns."""
     run = read_run(folder)
+    variants = find_variants(run)
     width = min(WIDTH, console.width)
     measured = [row for row in make_summary(run) if row["status"] == "ok"]
     failed = [cell for cell in run.cells if cell.status != "ok"]
     if measured:
         console.print(_results(measured), width=width)
+    for sentence in describe_bounds(run, compare_all(run, variants)):
+        console.print(Text(one_line(sentence)), width=width)
+    for caution in find_cautions(run, variants):
+        console.print(Text(f"Warning: {one_line(caution.text)}"), width=width)
     if failed:
         console.print(_failures(failed), width=width)
 
@@ -42,11 +56,12 @@ def _results(rows: list[Row]) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("#", justify="right")
     table.add_column("trained", min_width=NAME_WIDTH, overflow="fold")
-    for header in NUMBERS.values():
-        table.add_column(header, justify="right", overflow="fold")
+    shown = [column for column in NUMBERS if any(_shown(column, row) for row in rows)][:MOST_NUMBERS]
+    for column in shown:
+        table.add_column(NUMBERS[column], justify="right", overflow="fold")
     for row in rows:
         mark = NOT_VERIFIED if row["verified"] is False else ""
-        texts = [_shown("rank", row), one_line(row["label"]) + mark, *(_shown(column, row) for column in NUMBERS)]
+        texts = [_shown("rank", row), one_line(row["label"]) + mark, *(_shown(column, row) for column in shown)]
         table.add_row(*map(Text, texts))
     return table
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.report import measures
-from harness.report.load import Cell, Run
+from harness.report.records import Cell, Run
+from harness.report.speed import Place, Speed, measure_speed
 
 NOT_VERIFIED = " (not verified)"
 
@@ -21,7 +22,7 @@ class Variant:
     device: str
     label: str
     cells: list[Cell]
-    sequences_per_s: float | None
+    speed: Speed | None
     verified: bool | None
 
     @property
@@ -29,15 +30,27 @@ class Variant:
         return self.label + NOT_VERIFIED if self.verified is False else self.label
 
     @property
+    def sequences_per_s(self) -> float | None:
+        return self.speed.sequences_per_s.estimate if self.speed else None
+
+    @property
+    def rates(self) -> dict[Place, float]:
+        return self.speed.rates if self.speed else {}
+
+    @property
     def is_ranked(self) -> bool:
-        return self.verified is not False and self.sequences_per_s is not None
+        return self.verified is not False and self.speed is not None
 
 
 def find_variants(run: Run) -> list[Variant]:
-    """The run's variants with ok cells: the fastest first, then those without a rank, which are not verified."""
+    """The run's variants with ok cells: the fastest first, then those without a rank, which are not verified.
+
+    The second set of the A/A pair belongs to none.
+    """
     grouped: dict[tuple[str, str, str, str], list[Cell]] = {}
-    for cell in run.ok_cells:
-        grouped.setdefault(cell.variant, []).append(cell)
+    for cell in run.own_cells:
+        if cell.status == "ok":
+            grouped.setdefault(cell.variant, []).append(cell)
     variants = [_make_variant(run, cells) for cells in grouped.values()]
     return sorted(variants, key=_order)
 
@@ -61,7 +74,7 @@ def _make_variant(run: Run, cells: list[Cell]) -> Variant:
         device=device,
         label=short_label(run, cells[0]),
         cells=cells,
-        sequences_per_s=measures.median(measures.sequences_per_s(cell, run.batch) for cell in cells),
+        speed=measure_speed(run, cells),
         verified=measures.all_verified(cell.verified for cell in cells),
     )
 

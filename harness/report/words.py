@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from harness.report import measures
-from harness.report.load import Run
-from harness.report.quantities import integer, number, percent, setting
+from harness.report.quantities import integer, join, percent, setting
+from harness.report.records import Run
+from harness.report.speed_words import conclude_speed
 from harness.report.variants import Variant
 
 CHANCE = 0.5
@@ -24,8 +25,8 @@ def describe_run(run: Run) -> str:
 
 def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
-    found = [_speed(variants), _caution(run, variants), *_learning(run, variants), _distance(tables["loss_distance"])]
-    found += [_doubt(variants), _failures(run)]
+    found = [*conclude_speed(run, variants), _caution(variants), *_learning(run, variants)]
+    found += [_distance(tables["loss_distance"]), _doubt(variants), _failures(run)]
     return [sentence for sentence in found if sentence]
 
 
@@ -52,9 +53,11 @@ def _recipe(run: Run) -> str:
 def _repetition(run: Run) -> str:
     seeds = sorted({cell.seed for cell in run.cells})
     repeats = _repeats(run)
+    pair = run.file.a_a
+    again = f" {pair.backend} {pair.implementation} ran twice as often, for comparison with itself." if pair else ""
     return (
         f"Preset {run.file.preset or 'unknown'}; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds)) or 'none'};"
-        f" {repeats} repeat{'s' * (repeats > 1)}, each cell in a fresh process."
+        f" {repeats} repeat{'s' * (repeats > 1)}, each cell in a fresh process.{again}"
     )
 
 
@@ -78,24 +81,11 @@ def _pairs(section: Mapping[str, Any]) -> str:
 
 
 def _repeats(run: Run) -> int:
-    return max((cell.repeat for cell in run.cells), default=0) + 1
+    return max((cell.repeat for cell in run.own_cells), default=0) + 1
 
 
-def _speed(variants: list[Variant]) -> str:
-    ranked = [variant for variant in variants if variant.is_ranked]
-    if not ranked:
-        return "No implementation gave a throughput that can be ranked."
-    fastest, *others = ranked
-    best = fastest.sequences_per_s or 0.0
-    rate = f"{fastest.label}, with {number(best)} sequences/s"
-    if not others:
-        return f"The only implementation with a throughput to rank was {rate}."
-    ratios = [f"{best / (other.sequences_per_s or best):.2f} times {other.label}" for other in others]
-    return f"Fastest in training on this run was {rate}: {_join(ratios)}."
-
-
-def _caution(run: Run, variants: list[Variant]) -> str:
-    if not variants or _repeats(run) > 1:
+def _caution(variants: list[Variant]) -> str:
+    if not variants or any(len(variant.rates) > 1 for variant in variants):
         return ""
     return (
         "Nothing was repeated (one process for each implementation and seed), so the rates carry no interval:"
@@ -111,9 +101,9 @@ def _learning(run: Run, variants: list[Variant]) -> list[str]:
     sentences = []
     if learned:
         who = "Every implementation" if not failed else "Some implementations"
-        sentences.append(f"{who} learned; {where}: {_join(learned)}. Chance is 50 %.")
+        sentences.append(f"{who} learned; {where}: {join(learned)}. Chance is 50 %.")
     if failed:
-        sentences.append(f"Not learned, or hardly; {where}: {_join(failed)}. Chance is 50 %.")
+        sentences.append(f"Not learned, or hardly; {where}: {join(failed)}. Chance is 50 %.")
     return sentences
 
 
@@ -138,8 +128,8 @@ def _distance(distances: pd.DataFrame) -> str:
 def _doubt(variants: list[Variant]) -> str:
     doubtful = [variant.label for variant in variants if variant.verified is False]
     unchecked = [variant.label for variant in variants if variant.verified is None]
-    sentences = [f"Did not pass verification, so listed but not ranked: {_join(doubtful)}."] if doubtful else []
-    sentences += [f"Not checked against the reference on this run: {_join(unchecked)}."] if unchecked else []
+    sentences = [f"Did not pass verification, so listed but not ranked: {join(doubtful)}."] if doubtful else []
+    sentences += [f"Not checked against the reference on this run: {join(unchecked)}."] if unchecked else []
     return " ".join(sentences)
 
 
@@ -148,7 +138,3 @@ def _failures(run: Run) -> str:
     if not n_failed:
         return f"All {len(run.cells)} cells ended ok." if run.cells else "The run has no cells."
     return f"{n_failed} of {len(run.cells)} cells did not end ok; the reasons are listed below."
-
-
-def _join(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -11,15 +11,20 @@ from matplotlib.figure import Figure
 from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
-from harness.report.load import Run, read_run
-from harness.report.plots import plot_bit_error, plot_loss, plot_throughput
+from harness.report.load import read_run
+from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
+from harness.report.records import Run
+from harness.report.speed_plot import plot_throughput
 from harness.report.style import encode_png
 from harness.report.tables import make_tables, to_csv
 from harness.report.variants import Variant, find_variants
 
-CSV_TABLES = ("summary", "loss", "bit_error_by_length", "throughput", "timeline", "loss_distance")
-MARKDOWN_TABLES = ("summary", "bit_error_by_length", "throughput")
+CSV_TABLES = (
+    *("summary", "comparisons", "ceiling", "loss", "bit_error_by_length"),
+    *("throughput", "timeline", "loss_distance"),
+)
+MARKDOWN_TABLES = ("summary", "bit_error_by_length", "throughput", "comparisons")
 PLOTS = ("loss.png", "bit_error_by_length.png", "throughput.png", "copies_*.png")
 
 
@@ -70,5 +75,5 @@ def _figures(run: Run, variants: list[Variant]) -> Iterator[tuple[str, Figure | 
     yield "loss.png", plot_loss(run, variants)
     yield "bit_error_by_length.png", plot_bit_error(run, variants)
     yield "throughput.png", plot_throughput(variants)
-    for cell in run.ok_cells:
+    for cell in run.drawn_cells:
         yield f"copies_{cell.cell}.png", plot_copies(cell, run.task)

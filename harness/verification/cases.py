@@ -43,6 +43,13 @@ class Case:
     def model(self) -> ModelSpec:
         return ModelSpec(inputs=TASK.input_channels, outputs=TASK.bits, hidden=HIDDEN, layers=self.layers)
 
+    def chunk_steps(self) -> int:
+        """Steps a call of train takes at most: several with 3 layers, 1 with 1.
+
+        Each length of chunk may cost a compilation, which is where verify's time goes: 1 + 9 + 90 steps need two.
+        """
+        return 9 if self.layers == max(DEPTHS) else 1
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

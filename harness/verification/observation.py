@@ -10,16 +10,13 @@ import numpy as np
 from backends.contract import Array, Implementation, Parameters, Trainer
 from harness.verification.cases import Case, make_batch, make_chunk, start_parameters
 
-# 1 + 9 + 90 steps need chunks of two shapes only, 1 and 9: each shape may cost a compilation.
-CHUNK_STEPS = 9
-
 
 def observe(implementation: Implementation, case: Case, *, device: str, precision: str) -> Parameters:
     """Every observed array by "quantity" or "quantity/tensor". Raises Unsupported and whatever the backend raises."""
     model = case.model()
     parameters = start_parameters(model)
     trainer = implementation.build(model, case.optimizer, parameters, device=device, precision=precision)
-    return (observe_gradients(trainer) if case.gradients else {}) | observe_training(trainer, case.steps)
+    return (observe_gradients(trainer) if case.gradients else {}) | observe_training(trainer, case)
 
 
 def observe_gradients(trainer: Trainer) -> Parameters:
@@ -30,13 +27,13 @@ def observe_gradients(trainer: Trainer) -> Parameters:
     return {"probabilities": probabilities, "loss": np.atleast_1d(loss)} | _prefixed("gradient", gradients)
 
 
-def observe_training(trainer: Trainer, steps: tuple[int, ...]) -> Parameters:
-    """after N steps/<name> for each N of `steps`, and the losses (last N,) met on the way."""
+def observe_training(trainer: Trainer, case: Case) -> Parameters:
+    """after N steps/<name> for each N of the case's steps, and the losses (last N,) met on the way."""
     observed: Parameters = {}
     losses: list[Array] = []
-    for first, last in itertools.pairwise((0, *steps)):
-        for start in range(first, last, CHUNK_STEPS):
-            losses.append(trainer.train(make_chunk(start, min(CHUNK_STEPS, last - start))))
+    for first, last in itertools.pairwise((0, *case.steps)):
+        for start in range(first, last, case.chunk_steps()):
+            losses.append(trainer.train(make_chunk(start, min(case.chunk_steps(), last - start))))
         observed |= _prefixed(after(last), trainer.parameters())
     return observed | ({"losses": np.concatenate(losses)} if losses else {})
 

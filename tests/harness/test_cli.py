@@ -126,7 +126,7 @@ def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--backend", "pytorch"], "unknown backend 'pytorch'; allowed: all, torch, tensorflow, jax, reference"),
-        (["--implementation", "fast"], "unknown implementation 'fast'; allowed: all, idiomatic"),
+        (["--implementation", "fast"], "unknown implementation 'fast'; allowed: all, idiomatic, tuned"),
         (["--preset", "quik"], "unknown preset 'quik'; allowed: "),
         (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, cuda, cuda:N"),
         (["--set", "model.hiden=3"], "unknown key model.hiden"),

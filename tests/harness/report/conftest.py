@@ -57,14 +57,56 @@ def make_record(
     }
 
 
-def write_run(folder: Path, records: list[Record], *, unrecorded: tuple[str, ...] = (), **changes: Any) -> Path:
-    """Write run.json and the cells; `unrecorded` are cells without a record."""
+def make_repeats(backend: str, *, step_s: float, n: int = 8, first: int = 0, **changes: Any) -> list[Record]:
+    """Records of n processes with steady steps; what each repeat adds in drift is the same for every backend."""
+    generator = np.random.default_rng([len(backend), int(1e6 * step_s), first])
+    return [
+        make_record(
+            backend,
+            repeat=first + repeat,
+            chunks=make_chunks([step_s * (1 + 0.01 * repeat) * generator.uniform(0.995, 1.005)] * 12),
+            **changes,
+        )
+        for repeat in range(n)
+    ]
+
+
+def make_chunks(steps_s: list[float], data_s: float = 0.0) -> Record:
+    """A slow first step, then a call of ten steps for each of the given seconds a step."""
+    train_s = [0.6, *(10 * step_s for step_s in steps_s)]
+    return {
+        "steps": [1] + [10] * len(steps_s),
+        "train_s": train_s,
+        "data_s": [data_s] * len(train_s),
+        "elapsed_s": np.cumsum([each + data_s for each in train_s]).tolist(),
+        "warmup": [True] + [False] * len(steps_s),
+    }
+
+
+def make_product(seconds: float, **changes: Any) -> Record:
+    """A sample of the ceiling: (16 x 128)(128 x 512) by torch on the CPU, 2,097,152 operations."""
+    shape = {"m": 16, "k": 128, "n": 512}
+    where = {"after": None, "backend": "torch", "precision": "float32", "device": "cpu"}
+    return {**where, **shape, "seconds": seconds, "calls": 50} | changes
+
+
+def write_run(
+    folder: Path,
+    records: list[Record],
+    *,
+    unrecorded: tuple[str, ...] = (),
+    products: list[Record] | None = None,
+    **changes: Any,
+) -> Path:
+    """Write run.json, the cells and, where there are products, the ceiling; `unrecorded` are cells without a record."""
     cells = folder / "cells"
     cells.mkdir(parents=True)
     for record in records:
         (cells / f"{record['cell']}.json").write_text(json.dumps(record), "utf-8")
     run = make_run_file([record["cell"] for record in records] + list(unrecorded)) | changes
     (folder / "run.json").write_text(json.dumps(run), "utf-8")
+    if products is not None:
+        (folder / "ceiling.json").write_text(json.dumps({"schema_version": 1, "samples": products}), "utf-8")
     return folder
 
 
@@ -170,6 +212,35 @@ def mixed_run(run_folder: Callable[..., Path]) -> Path:
         make_failure("mxnet", "not_installed", "install the extra mxnet"),
         unrecorded=(make_name("theano"),),
     )
+
+
+@pytest.fixture
+def repeated_run(run_folder: Callable[..., Path]) -> Path:
+    """Eight interleaved repeats: torch tuned and jax as fast as each other, torch idiomatic slower; with an A/A pair
+    of torch tuned and a ceiling of 200 GFLOP/s."""
+    return run_folder(
+        *make_repeats("torch", implementation="tuned", step_s=0.010),
+        *make_repeats("torch", step_s=0.013),
+        *make_repeats("jax", step_s=0.010),
+        *make_repeats("torch", implementation="tuned", step_s=0.010, first=8),
+        products=[make_product(2 * 16 * 128 * 512 / 200e9)],
+        a_a={"backend": "torch", "implementation": "tuned", "precision": "float32", "first_repeat": 8},
+    )
+
+
+@pytest.fixture
+def repeats() -> Callable[..., list[Record]]:
+    return make_repeats
+
+
+@pytest.fixture
+def chunks() -> Callable[..., Record]:
+    return make_chunks
+
+
+@pytest.fixture
+def product() -> Callable[..., Record]:
+    return make_product
 
 
 @pytest.fixture

@@ -54,12 +54,28 @@ def test_arrays_that_do_not_fit_are_refused(
     assert read_run(run_folder(record("torch", **changes))).cells[0].status == "failed"
 
 
+def test_a_run_without_a_ceiling_has_no_products_and_no_problem(run_folder: Callable[..., Path]) -> None:
+    run = read_run(run_folder())
+    assert (run.products, run.ceiling_problem) == ([], None)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seconds": 0.0}, {"seconds": -1.0}, {"seconds": float("inf")}, {"m": 0}, {"device": None}]
+)
+def test_a_malformed_ceiling_is_told_and_not_used(
+    run_folder: Callable[..., Path], product: Callable[..., dict[str, Any]], changes: dict[str, Any]
+) -> None:
+    run = read_run(run_folder(products=[product(1.0), product(1.0) | changes]))
+    assert run.products == []
+    assert str(run.ceiling_problem).startswith("ceiling.json cannot be read: ")
+
+
 def test_a_folder_without_run_json_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no run\.json"):
         read_run(tmp_path)
 
 
-@pytest.mark.parametrize("changes", [{"schema_version": 99}, {"configuration": {}}, {"cells": "none"}])
+@pytest.mark.parametrize("changes", [{"schema_version": 99}, {"configuration": {}}, {"cells": "none"}, {"a_a": {}}])
 def test_a_malformed_run_json_is_refused(run_folder: Callable[..., Path], changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^run\.json"):
         read_run(run_folder(**changes))

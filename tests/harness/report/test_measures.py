@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from harness.report import measures
-from harness.report.load import Cell, Run, read_run
+from harness.report.load import read_run
+from harness.report.records import Cell, Run
 
 CHUNKS = {
     "steps": [1, 2, 4, 1],
@@ -48,6 +49,19 @@ def test_train_loss_is_the_mean_of_what_there_is_up_to_a_hundred(
     assert measures.train_loss(long) == 1.0
 
 
+def test_overhead_is_what_the_steady_chunks_took_beside_their_calls(
+    cell: Cell, run_folder: Callable[..., Path], record: Callable[..., dict[str, Any]]
+) -> None:
+    assert measures.overhead_share(cell) == pytest.approx(0)
+    idle = CHUNKS | {"elapsed_s": [10.0, 10.3, 11.2, 11.8]}
+    slow = read_run(run_folder(record("jax", chunks=idle), name="other")).cells[0]
+    assert measures.overhead_share(slow) == pytest.approx((1.8 - 1.4) / 1.8)
+
+
+def test_operations_are_counted_over_every_time_step(run: Run, cell: Cell) -> None:
+    assert measures.gflop_per_s(cell, run.batch, run.task) == pytest.approx(6 * 335_112 * 16 * 12 / 0.2 / 1e9)
+
+
 def test_startup_is_spawn_import_build_and_first_step(cell: Cell) -> None:
     assert measures.startup_s(cell) == pytest.approx(0.1 + 2.0 + 0.3 + 0.6)
 
@@ -78,3 +92,4 @@ def test_a_failed_cell_has_no_numbers(run_folder: Callable[..., Path], failure: 
     failed = run.cells[0]
     assert measures.train_loss(failed) is measures.startup_s(failed) is measures.sequences_per_s(failed, 16) is None
     assert measures.bit_error(failed, run.task) is None
+    assert measures.overhead_share(failed) is measures.gflop_per_s(failed, 16, run.task) is None

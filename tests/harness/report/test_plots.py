@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from harness.report.copies import count_wrong_bits, plot_copies
-from harness.report.load import Copy, Run, read_run
-from harness.report.plots import pick_ticks, plot_bit_error, plot_loss, plot_throughput, smooth
+from harness.report.load import read_run
+from harness.report.plots import pick_ticks, plot_bit_error, plot_loss, smooth
+from harness.report.records import Copy, Run
+from harness.report.speed_plot import plot_throughput
 from harness.report.style import COLOURS, OTHER_COLOURS, colour, line
 from harness.report.variants import find_variants
 
@@ -76,3 +78,19 @@ def test_copies_show_a_pair_for_each_length_and_count_due_bits(mixed: Run) -> No
     ]
     due = [[0.0], [0.0], [0.0], [1.0]]
     assert count_wrong_bits(Copy(1, due, [[1.0], [1.0], [1.0], [0.0]])) == 1
+
+
+def test_whiskers_are_intervals_where_there_are_repeats_and_the_ceiling_is_a_share(repeated_run: Path) -> None:
+    bars = plot_throughput(find_variants(read_run(repeated_run)))
+    assert bars is not None
+    assert "95 % interval" in bars.axes[0].get_xlabel()
+    assert "ceiling" in bars.axes[0].get_xlabel()
+    texts = [text.get_text() for text in bars.axes[0].texts]
+    assert all("%" in text and "of the ceiling" in text and "±" in text for text in texts)
+
+
+def test_whiskers_are_percentiles_of_steps_where_nothing_was_repeated(mixed: Run) -> None:
+    bars = plot_throughput(find_variants(mixed))
+    assert bars is not None
+    assert "5th to 95th percentile of steps" in bars.axes[0].get_xlabel()
+    assert not any("ceiling" in text.get_text() for text in bars.axes[0].texts)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.report.quantities import bytes_text, flag, integer, number, percent, setting
+from harness.report.quantities import bytes_text, flag, integer, join, number, percent, ratio, setting, span
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from harness.report.quantities import bytes_text, flag, integer, number, percent
         (percent, 0.1234, "12.3 %"),
         (percent, 0.0, "0 %"),
         (percent, 1.0, "100 %"),
+        (ratio, 1.23456, "1.235"),
+        (ratio, 1.0, "1.000"),
         (integer, 1326088, "1,326,088"),
         (bytes_text, 345 * 2**20, "345 MiB"),
         (bytes_text, 0, "0 B"),
@@ -30,6 +32,16 @@ def test_numbers_read_well(show: Callable[[object], str], value: object, text: s
     assert show(value) == text
 
 
-@pytest.mark.parametrize("show", [number, percent, integer, bytes_text, flag])
+@pytest.mark.parametrize("show", [number, percent, ratio, integer, bytes_text, flag])
 def test_unknown_is_empty(show: Callable[[object], str]) -> None:
     assert show(None) == ""
+
+
+def test_an_interval_is_empty_where_a_bound_is_unknown() -> None:
+    assert span("1", "2") == "1 to 2"
+    assert span("", "") == ""
+
+
+@pytest.mark.parametrize(("items", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+def test_a_list_reads_as_in_a_sentence(items: list[str], text: str) -> None:
+    assert join(items) == text

@@ -32,3 +32,16 @@ def test_columns_without_a_value_are_left_out(mixed_run: Path) -> None:
     table = make_readable("summary", make_tables(read_run(mixed_run))["summary"])
     assert "peak memory" not in table.headers
     assert "reason" in table.headers
+
+
+def test_the_summary_begins_with_what_is_looked_for(repeated_run: Path) -> None:
+    table = make_readable("summary", make_tables(read_run(repeated_run))["summary"])
+    first = ["rank", "backend", "implementation", "sequences/s", "95 % interval", "bit error", "of the ceiling"]
+    assert table.headers[: len(first)] == first
+    assert table.headers.index("precision") > table.headers.index("verified")
+    assert " to " in table.rows[0][4]
+
+
+def test_what_tells_rows_apart_stands_beside_the_implementation(mixed_run: Path) -> None:
+    table = make_readable("summary", make_tables(read_run(mixed_run))["summary"])
+    assert table.headers[:5] == ["rank", "backend", "implementation", "status", "sequences/s"]

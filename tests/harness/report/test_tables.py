@@ -23,6 +23,8 @@ FIRST_COLUMNS = {
     "loss": "backend, implementation, precision, seed, repeat, step, sequences, elapsed_s, train_loss",
     "throughput": "backend, implementation, precision, repeat, sequences_per_s, step_ms_median, step_ms_p5, "
     "step_ms_p95, steps",
+    "comparisons": "left, right, ratio, low, high, repeats, conclusion",
+    "ceiling": "after, backend, precision, device, m, k, n, seconds, calls",
     "loss_distance": "seed, left, right, steps, largest_relative_distance_first_100, largest_relative_distance",
 }
 
@@ -54,6 +56,42 @@ def test_numbers_are_medians_over_seeds_and_repeats(run_folder: Callable[..., Pa
     assert float(row["step_ms"]) == pytest.approx(100)
     assert float(row["sequences_per_s"]) == pytest.approx(16 / 0.1)
     assert float(row["train_loss"]) == pytest.approx(0.2)
+
+
+def test_the_second_set_of_the_a_a_pair_has_rows_but_no_part_in_the_medians(repeated_run: Path) -> None:
+    summary = {(row["backend"], row["implementation"]): row for row in read_csv(repeated_run, "summary")}
+    assert {name: row["cells"] for name, row in summary.items()} == {
+        ("torch", "tuned"): "8",
+        ("torch", "idiomatic"): "8",
+        ("jax", "idiomatic"): "8",
+    }
+    repeats = [row["repeat"] for row in read_csv(repeated_run, "throughput") if row["implementation"] == "tuned"]
+    assert repeats == [str(repeat) for repeat in range(16)]
+    assert len(read_csv(repeated_run, "timeline")) == 32
+
+
+def test_a_failure_in_the_second_set_makes_no_row_of_the_summary(
+    run_folder: Callable[..., Path], record: Make, failure: Make
+) -> None:
+    pair = {"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 1}
+    folder = run_folder(record("torch"), failure("torch", "killed", "signal 9", repeat=1), a_a=pair)
+    assert [row["status"] for row in read_csv(folder, "summary")] == ["ok"]
+    assert [row["status"] for row in read_csv(folder, "timeline")] == ["ok", "killed"]
+
+
+def test_the_summary_has_intervals_and_shares(repeated_run: Path) -> None:
+    row = next(row for row in read_csv(repeated_run, "summary") if row["implementation"] == "tuned")
+    low, rate, high = (float(row[f"sequences_per_s{end}"]) for end in ("_low", "", "_high"))
+    assert low < rate < high
+    assert float(row["gflop_per_s"]) == pytest.approx(6 * 335_112 * 12 * rate / 1e9)
+    assert float(row["ceiling_share"]) == pytest.approx(float(row["gflop_per_s"]) / 200)
+    assert float(row["overhead_share"]) == pytest.approx(0, abs=1e-12)
+
+
+def test_one_process_has_no_interval_and_no_ceiling_no_share(run_folder: Callable[..., Path], record: Make) -> None:
+    (row,) = read_csv(run_folder(record("torch")), "summary")
+    assert row["sequences_per_s_low"] == row["sequences_per_s_high"] == row["ceiling_share"] == ""
+    assert float(row["gflop_per_s"]) > 0
 
 
 def test_throughput_leaves_warm_up_out_and_gives_percentiles_of_steps(

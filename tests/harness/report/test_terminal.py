@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -34,3 +35,25 @@ def test_markup_and_control_characters_are_only_text(
     print_summary(run_folder(failure("torch", "failed", "[red]\x1b[31mboo[/nonsense]")), console)
     assert isinstance(console.file, StringIO)
     assert "[red] [31mboo[/nonsense]" in console.file.getvalue()
+
+
+def test_intervals_floor_ceiling_and_warnings_fit_80_columns(
+    run_folder: Callable[..., Path],
+    repeats: Callable[..., list[dict[str, Any]]],
+    product: Callable[..., dict[str, Any]],
+) -> None:
+    folder = run_folder(
+        *repeats("torch", step_s=0.01, n=3, other_cpu_share=0.2),
+        products=[product(1e-5)],
+        a_a={"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 2},
+    )
+    stream = StringIO()
+    print_summary(folder, Console(width=200, file=stream, color_system=None))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(stream.getvalue().split())
+    header = "# trained seq/s ± ceiling ms/step bit error"
+    assert header in text
+    assert re.search(r"1 torch idiomatic [\d,]+ [\d.]+ % [\d.]+ % [\d.]+ [\d.]+ % Noise floor", text)
+    for part in ("Noise floor: torch idiomatic against itself", "The ceiling in float32", "Warning: Other processes"):
+        assert part in text

@@ -52,3 +52,36 @@ def test_who_did_not_learn_is_told(run_folder: Callable[..., Path], record: Make
     text = conclusions_of(run_folder(record("torch"), record("jax", evaluation={"lengths": [guess]})))
     assert "Not learned, or hardly; bit error over the trained lengths (1 to 5): 50 % (jax idiomatic)" in text
     assert "Some implementations learned" in text
+
+
+def test_ratios_carry_intervals_and_what_shows_no_difference_is_said_so(repeated_run: Path) -> None:
+    text = conclusions_of(repeated_run)
+    assert "(95 % interval " in text
+    assert "times torch idiomatic (1." in text
+    assert "No difference is shown between it and" in text
+    assert "Within a framework, torch tuned is 1.3" in text
+    assert "Noise floor: torch tuned against itself has the ratio" in text
+    assert "from 8 pairs of processes: no difference is shown, as it must be" in text
+    assert "The ceiling in float32 on cpu is 200 GFLOP/s" in text
+    assert "no interval" not in text
+
+
+def test_a_noise_floor_that_shows_a_difference_is_doubted(
+    run_folder: Callable[..., Path], repeats: Callable[..., list[dict[str, Any]]]
+) -> None:
+    cells = [*repeats("torch", step_s=0.010), *repeats("torch", step_s=0.012, first=8)]
+    pair = {"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 8}
+    text = conclusions_of(run_folder(*cells, a_a=pair))
+    assert "a difference shows where there is none" in text
+
+
+def test_each_precision_has_its_fastest(run_folder: Callable[..., Path], record: Make) -> None:
+    half = record("torch", step_s=0.005) | {"precision": "bfloat16", "cell": "torch-idiomatic-bfloat16-seed0-r0"}
+    text = conclusions_of(run_folder(half, record("torch"), record("jax", step_s=0.02)))
+    assert "throughput to rank, in bfloat16 on cpu, was torch idiomatic bfloat16" in text
+    assert "Fastest in training on this run, in float32 on cpu, was torch idiomatic float32" in text
+
+
+def test_the_second_set_is_not_counted_as_repeats(repeated_run: Path) -> None:
+    text = describe_run(read_run(repeated_run))
+    assert "8 repeats, each cell in a fresh process. torch tuned ran twice as often" in text

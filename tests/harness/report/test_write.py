@@ -16,6 +16,7 @@ HOSTILE = "<script>alert(1)</script> | `x` \n# not a heading"
 TABLES = {
     *("summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"),
     *("throughput.csv", "throughput.md", "timeline.csv", "loss_distance.csv"),
+    *("comparisons.csv", "comparisons.md", "ceiling.csv"),
 }
 
 
@@ -62,6 +63,45 @@ def test_an_earlier_report_leaves_no_plots_and_other_files_are_kept(
     assert set(read_all(folder / "plots")) == {"mine.png"}
     assert set(read_all(folder / "tables")) == TABLES
     assert "broken" in (folder / "report.md").read_text("utf-8")
+
+
+def test_repeats_a_ceiling_and_a_pair_are_reported_the_same_again(repeated_run: Path) -> None:
+    write_report(repeated_run)
+    tables, page = read_all(repeated_run / "tables"), (repeated_run / "report.html").read_bytes()
+    assert b"torch tuned again" in tables["comparisons.csv"]
+    write_report(repeated_run)
+    assert read_all(repeated_run / "tables") == tables
+    assert (repeated_run / "report.html").read_bytes() == page
+
+
+def test_copies_are_drawn_of_the_first_repeat_alone(repeated_run: Path) -> None:
+    write_report(repeated_run)
+    copies = {name for name in read_all(repeated_run / "plots") if name.startswith("copies_")}
+    names = ("torch-tuned", "torch-idiomatic", "jax-idiomatic")
+    assert copies == {f"copies_{name}-float32-seed0-r0.png" for name in names}
+
+
+def test_long_tables_are_folded_and_a_setting_is_told_once(repeated_run: Path) -> None:
+    write_report(repeated_run)
+    page = (repeated_run / "report.html").read_text("utf-8")
+    assert '<details class="rows"><summary>32 rows' in page
+    assert page.count("<td>torch tuned.threads</td>") == 1
+
+
+def test_warnings_are_in_both_pages_and_escaped(run_folder: Callable[..., Path], record: Make) -> None:
+    busy = record("torch", other_cpu_share=0.5) | {"implementation": "<b>"}
+    folder = run_folder(busy)
+    write_report(folder)
+    markdown, page = ((folder / name).read_text("utf-8") for name in ("report.md", "report.html"))
+    for text in (markdown, page):
+        assert "Other processes used the processors" in text
+        assert "torch &lt;b&gt; (1 of 1; 50 %" in text
+
+
+def test_no_warnings_are_no_section(repeated_run: Path) -> None:
+    write_report(repeated_run)
+    assert "Warnings" not in (repeated_run / "report.md").read_text("utf-8")
+    assert "Warnings<" not in (repeated_run / "report.html").read_text("utf-8")
 
 
 def test_a_run_without_cells_has_a_report(run_folder: Callable[..., Path]) -> None:

@@ -1,0 +1,45 @@
+"""The copy network as fast as PyTorch goes on a CPU: oneDNN's own LSTM, fed without page faults, one fused update.
+
+torch.nn.LSTM hands each layer to oneDNN whole, forward and backward, which no loop of smaller products came near
+(figures in docs/tuning.md). What is left around it is taken away: glibc gives the freed workspaces of every step back
+to the system and has their pages cleared again in the next, a third of the time at the seed's shape, so it is told to
+keep them; and Adam is one fused call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+from backends.contract import ModelSpec, OptimizerSpec, Parameters, Setting
+from backends.torch.idiomatic import TorchTrainer
+from backends.torch.optimizer import build_optimizer
+
+# glibc's mallopt parameters (malloc.h) and the values that keep freed memory in the process.
+MALLOC_SETTINGS = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**28)}
+
+
+class TunedTorchTrainer(TorchTrainer):
+    def __init__(
+        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+    ) -> None:
+        self.keeps_memory = keep_freed_memory()
+        super().__init__(model, optimizer, parameters, device, precision)
+        self.optimizer = build_optimizer(optimizer, self.trained, fused=True)
+
+    def settings(self) -> dict[str, Setting]:
+        return {**super().settings(), "optimizer": "fused", "keeps_freed_memory": self.keeps_memory}
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library to keep freed memory for the next step; False where it is not glibc."""
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and all(mallopt(*setting) == 1 for setting in MALLOC_SETTINGS.values())
+
+
+def build(
+    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+) -> TunedTorchTrainer:
+    return TunedTorchTrainer(model, optimizer, parameters, device, precision)

@@ -1,0 +1,132 @@
+"""What makes a run's figures doubtful, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.report import measures
+from harness.report.quantities import percent
+from harness.report.records import Cell, Run
+from harness.report.variants import Variant, short_label
+from harness.stats import ENOUGH_SAMPLES, largest_coverage
+
+SLOW_START = 0.10
+WIDE_INTERVAL = 0.10
+UNSTEADY_RATIO = 1.5
+BUSY_SHARE = 0.05
+# Steps of one call share its time: of fewer calls a quarter, or a twentieth, would be one call's luck.
+ENOUGH_CALLS = 8
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One line: what was found, where with its size, and advice."""
+
+    finding: str
+    where: str
+    advice: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.finding}: {self.where}. {self.advice}"
+
+
+def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
+    """At most one for each kind of doubt, those about the machine first."""
+    found = [
+        _ceiling_unread(run),
+        _machine_busy(run),
+        _warmup_not_ended(run),
+        _steps_unsteady(run),
+        _wide_intervals(variants),
+        _few_repeats(variants),
+    ]
+    return [caution for caution in found if caution]
+
+
+def slow_start(cell: Cell) -> float | None:
+    """How much longer the median step of the first quarter took than that of the rest, as a share; None if unknown."""
+    samples = measures.step_ms(cell)
+    quarter = samples.size // 4
+    if measures.steady_calls(cell) < ENOUGH_CALLS:
+        return None
+    return float(np.median(samples[:quarter]) / np.median(samples[quarter:]) - 1)
+
+
+def unsteadiness(cell: Cell) -> float | None:
+    """The 95th over the 5th percentile of the steady steps; None where too few calls were timed."""
+    if measures.steady_calls(cell) < ENOUGH_CALLS:
+        return None
+    fast, slow = np.percentile(measures.step_ms(cell), [5, 95])
+    return float(slow / fast)
+
+
+def _ceiling_unread(run: Run) -> Caution | None:
+    if run.ceiling_problem is None:
+        return None
+    return Caution("No ceiling", run.ceiling_problem, "Repair or remove the file and make the report again.")
+
+
+def _machine_busy(run: Run) -> Caution | None:
+    where = _doubtful_cells(run, lambda cell: cell.other_cpu_share, BUSY_SHARE, percent)
+    advice = "End what else runs on the machine, and run again."
+    return Caution("Other processes used the processors", where, advice) if where else None
+
+
+def _warmup_not_ended(run: Run) -> Caution | None:
+    where = _doubtful_cells(run, slow_start, SLOW_START, lambda share: f"{percent(share)} slower")
+    advice = "The first quarter of the steady steps was slower than the rest: train for more steps."
+    return Caution("Warm-up had not ended", where, advice) if where else None
+
+
+def _steps_unsteady(run: Run) -> Caution | None:
+    where = _doubtful_cells(run, unsteadiness, UNSTEADY_RATIO, lambda ratio: f"{ratio:.1f} times")
+    advice = (
+        "The 95th percentile of the steps was that many times the 5th, so they may have two speeds: fix the processor's"
+        " frequency, or give the run whole cores."
+    )
+    return Caution("Unsteady steps", where, advice) if where else None
+
+
+def _wide_intervals(variants: list[Variant]) -> Caution | None:
+    widths = {variant.label: variant.speed.sequences_per_s.relative_half_width for variant in variants if variant.speed}
+    wide = [f"{label} (± {percent(width)})" for label, width in widths.items() if (width or 0) > WIDE_INTERVAL]
+    limit = percent(WIDE_INTERVAL)
+    advice = f"Half the 95 % interval exceeds {limit} of the median: repeat more often, on an idle machine."
+    return Caution("Processes differ", "; ".join(wide), advice) if wide else None
+
+
+def _few_repeats(variants: list[Variant]) -> Caution | None:
+    few = {v.label: len(v.rates) for v in variants if 1 < len(v.rates) < ENOUGH_SAMPLES}
+    if not few:
+        return None
+    least = min(few.values())
+    advice = (
+        f"An interval from {least} processes holds the true median with a probability of at most"
+        f" {percent(largest_coverage(least))}, so differences show too easily: use --repeats {ENOUGH_SAMPLES} or more."
+    )
+    where = "; ".join(f"{label} ({count})" for label, count in few.items())
+    return Caution("Too few processes for a 95 % interval", where, advice)
+
+
+def _doubtful_cells(
+    run: Run, measure: Callable[[Cell], float | None], limit: float, show: Callable[[float], str]
+) -> str:
+    """Variants with cells above the limit: how many of them, and the worst with its size; empty where there is none."""
+    grouped: dict[str, dict[str, float | None]] = {}
+    for cell in run.ok_cells:
+        grouped.setdefault(short_label(run, cell), {})[cell.cell] = measure(cell)
+    return "; ".join(_describe_worst(grouped, limit, show))
+
+
+def _describe_worst(
+    grouped: dict[str, dict[str, float | None]], limit: float, show: Callable[[float], str]
+) -> Iterator[str]:
+    for label, measured in sorted(grouped.items()):
+        above = {name: value for name, value in measured.items() if value is not None and value > limit}
+        if above:
+            worst = max(above, key=lambda name: above[name])
+            yield f"{label} ({len(above)} of {len(measured)}; {show(above[worst])} in {worst})"

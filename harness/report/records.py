@@ -1,0 +1,191 @@
+"""What a run's files hold, as frozen dataclasses that msgspec checks and converts into."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Calls of Trainer.train: optimiser steps of each, its seconds, seconds since training began at its end, and
+    whether it is left out of the steady state."""
+
+    steps: list[int] = field(default_factory=list)
+    train_s: list[float] = field(default_factory=list)
+    elapsed_s: list[float] = field(default_factory=list)
+    warmup: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len({len(self.steps), len(self.train_s), len(self.elapsed_s), len(self.warmup)}) > 1:
+            raise ValueError("its chunks are of unequal length")
+
+
+@dataclass(frozen=True)
+class TestMeasures:
+    """Measures on the test set of mixed lengths, padding included; losses in nats."""
+
+    seed_loss: float | None = None
+    seed_loss_floor: float | None = None
+    cross_entropy_floor: float | None = None
+
+
+@dataclass(frozen=True)
+class LengthMeasures:
+    """Measures on `sequences` test sequences of one length."""
+
+    length: int
+    sequences: int
+    wrong_bits: int
+    bit_error: float
+    exact_fraction: float
+    bits_per_sequence: float
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One sequence: target and prediction, each (time, bits)."""
+
+    length: int
+    target: list[list[float]]
+    prediction: list[list[float]]
+
+    def __post_init__(self) -> None:
+        bits = [len(step) for step in self.target]
+        if bits != [len(step) for step in self.prediction] or len(set(bits)) != 1:
+            raise ValueError("the target and the prediction of a copy are not of one shape (time, bits)")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    test: TestMeasures = TestMeasures()
+    lengths: list[LengthMeasures] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One record: what one process did. What it did not reach is None."""
+
+    cell: str
+    backend: str
+    implementation: str
+    precision: str
+    seed: int
+    repeat: int
+    status: str
+    reason: str | None = None
+    verified: bool | None = None
+    device: str | None = None
+    n_parameters: int | None = None
+    settings: dict[str, Any] | None = None
+    timeline: dict[str, float | None] | None = None
+    losses: list[float | None] | None = None
+    chunks: Chunks | None = None
+    evaluation: Evaluation | None = None
+    peak_memory_bytes: int | None = None
+    other_cpu_share: float | None = None
+
+    @property
+    def variant(self) -> tuple[str, str, str, str]:
+        """What is compared: backend, implementation, precision, device."""
+        return self.backend, self.implementation, self.precision, self.device or ""
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    bits: int
+    min_length: int
+    max_length: int
+
+
+@dataclass(frozen=True)
+class SelfComparison:
+    """The A/A pair: the variant's cells of repeats below first_repeat, and as many processes of the same again."""
+
+    backend: str
+    implementation: str
+    precision: str
+    first_repeat: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """One sample of the ceiling: the median seconds of a backend's own (m x k)(k x n) product, over `calls` calls.
+    It was taken after the cell of that name, or before all cells."""
+
+    backend: str
+    precision: str
+    device: str
+    m: Count
+    k: Count
+    n: Count
+    seconds: Positive
+    after: str | None = None
+    calls: int | None = None
+
+
+@dataclass(frozen=True)
+class CeilingFile:
+    """ceiling.json."""
+
+    schema_version: int
+    samples: list[Product] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """run.json. The configuration's sections are free but for what the report computes with."""
+
+    schema_version: int
+    configuration: dict[str, dict[str, Any]]
+    cells: list[str]
+    created: str = ""
+    preset: str = ""
+    command: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+    a_a: SelfComparison | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """run.json with the records of its cells, in its order, and the samples of the ceiling or why there are none."""
+
+    file: RunFile
+    task: TaskSection
+    batch: int
+    cells: list[Cell]
+    products: list[Product] = field(default_factory=list)
+    ceiling_problem: str | None = None
+
+    @property
+    def ok_cells(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell.status == "ok"]
+
+    @property
+    def own_cells(self) -> list[Cell]:
+        """The cells that speak for their variants: all but the second set of the A/A pair."""
+        return [cell for cell in self.cells if not self.is_again(cell)]
+
+    @property
+    def drawn_cells(self) -> list[Cell]:
+        """The first ok cell of each variant and seed: its repeats train the same on the same data."""
+        first: dict[tuple[str, ...], Cell] = {}
+        for cell in sorted(self.ok_cells, key=lambda cell: cell.repeat):
+            first.setdefault((*cell.variant, str(cell.seed)), cell)
+        return list(first.values())
+
+    def is_again(self, cell: Cell) -> bool:
+        """Whether the cell is of the second set of the A/A pair."""
+        pair = self.file.a_a
+        if pair is None or cell.repeat < pair.first_repeat:
+            return False
+        identity = (pair.backend, pair.implementation, pair.precision)
+        return identity == (cell.backend, cell.implementation, cell.precision)

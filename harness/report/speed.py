@@ -1,0 +1,53 @@
+"""The speed of the cells of one variant: a sample a process, the median's interval, the share of the ceiling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.report import measures
+from harness.report.ceiling import find_ceilings
+from harness.report.records import Cell, Run
+from harness.stats import Interval, median_interval
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Sequences a second of each process by its (seed, repeat), their median, and medians of what follows from it.
+
+    ceiling_share is the rate of operations over that of the best matrix product, overhead_share the share of the
+    steady time that the harness took; both 0..1, None where unknown.
+    """
+
+    rates: dict[Place, float]
+    sequences_per_s: Interval
+    gflop_per_s: float | None
+    ceiling_share: float | None
+    overhead_share: float | None
+
+
+def measure_speed(run: Run, cells: list[Cell]) -> Speed | None:
+    """The speed of cells of one variant; None where none of them has a steady step."""
+    rates = sample_rates(run, cells)
+    if not rates:
+        return None
+    operations = measures.median(measures.gflop_per_s(cell, run.batch, run.task) for cell in cells)
+    return Speed(
+        rates=rates,
+        sequences_per_s=median_interval(list(rates.values())),
+        gflop_per_s=operations,
+        ceiling_share=_ceiling_share(run, cells[0], operations),
+        overhead_share=measures.median(measures.overhead_share(cell) for cell in cells),
+    )
+
+
+def sample_rates(run: Run, cells: list[Cell]) -> dict[Place, float]:
+    """Sequences a second of each cell that has steady steps, by seed and repeat."""
+    rates = {(cell.seed, cell.repeat): measures.sequences_per_s(cell, run.batch) for cell in cells}
+    return {place: rate for place, rate in sorted(rates.items()) if rate is not None}
+
+
+def _ceiling_share(run: Run, cell: Cell, operations: float | None) -> float | None:
+    ceiling = find_ceilings(run.products).get((cell.precision, cell.device or ""))
+    return None if ceiling is None or operations is None else operations / ceiling.gflop_per_s

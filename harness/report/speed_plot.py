@@ -1,0 +1,94 @@
+"""The plot of throughput: bars with whiskers, and how far the ceiling is."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness.report import measures
+from harness.report.quantities import number, percent
+from harness.report.speed import Speed
+from harness.report.style import QUIET, colour, finish_axes, make_figure, plain
+from harness.report.variants import Variant
+
+INTERVAL, PERCENTILES = "95 % interval of the median over processes", "5th to 95th percentile of steps"
+# The rest of the width is for the figures beside the bars, in a column of their own.
+BARS_FRACTION = 0.66
+BAR_HEIGHT = 0.6
+
+
+def plot_throughput(variants: list[Variant]) -> Figure | None:
+    """Sequences a second, a bar for each variant. Whiskers are the interval of the median where there are repeats,
+    otherwise they go from the slow to the fast steps. A line at each bar is the ceiling in its precision."""
+    timed = [(variant, variant.speed) for variant in variants if variant.speed]
+    if not timed:
+        return None
+    figure = make_figure(9, 1.4 + 0.62 * len(timed))
+    axes = figure.subplots()
+    whiskers = INTERVAL if any(len(speed.rates) > 1 for _, speed in timed) else PERCENTILES
+    ranges = [_whisker(variant, speed, whiskers) for variant, speed in timed]
+    ceilings = [_ceiling(speed) for _, speed in timed]
+    farthest = max([high for _, high in ranges] + [ceiling for ceiling in ceilings if ceiling])
+    for row, (variant, speed) in enumerate(timed):
+        _draw_bar(axes, row, variant, speed, ranges[row], variants)
+        _draw_ceiling(axes, row, ceilings[row])
+        axes.text(1.03 * farthest, row, _label(variant, speed), va="center", fontsize=9)
+    axes.set_yticks(range(len(timed)), [plain(variant.marked_label) for variant, _ in timed])
+    axes.set_ylim(len(timed) - 0.5, -0.5)
+    axes.set_xlim(0, farthest / BARS_FRACTION)
+    axes.set_xticks([tick for tick in MaxNLocator(6).tick_values(0, farthest) if tick <= 1.02 * farthest])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    ceiling = "; line: the ceiling" if any(ceilings) else ""
+    finish_axes(axes, "Training throughput", f"sequences a second; whiskers: {whiskers}{ceiling}", "")
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _draw_bar(
+    axes: Axes, row: int, variant: Variant, speed: Speed, whisker: tuple[float, float], variants: list[Variant]
+) -> None:
+    rate = speed.sequences_per_s.estimate
+    low, high = whisker
+    hatch = "//" if variant.verified is False else None
+    edge = "white" if hatch else None
+    axes.barh(row, rate, height=BAR_HEIGHT, color=colour(variant, variants), hatch=hatch, edgecolor=edge)
+    if high > low:
+        axes.errorbar(rate, row, xerr=[[rate - low], [high - rate]], color="black", capsize=4, linewidth=1.2)
+
+
+def _draw_ceiling(axes: Axes, row: int, ceiling: float | None) -> None:
+    if ceiling is not None:
+        axes.vlines(ceiling, row - 0.42, row + 0.42, color=QUIET, linewidth=2)
+
+
+def _ceiling(speed: Speed) -> float | None:
+    """Sequences a second at the ceiling's rate of operations."""
+    return speed.sequences_per_s.estimate / speed.ceiling_share if speed.ceiling_share else None
+
+
+def _label(variant: Variant, speed: Speed) -> str:
+    rate = speed.sequences_per_s
+    width = "" if rate.relative_half_width is None else f" ± {percent(rate.relative_half_width)}"
+    lines = [f"{number(rate.estimate)} sequences/s{width}", f"{number(_step_times_ms(variant)[0])} ms a step"]
+    if speed.ceiling_share is not None:
+        lines[1] += f", {percent(speed.ceiling_share)} of the ceiling"
+    return "\n".join(lines)
+
+
+def _whisker(variant: Variant, speed: Speed, whiskers: str) -> tuple[float, float]:
+    """The lowest and the highest sequences/s that the whisker reaches; the bar's end twice for no whisker."""
+    rate = speed.sequences_per_s
+    if whiskers == INTERVAL:
+        return rate.low or rate.estimate, rate.high or rate.estimate
+    step, slow, fast = _step_times_ms(variant)
+    return min(rate.estimate * step / slow, rate.estimate), max(rate.estimate * step / fast, rate.estimate)
+
+
+def _step_times_ms(variant: Variant) -> tuple[float, float, float]:
+    """Median, 95th and 5th percentile of the steady steps, each the median over cells, ms."""
+    samples = [measures.step_ms(cell) for cell in variant.cells]
+    percentiles = [np.percentile(sample, [50, 95, 5]) for sample in samples if sample.size]
+    step, slow, fast = np.median(percentiles, axis=0)
+    return float(step), float(slow), float(fast)

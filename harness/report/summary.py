@@ -1,0 +1,89 @@
+"""The summary: a row for each variant and status, medians over its processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.report import measures
+from harness.report.records import Cell, Run
+from harness.report.speed import measure_speed
+from harness.report.variants import short_label
+
+Row = dict[str, Any]
+
+IDENTITY = (
+    *("cell", "backend", "implementation", "precision", "seed", "repeat"),
+    *("status", "reason", "device", "verified"),
+)
+
+
+def identity(cell: Cell) -> Row:
+    """The columns that say which cell a row is of, and how it ended."""
+    return {name: getattr(cell, name) for name in IDENTITY}
+
+
+def make_summary(run: Run) -> list[Row]:
+    """One row for each variant and status, ranked ones first and fastest first, failed ones last.
+
+    The second set of the A/A pair has no part in it.
+    """
+    grouped: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in run.own_cells:
+        grouped.setdefault((*cell.variant, cell.status), []).append(cell)
+    rows = sorted((_summary_row(run, cells) for cells in grouped.values()), key=_summary_order)
+    for rank, row in enumerate((row for row in rows if _is_ranked(row)), start=1):
+        row["rank"] = rank
+    return rows
+
+
+def _summary_row(run: Run, cells: list[Cell]) -> Row:
+    measured = _medians(run, cells) if cells[0].status == "ok" else {}
+    return identity(cells[0]) | {
+        "label": short_label(run, cells[0]),
+        "seeds": " ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
+        "verified": measures.all_verified(cell.verified for cell in cells),
+        "cells": len(cells),
+        "reason": "; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
+        **measured,
+    }
+
+
+def _medians(run: Run, cells: list[Cell]) -> Row:
+    memory = measures.median(cell.peak_memory_bytes for cell in cells)
+    return {
+        "train_loss": measures.median(measures.train_loss(cell) for cell in cells),
+        "seed_loss": measures.median(measures.seed_loss(cell) for cell in cells),
+        "seed_loss_floor": measures.median(measures.seed_loss_floor(cell) for cell in cells),
+        "seed_loss_excess": measures.median(measures.seed_loss_excess(cell) for cell in cells),
+        "bits_per_sequence": measures.median(measures.bits_per_sequence(cell, run.task) for cell in cells),
+        "bit_error": measures.median(measures.bit_error(cell, run.task) for cell in cells),
+        "step_ms": measures.median(measures.median_step_ms(cell) for cell in cells),
+        "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
+        "peak_memory_bytes": None if memory is None else round(memory),
+        "n_parameters": cells[0].n_parameters,
+        **_speed(run, cells),
+    }
+
+
+def _speed(run: Run, cells: list[Cell]) -> Row:
+    speed = measure_speed(run, cells)
+    if speed is None:
+        return {}
+    return {
+        "sequences_per_s": speed.sequences_per_s.estimate,
+        "sequences_per_s_low": speed.sequences_per_s.low,
+        "sequences_per_s_high": speed.sequences_per_s.high,
+        "relative_half_width": speed.sequences_per_s.relative_half_width,
+        "gflop_per_s": speed.gflop_per_s,
+        "ceiling_share": speed.ceiling_share,
+        "overhead_share": speed.overhead_share,
+    }
+
+
+def _is_ranked(row: Row) -> bool:
+    return row.get("sequences_per_s") is not None and row["verified"] is not False
+
+
+def _summary_order(row: Row) -> tuple[bool, bool, float, str]:
+    name = " ".join(str(row[column]) for column in ("backend", "implementation", "precision", "device", "status"))
+    return row["status"] != "ok", row["verified"] is False, -(row.get("sequences_per_s") or 0.0), name

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.report.cautions import find_cautions, slow_start, unsteadiness
+from harness.report.load import read_run
+from harness.report.variants import find_variants
+
+Make = Callable[..., dict[str, Any]]
+MakeAll = Callable[..., list[dict[str, Any]]]
+NAME = "torch-idiomatic-float32-seed0-r0"
+
+
+def cautions_of(folder: Path) -> list[str]:
+    run = read_run(folder)
+    return [caution.text for caution in find_cautions(run, find_variants(run))]
+
+
+def test_a_sound_run_has_none(repeated_run: Path) -> None:
+    assert cautions_of(repeated_run) == []
+
+
+def test_a_slow_first_quarter_is_warm_up(run_folder: Callable[..., Path], record: Make, chunks: Make) -> None:
+    folder = run_folder(
+        record("torch", chunks=chunks([0.012] * 3 + [0.010] * 9)), record("jax", chunks=chunks([1] * 12))
+    )
+    (text,) = cautions_of(folder)
+    assert text.startswith(f"Warm-up had not ended: torch idiomatic (1 of 1; 20 % slower in {NAME}). ")
+    assert text.endswith("train for more steps.")
+
+
+def test_two_speeds_are_unsteady(run_folder: Callable[..., Path], record: Make, chunks: Make) -> None:
+    (text,) = cautions_of(run_folder(record("torch", chunks=chunks([0.010, 0.018] * 6))))
+    assert text.startswith(f"Unsteady steps: torch idiomatic (1 of 1; 1.8 times in {NAME}). ")
+
+
+def test_few_calls_are_not_judged(run_folder: Callable[..., Path], record: Make, chunks: Make) -> None:
+    cell = read_run(run_folder(record("torch", chunks=chunks([0.020] + [0.010] * 6)))).cells[0]
+    assert slow_start(cell) is unsteadiness(cell) is None
+
+
+def test_other_processes_are_named_with_the_worst_cell(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
+    cells = repeats("torch", step_s=0.01)
+    for cell, share in zip(cells, [0.2, 0.3, 0.05, 0.0, None], strict=False):
+        cell["other_cpu_share"] = share
+    (text,) = cautions_of(run_folder(*cells))
+    worst = "torch-idiomatic-float32-seed0-r1"
+    assert text.startswith(f"Other processes used the processors: torch idiomatic (2 of 8; 30 % in {worst}). ")
+
+
+def test_processes_that_differ_are_told_by_the_half_width(
+    run_folder: Callable[..., Path], record: Make, chunks: Make
+) -> None:
+    steps = [0.010, 0.015, 0.010, 0.015, 0.010, 0.015]
+    cells = [record("torch", repeat=repeat, chunks=chunks([step] * 12)) for repeat, step in enumerate(steps)]
+    (text,) = cautions_of(run_folder(*cells))
+    assert text.startswith("Processes differ: torch idiomatic (± 20 %). Half the 95 % interval exceeds 10 %")
+
+
+@pytest.mark.parametrize(("n", "is_told"), [(1, False), (2, True), (5, True), (6, False)])
+def test_too_few_repeats_for_the_interval_s_name_are_told(
+    run_folder: Callable[..., Path], repeats: MakeAll, n: int, is_told: bool
+) -> None:
+    texts = cautions_of(run_folder(*repeats("torch", step_s=0.01, n=n)))
+    assert [text.partition(":")[0] for text in texts] == ["Too few processes for a 95 % interval"] * is_told
+
+
+def test_a_ceiling_that_cannot_be_read_is_told(run_folder: Callable[..., Path]) -> None:
+    folder = run_folder()
+    (folder / "ceiling.json").write_text("{", "utf-8")
+    (text,) = cautions_of(folder)
+    assert text.startswith("No ceiling: ceiling.json cannot be read: ")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.report.comparisons import Comparison, compare_all, compare_with_itself
+from harness.report.load import read_run
+from harness.report.variants import find_variants
+from harness.stats import Interval
+
+Make = Callable[..., dict[str, Any]]
+MakeAll = Callable[..., list[dict[str, Any]]]
+
+
+def comparisons_of(folder: Path) -> list[Comparison]:
+    run = read_run(folder)
+    return compare_all(run, find_variants(run))
+
+
+def test_every_pair_is_compared_and_the_pair_of_one_with_itself_comes_last(repeated_run: Path) -> None:
+    *pairs, floor = comparisons_of(repeated_run)
+    assert len(pairs) == 3
+    against_idiomatic = [pair.conclusion for pair in pairs if "torch idiomatic" in (pair.left, pair.right)]
+    assert against_idiomatic == ["left faster", "left faster"]
+    assert (floor.left, floor.right, floor.repeats, floor.is_a_a) == ("torch tuned", "torch tuned again", 8, True)
+    assert floor.conclusion == "no difference shown"
+
+
+def test_drift_that_falls_on_both_does_not_widen_the_ratio(repeated_run: Path) -> None:
+    run = read_run(repeated_run)
+    speed = find_variants(run)[0].speed
+    ratio = comparisons_of(repeated_run)[0].ratio
+    assert speed is not None
+    assert (ratio.relative_half_width or 1) < (speed.sequences_per_s.relative_half_width or 0) / 2
+
+
+def test_what_is_not_verified_or_elsewhere_is_not_compared(run_folder: Callable[..., Path], record: Make) -> None:
+    folder = run_folder(
+        record("torch"), record("jax", verified=False), record("tensorflow", device="cuda:0"), record("mxnet")
+    )
+    assert [{item.left, item.right} for item in comparisons_of(folder)] == [
+        {"torch idiomatic cpu", "mxnet idiomatic cpu"}
+    ]
+
+
+def test_a_process_without_a_partner_is_left_out(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
+    folder = run_folder(*repeats("torch", step_s=0.01, n=7), *repeats("jax", step_s=0.02, n=9))
+    assert [item.repeats for item in comparisons_of(folder)] == [7]
+
+
+def test_one_pair_of_processes_allows_no_conclusion(run_folder: Callable[..., Path], record: Make) -> None:
+    (item,) = comparisons_of(run_folder(record("torch"), record("jax", step_s=0.02)))
+    assert item.ratio.estimate > 1.5
+    assert (item.ratio.low, item.conclusion) == (None, None)
+
+
+def test_a_pair_whose_second_set_failed_is_no_comparison(
+    run_folder: Callable[..., Path], record: Make, failure: Make
+) -> None:
+    pair = {"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 1}
+    folder = run_folder(record("torch"), failure("torch", "failed", "broken", repeat=1), a_a=pair)
+    assert compare_with_itself(read_run(folder)) is None
+
+
+@pytest.mark.parametrize(
+    ("bounds", "conclusion"),
+    [((1.1, 1.2), "left faster"), ((0.8, 0.9), "right faster"), ((0.9, 1.1), "no difference shown")],
+)
+def test_the_conclusion_is_the_interval_s(bounds: tuple[float, float], conclusion: str) -> None:
+    assert Comparison("a", "b", "float32", "cpu", Interval(1.0, *bounds), 10).conclusion == conclusion

@@ -1,0 +1,123 @@
+"""The intervals: their properties, and how often they are right in simulations with a fixed seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.stats import Interval, largest_coverage, median_interval, ratio_interval, shows_difference
+
+RATES = st.lists(st.floats(1.0, 1e6), min_size=2, max_size=20)
+N_REPEATS, NOISE = 10, 0.05
+few_examples = settings(max_examples=15, deadline=None)
+
+
+def simulate(generator: np.random.Generator, median: float = 100.0, n: int = N_REPEATS) -> NDArray[np.float64]:
+    """Process medians with multiplicative noise of 5 %; `median` is the true one."""
+    return median * np.exp(generator.normal(0, NOISE, n))
+
+
+@given(RATES)
+@few_examples
+def test_the_interval_holds_the_median_and_stays_among_the_samples(samples: list[float]) -> None:
+    interval = median_interval(samples)
+    assert interval.estimate == np.median(samples)
+    assert interval.low is not None
+    assert interval.high is not None
+    assert min(samples) <= interval.low <= interval.estimate <= interval.high <= max(samples)
+
+
+@given(st.floats(1.0, 1e6), st.integers(2, 20))
+@few_examples
+def test_equal_samples_have_an_interval_without_width_and_show_nothing(rate: float, n: int) -> None:
+    assert median_interval([rate] * n) == Interval(rate, rate, rate)
+    assert ratio_interval([rate] * n, [rate] * n) == Interval(1.0, 1.0, 1.0)
+    assert not shows_difference(ratio_interval([rate] * n, [rate] * n))
+
+
+@given(RATES, st.floats(0.01, 100))
+@few_examples
+def test_it_scales_with_the_samples(samples: list[float], factor: float) -> None:
+    plain, scaled = median_interval(samples), median_interval([factor * sample for sample in samples])
+    assert (scaled.low, scaled.high) == pytest.approx((factor * (plain.low or 0), factor * (plain.high or 0)))
+
+
+@given(RATES)
+@few_examples
+def test_it_is_a_function_of_the_samples(samples: list[float]) -> None:
+    assert median_interval(samples) == median_interval(samples)
+    assert ratio_interval(samples, samples[::-1]) == ratio_interval(samples, samples[::-1])
+
+
+@given(RATES, st.floats(0.5, 2.0))
+@few_examples
+def test_a_constant_ratio_of_pairs_has_no_width_whatever_drifts(samples: list[float], factor: float) -> None:
+    interval = ratio_interval([factor * sample for sample in samples], samples)
+    assert (interval.low, interval.estimate, interval.high) == pytest.approx((factor, factor, factor))
+
+
+@given(RATES)
+@few_examples
+def test_higher_confidence_is_wider(samples: list[float]) -> None:
+    narrow, wide = median_interval(samples, 0.5), median_interval(samples, 0.99)
+    assert (wide.low or 0) <= (narrow.low or 0) <= (narrow.high or 0) <= (wide.high or 0)
+
+
+def test_one_sample_has_no_interval_and_shows_nothing() -> None:
+    assert median_interval([3.0]) == Interval(3.0)
+    assert ratio_interval([2.0], [1.0]) == Interval(2.0)
+    assert not shows_difference(ratio_interval([2.0], [1.0]))
+    assert Interval(3.0).relative_half_width is None
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        median_interval([])
+    with pytest.raises(ValueError, match="3 and 2 samples"):
+        ratio_interval([1.0] * 3, [1.0] * 2)
+
+
+@pytest.mark.parametrize(("bounds", "shown"), [((0.9, 1.1), False), ((1.01, 1.1), True), ((0.9, 0.99), True)])
+def test_a_difference_is_an_interval_without_one(bounds: tuple[float, float], shown: bool) -> None:
+    assert shows_difference(Interval(1.0, *bounds)) is shown
+
+
+def test_the_half_width_is_relative_to_the_estimate() -> None:
+    assert Interval(100.0, 90.0, 130.0).relative_half_width == pytest.approx(0.2)
+    assert Interval(3.0, 3.0, 3.0).relative_half_width == 0
+
+
+def test_95_percent_of_a_median_takes_six_samples() -> None:
+    assert largest_coverage(1) == 0
+    assert largest_coverage(5) < 0.95 < largest_coverage(6)
+
+
+@pytest.mark.parametrize("n", [10, 25])
+def test_the_interval_holds_the_true_median_as_often_as_it_says(n: int) -> None:
+    generator = np.random.default_rng(7)
+    intervals = [median_interval(list(simulate(generator, n=n))) for _ in range(300)]
+    covered = np.mean([(each.low or 0) <= 100 <= (each.high or 0) for each in intervals])
+    assert 0.91 <= covered <= 0.98
+
+
+def test_a_slowdown_of_ten_percent_is_found_in_ten_repeats() -> None:
+    generator = np.random.default_rng(7)
+    ratios = [ratio_interval(list(simulate(generator)), list(simulate(generator, 90))) for _ in range(200)]
+    assert np.mean([shows_difference(ratio) and ratio.estimate > 1 for ratio in ratios]) > 0.9
+
+
+def test_the_same_against_itself_mostly_shows_no_difference() -> None:
+    generator = np.random.default_rng(7)
+    ratios = [ratio_interval(list(simulate(generator)), list(simulate(generator))) for _ in range(300)]
+    assert np.mean([shows_difference(ratio) for ratio in ratios]) <= 0.09
+
+
+def test_pairs_cancel_a_drift_that_would_hide_the_difference() -> None:
+    generator = np.random.default_rng(7)
+    drift = np.linspace(1.0, 0.7, N_REPEATS)
+    left, right = (list(rate * drift * np.exp(generator.normal(0, 0.005, N_REPEATS))) for rate in (1.03 * 100, 100))
+    assert shows_difference(ratio_interval(left, right))
+    assert not shows_difference(ratio_interval(left, right, paired=False))
