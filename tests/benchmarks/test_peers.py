@@ -50,7 +50,12 @@ SHAPES = {
         RunConfig(CopyTask(max_length=5), ModelConfig(hidden=128), train=TrainConfig(batch=16, chunk=20)), steps=200
     ),
 }
-CONTENDERS = [(name, each) for name in FRAMEWORKS for each in (PEER, *BACKENDS[name].implementations)]
+CONTENDERS = [
+    (framework, shape, contender)
+    for framework in FRAMEWORKS
+    for shape in SHAPES
+    for contender in (PEER, *BACKENDS[framework].implementations)
+]
 
 
 class MeasuredClock:
@@ -103,12 +108,11 @@ def test_a_comparison_is_a_ratio_with_its_interval(make_comparison: Callable[...
 
 
 @pytest.mark.benchmark(timer=CLOCK)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("framework", "contender"), CONTENDERS)
+@pytest.mark.parametrize(("framework", "shape", "contender"), CONTENDERS)
 def test_a_training_step(
     framework: str,
-    contender: str,
     shape: str,
+    contender: str,
     benchmark: BenchmarkFixture,
     make_comparison: Callable[..., Any],
     comparisons: list[Any],
