@@ -40,17 +40,17 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: Path, run: Mapping[str, Any]) -> RunFolder:
-        """The folder of an earlier run of the same configuration. Raises ConfigurationError otherwise."""
+        """The folder of an earlier run of the same configuration, with this run's cells added to it.
+
+        Raises ConfigurationError where there is none.
+        """
         try:
-            earlier = json.loads((path / "run.json").read_text(encoding="utf-8"))["configuration"]
-        except (OSError, ValueError, KeyError, TypeError):
+            earlier = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            _refuse_differences(path, earlier["configuration"], json.loads(json.dumps(run["configuration"])))
+            cells = list(dict.fromkeys([*earlier["cells"], *run["cells"]]))
+        except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError):
             raise ConfigurationError(f"{path} holds no run that could be resumed: no readable run.json") from None
-        ours = json.loads(json.dumps(run["configuration"]))
-        for section, values in ours.items():
-            for key, value in values.items():
-                was = earlier.get(section, {}).get(key)
-                if was != value:
-                    raise ConfigurationError(f"{path} was run with {section}.{key} = {was!r}, not {value!r}")
+        write_json(path / "run.json", {**earlier, "cells": cells})
         return cls(path)
 
     def log(self, cell: Cell) -> Path:
@@ -84,6 +84,14 @@ class RunFolder:
         if parameters:
             _write(self.path / "cells" / f"{cell.name}.safetensors", save(parameters))
         write_json(self.path / "cells" / f"{cell.name}.json", {**head, **record})
+
+
+def _refuse_differences(path: Path, earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    for section, values in ours.items():
+        for key, value in values.items():
+            was = earlier.get(section, {}).get(key)
+            if was != value:
+                raise ConfigurationError(f"{path} was run with {section}.{key} = {was!r}, not {value!r}")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -45,6 +45,19 @@ def test_a_folder_of_the_same_configuration_is_resumed(tmp_path: Path) -> None:
     assert RunFolder.resume(tmp_path / "run", description()).path == tmp_path / "run"
 
 
+def test_a_resumed_run_keeps_its_cells_and_gains_the_new_ones(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "run", description())
+    RunFolder.resume(tmp_path / "run", {**description(), "cells": [CELL.name, "another-cell"]})
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["cells"] == [CELL.name, "another-cell"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"configuration": 3, "cells": []}', '{"configuration": {}}'])
+def test_a_broken_run_is_not_resumed(content: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"no readable run\.json|was run with"):
+        RunFolder.resume(tmp_path, description())
+
+
 def test_a_folder_of_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
     RunFolder.create(tmp_path / "run", description())
     with pytest.raises(ConfigurationError, match=r"train\.steps = 1000, not 7"):
