@@ -108,6 +108,20 @@ def report(folder: Path) -> None:
 
 
 @main.command()
+@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--fail-if-slower", "limit", metavar="PERCENT", help="Exit 1 where a step takes that much longer: 5%.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder for tables and a plot.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on standard output.")
+def compare(**options: Any) -> None:
+    """Hold runs against the first of them: speed, what was learned, and what differs around them."""
+    from harness.compare import compare as compare_runs
+
+    with _one_line_errors():
+        exit_code = compare_runs(options)
+    sys.exit(exit_code)
+
+
+@main.command()
 @click.option("--backend", "backends", default="all", help="all, names or modules with commas between them.")
 @click.option("--implementation", default="all", help="idiomatic, tuned or all.")
 @click.option("--precision", default="all", type=click.Choice(("all", *VERIFY_PRECISIONS)))
