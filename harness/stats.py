@@ -77,7 +77,7 @@ def rank_p_value(left: Sequence[float], right: Sequence[float]) -> float:
 
 
 def least_p_value(n_left: int, n_right: int) -> float:
-    """The least rank_p_value that so few samples can have, where all of one side exceed all of the other: 2 / C(n + m, n)."""
+    """The least rank_p_value of so few samples: 2 / C(n + m, n), where all of one side exceed all of the other."""
     return 2 / math.comb(n_left + n_right, n_left)
 
 

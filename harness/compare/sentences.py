@@ -110,11 +110,8 @@ def _learning(changes: list[QualityChange]) -> Iterator[str]:
             f" ({percent(errors[other])})."
         )
     if not flipped:
-        worst = max(changes, key=_error_difference)
-        yield (
-            f"What was learned: bit errors over the trained lengths differ by at most {percent(_error_difference(worst))}"
-            f" of all bits ({worst.label})."
-        )
+        most = percent(max(map(_error_difference, changes)))
+        yield f"What was learned: bit errors over the trained lengths differ by at most {most} of all bits."
 
 
 def _absences(absences: list[Absence]) -> Iterator[str]:

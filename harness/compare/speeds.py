@@ -22,8 +22,8 @@ class SpeedChange:
     """The sequences/s of one variant in `after` over those in `before`, runs by letter, one of n_compared such ratios.
 
     normalised is the same ratio over that of the two runs' matrix products, None where they share none; processes are
-    those behind the ratio, before and after; p_value is that of the rank test between them; noise is the largest |log| of
-    the runs' A/A ratios.
+    those behind the ratio, before and after; p_value is that of the rank test between them; noise is the largest |log|
+    of the runs' A/A ratios.
     """
 
     key: Key

@@ -47,7 +47,7 @@ def speed_table(changes: list[SpeedChange]) -> Readable:
         f"{after} / {before}",
         "95 % interval",
         "by prod.",
-        "differs",
+        "difference",
     ]
     rows = [
         [

@@ -93,7 +93,7 @@ def test_out_writes_the_page_the_table_and_the_plot(pair: tuple[Path, Path], mak
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"comparison.md", "comparison.csv", "comparison.png", "comparison.svg"}
     with (tmp_path / "out" / "comparison.csv").open(newline="") as stream:
-        assert [(row["variant"], row["after"]) for row in csv.DictReader(stream)][0] == ("torch tuned", "B")
+        assert next((row["variant"], row["after"]) for row in csv.DictReader(stream)) == ("torch tuned", "B")
     assert ET.parse(tmp_path / "out" / "comparison.svg").getroot().tag.endswith("svg")
     page = (tmp_path / "out" / "comparison.md").read_text()
     assert "## Speed, C against A" in page

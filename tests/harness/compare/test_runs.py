@@ -40,7 +40,7 @@ def test_another_precision_only_is_refused(make_run: Any) -> None:
 
     before = make_run("before", machine=0, n=1)
     after = make_run("after", machine=1, n=1, change=in_bfloat16)
-    with pytest.raises(ConfigurationError, match="nothing to compare.*float32.*bfloat16"):
+    with pytest.raises(ConfigurationError, match=r"nothing to compare.*float32.*bfloat16"):
         load_runs([before, after])
 
 
@@ -63,12 +63,12 @@ def test_a_key_that_an_older_run_does_not_know_is_the_default(make_run: Any, edi
     edit(after, lambda run: run["configuration"]["model"].update(forget_bias=1.0))
     assert recipe_differences(load_runs([before, after])) == []
     edit(after, lambda run: run["configuration"]["model"].update(forget_bias=0.0))
-    with pytest.raises(ConfigurationError, match="model.forget_bias"):
+    with pytest.raises(ConfigurationError, match=r"model\.forget_bias"):
         load_runs([before, after])
 
 
 def test_a_folder_that_holds_no_run_is_refused_by_name(make_run: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no-such-run.*no run.json"):
+    with pytest.raises(ConfigurationError, match=r"no-such-run.*no run.json"):
         load_runs([make_run("before", machine=0, n=1), tmp_path / "no-such-run"])
 
 
