@@ -17,6 +17,7 @@ from harness import __version__
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 RUN_PRECISIONS = ("float32", "bfloat16")
 VERIFY_PRECISIONS = ("float32", "float64")
+EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
 
 
 class UsageError(click.ClickException):
@@ -67,6 +68,9 @@ def main() -> None:
 @shared_options
 @measuring_options
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder.")
+@click.option(
+    "--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write scalars there while cells train."
+)
 def run(**options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
     from harness import commands
@@ -105,6 +109,18 @@ def report(folder: Path) -> None:
 
     with _one_line_errors():
         commands.report(folder)
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--format", required=True, type=click.Choice(EXPORT_FORMATS), help="Which tool is to read it.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new file, or for tensorboard a new folder.")
+def export(**options: Any) -> None:
+    """Write RUN in the format of another tool; JSON goes to standard output unless --out names a file."""
+    from harness.exports import export as export_run
+
+    with _one_line_errors():
+        export_run(options)
 
 
 @main.command()

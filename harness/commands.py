@@ -13,10 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness import exports
 from harness.environment import describe_environment
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
+from harness.protocol import Message
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
 from harness.runner import run_cell
@@ -42,12 +44,14 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
 def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> tuple[Path, bool]:
     """Train every cell into a run's folder and write its report; the folder, and whether every cell went well."""
     seeds = parse_seeds(options["seeds"])
+    if events := options.get("tensorboard"):
+        exports.check_installed()
     plan = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
     cells = plan.cells
     folder = _open_folder(selection, options, plan)
     console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
     verdicts = _verify(cells, selection, console)
-    statuses = [_run_one(cell, verdicts, selection, folder, console) for cell in cells]
+    statuses = [_run_one(cell, verdicts, selection, folder, events, console) for cell in cells]
     folder.write_ceiling(cells)
     write_report(folder.path)
     harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
@@ -127,14 +131,25 @@ def _run_one(
     verdicts: Mapping[tuple[str, str], Verdict],
     selection: Selection,
     folder: RunFolder,
+    events: Path | None,
     console: Console,
 ) -> str:
     if folder.is_complete(cell):
         console.print(f"{cell.name}: complete, kept", highlight=False)
         return "ok"
     started_s = time.monotonic()
-    with CellProgress(cell.name, selection.config.train.steps, console) as progress:
-        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
+    with (
+        CellProgress(cell.name, selection.config.train.steps, console) as progress,
+        exports.Scalars(events and events / cell.name) as scalars,
+    ):
+
+        def listen(message: Message) -> None:
+            progress.show(message)
+            scalars.listen(message)
+
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen)
+        identity = {"cell": cell.name, **cell.identity(), "status": outcome.status}
+        scalars.complete({**identity, **outcome.body}, selection.config.train.batch)
     verdict = verdicts.get((cell.backend.name, cell.implementation))
     record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
     record["verified"] = verdict.verified if verdict else None

@@ -83,9 +83,7 @@ def find_differences(values: dict[str, dict[str, Any]]) -> list[Difference]:
     """By letter, flat values: those that are not equal in all; None where one has no such name."""
     names = dict.fromkeys(name for flat in values.values() for name in flat)
     differences = [Difference(name, {letter: flat.get(name) for letter, flat in values.items()}) for name in names]
-    return [
-        item for item in differences if any(value != next(iter(item.values.values())) for value in item.values.values())
-    ]
+    return [item for item in differences if not _are_equal(list(item.values.values()))]
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -95,6 +93,10 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def _are_equal(values: list[Any]) -> bool:
+    return all(value == values[0] for value in values)
 
 
 def _read(folder: Path) -> Run:
