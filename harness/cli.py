@@ -164,11 +164,19 @@ def list_(**options: Any) -> None:
 
 
 @main.command()
-def env() -> None:
-    """Print what this machine is and what is installed, as JSON."""
-    from harness.environment import describe_environment
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+def env(as_json: bool) -> None:
+    """Print what this machine is and what is installed, as every run records it."""
+    from rich.console import Console
 
-    click.echo(json.dumps(describe_environment(), indent=1))
+    from harness.environment import describe_environment
+    from harness.environment.show import print_environment
+
+    environment = describe_environment()
+    if as_json:
+        click.echo(json.dumps(environment, indent=1))
+    else:
+        print_environment(environment, Console())
 
 
 def _selection(options: dict[str, Any]) -> Any:

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import exports
-from harness.environment import describe_environment
+from harness.environment import describe_environment, load_average
+from harness.environment.privacy import shorten
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
@@ -94,7 +95,7 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -
         raise ConfigurationError("--out and --resume name two folders; give one of them")
     description = {
         "preset": selection.preset,
-        "command": shlex.join(["python", "-m", "harness", *sys.argv[1:]]),
+        "command": shorten(shlex.join(["python", "-m", "harness", *sys.argv[1:]])),
         "configuration": selection.config.to_dict(),
         "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
         "environment": describe_environment(),
@@ -137,7 +138,7 @@ def _run_one(
     if folder.is_complete(cell):
         console.print(f"{cell.name}: complete, kept", highlight=False)
         return "ok"
-    started_s = time.monotonic()
+    started_s, load_before = time.monotonic(), load_average()
     with (
         CellProgress(cell.name, selection.config.train.steps, console) as progress,
         exports.Scalars(events and events / cell.name) as scalars,
@@ -154,6 +155,7 @@ def _run_one(
     record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
+    record["load_average"] = {"before": load_before, "after": load_average()}
     folder.write_cell(cell, record, outcome.arrays)
     reason = f": {outcome.reason}" if outcome.reason else ""
     took = f"{time.monotonic() - started_s:.1f} s"
