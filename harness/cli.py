@@ -155,12 +155,13 @@ def verify(**options: Any) -> None:
 
 @main.command(name="list")
 @shared_options
-def list_(**options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print presets and backends as JSON on standard output.")
+def list_(as_json: bool, **options: Any) -> None:
     """List presets, backends and the parameters each backend counts in the preset's network."""
     from harness import commands
 
     with _one_line_errors():
-        commands.list_backends(_selection(options))
+        commands.list_backends(_selection(options), as_json=as_json)
 
 
 @main.command()

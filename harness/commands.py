@@ -12,7 +12,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from backends import Backend, registered_backends
 from harness import exports
 from harness.environment import describe_environment, load_average
 from harness.environment.privacy import shorten
@@ -22,7 +24,7 @@ from harness.progress import CellProgress
 from harness.protocol import Message
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
-from harness.runner import run_cell
+from harness.runner import missing_reason, run_cell
 from harness.selection import Selection, describe, parse_seeds
 from harness.verdict import Verdict, verify_brief
 
@@ -69,25 +71,38 @@ def report(folder: Path) -> None:
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
 
 
-def list_backends(selection: Selection) -> None:
+def list_backends(selection: Selection, *, as_json: bool) -> None:
     """Count the parameters where they are: in each framework's own model, in a process of its own."""
+    # Besides what was asked for, or all, whatever other distributions register.
+    listed = [*selection.backends, *(registered_backends() if selection.everything else [])]
+    rows = [_list_row(backend, name, selection) for backend in listed for name in backend.implementations]
+    if as_json:
+        sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
+        return
     console = Console()
     console.print(f"Presets: {', '.join(preset_names())}", highlight=False)
     model = selection.config.model
     network = f"{model.layers} x {model.hidden}"
     table = Table("backend", "implementation", "versions", "device", f"parameters of {network}", box=None)
-    for backend in selection.backends:
-        missing = backend.missing_packages()
-        for implementation in backend.implementations:
-            if missing:
-                table.add_row(backend.name, implementation, "not installed", "", f"[dim]extra: {backend.extra}[/]")
-                continue
-            outcome = describe(backend, implementation, selection)
-            versions = ", ".join(f"{name} {version}" for name, version in backend.versions().items())
-            counted = f"{outcome.body['n_parameters']:,}" if outcome.status == "ok" else str(outcome.reason)
-            device = str(outcome.body.get("settings", {}).get("device", ""))
-            table.add_row(backend.name, implementation, versions, device, counted)
+    for row in rows:
+        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        counted = row["reason"] if row["n_parameters"] is None else f"{row['n_parameters']:,}"
+        cells = (row["backend"], row["implementation"], versions, row["device"] or "", counted)
+        table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
+
+
+def _list_row(backend: Backend, implementation: str, selection: Selection) -> dict[str, Any]:
+    row = {"backend": backend.name, "implementation": implementation, "versions": backend.versions()}
+    unknown = {"device": None, "n_parameters": None}
+    if backend.problem:
+        return {**row, "status": "failed", "reason": backend.problem, **unknown}
+    if missing := backend.missing_packages():
+        return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
+    outcome = describe(backend, implementation, selection)
+    device = outcome.body.get("settings", {}).get("device")
+    counted = {"device": device, "n_parameters": outcome.body.get("n_parameters")}
+    return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
 
 
 def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -> RunFolder:
