@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any, BinaryIO
 
@@ -9,15 +10,16 @@ from backends import find_backend
 from backends.contract import Unsupported
 from harness.ceiling import measure_ceiling
 from harness.config import RunConfig
-from harness.protocol import write_message
-from harness.training import train_cell
+from harness.protocol import read_arrays, write_message
+from harness.training import total_s, train_cell
 from harness.verification.cases import Case
 from harness.verification.observation import observe
 
 
-def do(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
-    """Raises whatever the backend raises."""
-    JOBS[request["job"]](request, stream, started_s)
+def do(request: dict[str, Any], stream: BinaryIO, started_s: float, payload: bytes = b"") -> None:
+    """`payload` holds the arrays that the request lists. Raises whatever the backend raises."""
+    arrays = read_arrays(io.BytesIO(payload), request.get("arrays", []))
+    JOBS[request["job"]]({**request, "arrays": arrays}, stream, started_s)
 
 
 def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
@@ -51,7 +53,7 @@ def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     )
     timeline = record["timeline"]
     timeline["ceiling_s"] = time.perf_counter() - measured_s
-    timeline["total_s"] = time.time() - request["spawned_at"]
+    timeline["total_s"] = total_s(request)
     timeline["other_s"] = timeline["total_s"] - sum(timeline[part] for part in timeline if part != "total_s")
     write_message(stream, "result", record, parameters)
 

@@ -1,8 +1,9 @@
 """Messages between the parent and a worker.
 
-The parent writes one request, a JSON line, to the worker's standard input and leaves it open: its end tells the
-worker that the parent is gone. The worker answers on a pipe of its own, never on stdout: each message is a JSON
-line, followed by the bytes of the arrays its header lists under "arrays" as [name, dtype, shape].
+The parent writes one request, a JSON line and the bytes of the arrays it lists under "arrays", to the worker's
+standard input and leaves it open: its end tells the worker that the parent is gone. The worker answers on a pipe of its
+own, never on stdout: each message is a JSON line, followed by the bytes of the arrays its header lists under "arrays"
+as [name, dtype, shape].
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """kind "phase", "progress", "observation", "unsupported", "result" or "error"; body is JSON, arrays raw bytes."""
+    """kind "phase", "progress", "checkpoint", "observation", "unsupported", "result" or "error"; body is JSON, arrays
+    raw bytes."""
 
     kind: str
     body: dict[str, Any]
@@ -36,13 +38,22 @@ class Message:
 
 
 def write_message(stream: BinaryIO, kind: str, body: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> None:
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    layout = [[name, array.dtype.name, list(array.shape)] for name, array in contiguous.items()]
+    layout, payload = encode_arrays(arrays)
     header = {"kind": kind, "body": body, "arrays": layout}
     stream.write(json.dumps(header).encode() + b"\n")
-    for array in contiguous.values():
-        stream.write(array.tobytes())
+    stream.write(payload)
     stream.flush()
+
+
+def encode_arrays(arrays: Mapping[str, Array]) -> tuple[list[list[Any]], bytes]:
+    """Their layout as [name, dtype, shape], and their bytes one after the other."""
+    layout = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+    return layout, b"".join(array.tobytes() for array in arrays.values())
+
+
+def read_arrays(stream: BinaryIO, layout: list[list[Any]]) -> dict[str, Array]:
+    """The arrays of a layout. Raises ValueError."""
+    return {str(name): _read_array(stream, dtype, shape) for name, dtype, shape in layout}
 
 
 def read_message(stream: BinaryIO) -> Message | None:
@@ -52,7 +63,7 @@ def read_message(stream: BinaryIO) -> Message | None:
         return None
     try:
         header = json.loads(line)
-        arrays = {str(name): _read_array(stream, dtype, shape) for name, dtype, shape in header["arrays"]}
+        arrays = read_arrays(stream, header["arrays"])
         return Message(str(header["kind"]), dict(header["body"]), arrays)
     except (ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"the worker sent a malformed message: {error}") from None

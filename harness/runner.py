@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backends import Backend
-from backends.contract import Parameters
+from backends.contract import Array, Parameters
 from harness.config import RunConfig
 from harness.environment import available_cpus
 from harness.plan import Cell
-from harness.protocol import Message, ProtocolError, read_message
+from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 
 TERMINATION_GRACE_S = 5.0
 PROJECT = Path(__file__).parent.parent
@@ -55,8 +55,16 @@ class Outcome:
     arrays: Parameters
 
 
-def run_cell(cell: Cell, config: RunConfig, resources: Resources, log: Path, listen: Listener) -> Outcome:
-    """Train one cell in a fresh process. Never raises for what the worker does."""
+def run_cell(
+    cell: Cell,
+    config: RunConfig,
+    resources: Resources,
+    log: Path,
+    listen: Listener,
+    checkpoint: Message | None = None,
+) -> Outcome:
+    """Train one cell in a fresh process, from the checkpoint of an earlier one if there is one. Never raises for what
+    the worker does."""
     missing = cell.backend.missing_packages()
     if missing:
         return Outcome("not_installed", missing_reason(cell.backend, missing), {}, {})
@@ -68,7 +76,11 @@ def run_cell(cell: Cell, config: RunConfig, resources: Resources, log: Path, lis
         "seed": cell.seed,
         "configuration": config.to_dict(),
     }
-    return run_job(cell.backend, request, resources, log, listen)
+    if checkpoint is None:
+        return run_job(cell.backend, request, resources, log, listen)
+    return run_job(
+        cell.backend, {**request, "checkpoint": checkpoint.body}, resources, log, listen, arrays=checkpoint.arrays
+    )
 
 
 def missing_reason(backend: Backend, missing: list[str]) -> str:
@@ -77,9 +89,15 @@ def missing_reason(backend: Backend, missing: list[str]) -> str:
 
 
 def run_job(
-    backend: Backend, request: Mapping[str, Any], resources: Resources, log: Path, listen: Listener = lambda _: None
+    backend: Backend,
+    request: Mapping[str, Any],
+    resources: Resources,
+    log: Path,
+    listen: Listener = lambda _: None,
+    *,
+    arrays: Mapping[str, Array] = {},
 ) -> Outcome:
-    """Do one job in a fresh process, its output going to `log`."""
+    """Do one job in a fresh process, which is handed the arrays, its output going to `log`."""
     reading, writing = os.pipe()
     placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.time()}
     with log.open("wb") as output, os.fdopen(reading, "rb") as answers:
@@ -94,7 +112,7 @@ def run_job(
         )
         os.close(writing)
         try:
-            _send(worker, placed)
+            _send(worker, placed, arrays)
             outcome = _listen(answers, time.monotonic() + resources.timeout_s, listen)
         finally:
             _end_group(worker)
@@ -114,12 +132,14 @@ def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]
     return {**os.environ, **threads, **quiet, **backend.gpu_variables, **hidden}
 
 
-def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
+def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Standard input stays open: its end would tell the worker that we are gone."""
     assert worker.stdin is not None
     # A worker that died at once tells how by its exit status.
     with contextlib.suppress(BrokenPipeError):
-        worker.stdin.write(json.dumps(request).encode() + b"\n")
+        layout, payload = encode_arrays(arrays)
+        listed = {**request, "arrays": layout, "arrays_bytes": len(payload)}
+        worker.stdin.write(json.dumps(listed).encode() + b"\n" + payload)
         worker.stdin.flush()
 
 

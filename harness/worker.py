@@ -19,10 +19,11 @@ STARTED_S = time.perf_counter()
 
 def main() -> None:
     request = json.loads(sys.stdin.buffer.readline())
+    payload = sys.stdin.buffer.read(request.get("arrays_bytes", 0))
     set_affinity(request["cpus"])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with os.fdopen(int(sys.argv[1]), "wb") as stream:
-        answer(request, stream)
+        answer(request, stream, payload)
 
 
 def set_affinity(cpus: list[int] | None) -> None:
@@ -34,14 +35,14 @@ def set_affinity(cpus: list[int] | None) -> None:
             raise RuntimeError(f"asked for processors {cpus}, the system gave {in_force}")
 
 
-def answer(request: dict[str, Any], stream: BinaryIO) -> None:
+def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> None:
     """Do the job and write its messages; whatever it raises becomes an error message."""
     # NumPy sizes its thread pool at import, so nothing that imports it may come before the affinity is set.
     from harness import jobs
     from harness.protocol import write_message
 
     try:
-        jobs.do(request, stream, STARTED_S)
+        jobs.do(request, stream, STARTED_S, payload)
     except BaseException as error:
         traceback.print_exc()
         with contextlib.suppress(BrokenPipeError):
