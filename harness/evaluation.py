@@ -33,23 +33,25 @@ class Validation:
     def measure(self, trainer: Trainer) -> dict[str, float]:
         """Raises FloatingPointError where a prediction is not finite."""
         probabilities = _predict(trainer, self.config, self.batch.inputs)
-        wrong = metrics.wrong_bits(probabilities, self.batch.targets, self.batch.mask)
+        targets = self.config.task.bits_of(self.batch.targets)
+        wrong = metrics.wrong_bits(probabilities, targets, self.batch.mask)
         return {
-            "seed_loss": metrics.seed_loss(probabilities, self.batch.targets),
+            "seed_loss": metrics.seed_loss(probabilities, targets),
             "wrong_bits_per_sequence": float(wrong.mean()),
         }
 
 
 def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
     batch = _mixed_batches(config, "test", config.evaluate.test_batches)
-    probabilities = _predict(trainer, config, batch.inputs)
+    probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
     return {
-        "sequences": len(batch.targets),
-        "seed_loss": metrics.seed_loss(probabilities, batch.targets),
-        "seed_loss_floor": metrics.seed_loss_floor(batch.targets),
+        "sequences": len(targets),
+        "seed_loss": metrics.seed_loss(probabilities, targets),
+        "seed_loss_floor": metrics.seed_loss_floor(targets),
+        # The training loss counts every output, idle ones too; so does its floor.
         "cross_entropy_floor": metrics.cross_entropy_floor(batch.targets),
-        "mean_absolute_error": metrics.mean_absolute_error(probabilities, batch.targets),
-        "wrong_bits_per_sequence": float(metrics.wrong_bits(probabilities, batch.targets, batch.mask).mean()),
+        "mean_absolute_error": metrics.mean_absolute_error(probabilities, targets),
+        "wrong_bits_per_sequence": float(metrics.wrong_bits(probabilities, targets, batch.mask).mean()),
     }
 
 
@@ -63,10 +65,8 @@ def _mixed_batches(config: RunConfig, stream: str, n_batches: int) -> CopyBatch:
 
 def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
     batch = _evaluation_batch(config, length)
-    return {
-        "length": length,
-        **metrics.copy_measures(_predict(trainer, config, batch.inputs), batch.targets, batch.mask),
-    }
+    probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
+    return {"length": length, **metrics.copy_measures(probabilities, targets, batch.mask)}
 
 
 def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, An
     prediction = _predict(trainer, config, batch.inputs[: config.evaluate.test_batch])[0]
     return {
         "length": length,
-        "target": _rounded(batch.targets[0]),
+        "target": _rounded(config.task.bits_of(batch.targets[0])),
         "prediction": _rounded(prediction),
     }
 
@@ -86,7 +86,8 @@ def _evaluation_batch(config: RunConfig, length: int) -> CopyBatch:
 
 
 def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
-    """Predictions in pieces of test_batch sequences, so that long sequences need no more memory than training.
+    """Predicted bits (batch, time, bits), in pieces of test_batch sequences, so that long sequences need no more memory
+    than training.
 
     Raises FloatingPointError where one is not finite: compared with 0.5, NaN would count as a 0.
     """
@@ -95,7 +96,7 @@ def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
     probabilities = np.concatenate(pieces)
     if not np.isfinite(probabilities).all():
         raise FloatingPointError("the predictions are not finite")
-    return probabilities
+    return config.task.bits_of(probabilities)
 
 
 def _rounded(array: Array) -> list[list[float]]:

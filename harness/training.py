@@ -36,7 +36,7 @@ def train_cell(
         precision=request["precision"],
     )
     if earlier:
-        getattr(trainer, "restore")(request["arrays"])  # noqa: B009
+        trainer.restore(request["arrays"])
     record["timeline"]["build_s"] = time.perf_counter() - begun_s
     if earlier:
         for stage in PROCESS_STAGES:
@@ -120,7 +120,7 @@ def validate(trainer: Trainer, validation: Validation, config: RunConfig, histor
 
 class Checkpoints:
     """Sends the parent all that a later process needs to go on, once in every_s seconds; never where that is 0 or where
-    the trainer cannot tell its state."""
+    the trainer, one from outside this repository, cannot tell its state."""
 
     def __init__(
         self, stream: BinaryIO, every_s: float, timeline: Mapping[str, float], total_s: Callable[[], float]
