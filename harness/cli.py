@@ -66,6 +66,7 @@ def main() -> None:
 @main.command()
 @shared_options
 @measuring_options
+@click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder.")
 def run(**options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""

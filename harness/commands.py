@@ -13,10 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.environment import describe_environment
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
+from harness.protocol import Message
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
 from harness.runner import run_cell
@@ -24,6 +26,8 @@ from harness.selection import Selection, describe, parse_seeds
 from harness.verdict import Verdict, verify_brief
 
 HARMLESS_IN_ALL = ("ok", "not_installed")
+# A cell that ended otherwise may go on from its checkpoint.
+ENDED_FOR_GOOD = ("ok", "diverged")
 
 
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
@@ -132,15 +136,38 @@ def _run_one(
     if folder.is_complete(cell):
         console.print(f"{cell.name}: complete, kept", highlight=False)
         return "ok"
-    started_s = time.monotonic()
+    started_s, path = time.monotonic(), checkpoint_path(folder.path, cell.name)
+    checkpoint = _read_checkpoint(path, cell, console)
     with CellProgress(cell.name, selection.config.train.steps, console) as progress:
-        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
+
+        def listen(message: Message) -> None:
+            if message.kind == "checkpoint":
+                write_checkpoint(path, message)
+            else:
+                progress.show(message)
+
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
     verdict = verdicts.get((cell.backend.name, cell.implementation))
     record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
     folder.write_cell(cell, record, outcome.arrays)
+    if outcome.status in ENDED_FOR_GOOD:
+        path.unlink(missing_ok=True)
     reason = f": {outcome.reason}" if outcome.reason else ""
     took = f"{time.monotonic() - started_s:.1f} s"
     console.print(f"{cell.name}: {outcome.status} in {took}{reason}", soft_wrap=True, highlight=False, markup=False)
     return outcome.status
+
+
+def _read_checkpoint(path: Path, cell: Cell, console: Console) -> Message | None:
+    """Where the cell goes on; None to start it anew."""
+    try:
+        checkpoint = read_checkpoint(path)
+    except ValueError as error:
+        console.print(f"{cell.name}: {error}; it starts anew", soft_wrap=True, highlight=False, markup=False)
+        return None
+    if checkpoint:
+        n_steps = len(checkpoint.body["history"].get("losses", []))
+        console.print(f"{cell.name}: goes on after step {n_steps:,}", highlight=False)
+    return checkpoint

@@ -82,7 +82,7 @@ class RunFolder:
     def write_cell(self, cell: Cell, record: Mapping[str, Any], parameters: Parameters) -> None:
         head = {"schema_version": SCHEMA_VERSION, "cell": cell.name, **cell.identity()}
         if parameters:
-            _write(self.path / "cells" / f"{cell.name}.safetensors", save(parameters))
+            write_bytes(self.path / "cells" / f"{cell.name}.safetensors", save(parameters))
         write_json(self.path / "cells" / f"{cell.name}.json", {**head, **record})
 
 
@@ -95,10 +95,10 @@ def _refuse_differences(path: Path, earlier: Mapping[str, Any], ours: Mapping[st
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    _write(path, json.dumps(content, indent=1, allow_nan=False).encode())
+    write_bytes(path, json.dumps(content, indent=1, allow_nan=False).encode())
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Whole or not at all: written beside the file, synced and renamed into its place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "wb") as stream:

@@ -39,7 +39,7 @@ def select(options: Mapping[str, Any]) -> Selection:
         everything=options["backends"] == "all",
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
-        config=load_preset(options["preset"], options["overrides"]),
+        config=load_preset(options["preset"], [*options["overrides"], *_stopping(options)]),
         precision=options["precision"],
         resources=_select_resources(options),
     )
@@ -83,6 +83,11 @@ def select_implementations(text: str) -> list[str]:
         if name not in IMPLEMENTATIONS:
             raise ConfigurationError(f"unknown implementation {name!r}; allowed: all, {', '.join(IMPLEMENTATIONS)}")
     return list(dict.fromkeys(names))
+
+
+def _stopping(options: Mapping[str, Any]) -> list[str]:
+    """--stop-at-target as the key of the recipe that it is."""
+    return ["train.stop_at_target=true"] if options.get("stop_at_target") else []
 
 
 def _select_resources(options: Mapping[str, Any]) -> Resources:
