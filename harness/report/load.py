@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TaskSection
+from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
 
 SCHEMA_VERSION = 1
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -29,10 +29,11 @@ def read_run(folder: Path) -> Run:
     try:
         task = msgspec.convert(file.configuration.get("task"), TaskSection)
         batch = msgspec.convert(file.configuration.get("train", {}).get("batch"), int)
+        target = msgspec.convert(file.configuration.get("target", {}), TargetSection)
     except msgspec.ValidationError as error:
         raise ValueError(f"run.json: its configuration is malformed: {error}") from error
     cells = [_read_cell(folder / "cells" / f"{name}.json") for name in file.cells]
-    return Run(file, task, batch, cells, *_read_ceiling(folder / "ceiling.json"))
+    return Run(file, task, batch, cells, *_read_ceiling(folder / "ceiling.json"), target)
 
 
 def check_name(name: str) -> None:
