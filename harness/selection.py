@@ -39,7 +39,7 @@ def select(options: Mapping[str, Any]) -> Selection:
         everything=options["backends"] == "all",
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
-        config=load_preset(options["preset"], options["overrides"]),
+        config=options.get("configuration") or load_preset(options["preset"], options["overrides"]),
         precision=options["precision"],
         resources=_select_resources(options),
     )
