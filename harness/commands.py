@@ -69,7 +69,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
             if interruption:
                 break
             statuses.append(_run_one(cell, verdicts, selection, folder, console))
-        reported = _report_cells(folder, cells, console)
+        reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done; --resume {folder.path} goes on")
@@ -101,10 +101,10 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _report_cells(folder: RunFolder, cells: list[Cell], console: Console) -> bool:
+def _report_cells(folder: RunFolder, console: Console) -> bool:
     """Whether it could be written: a disk may be full, and the records are there all the same."""
     try:
-        folder.write_ceiling(cells)
+        folder.write_ceiling()
         write_report(folder.path)
     except OSError as error:
         _say(console, f"The report could not be written: {error.strerror}; `report {folder.path}` makes it again")

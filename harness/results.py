@@ -20,7 +20,7 @@ from harness.durable import FolderLock, Locked, move, remove_temporaries, sync_f
 from harness.plan import Cell
 from harness.presets import ConfigurationError
 from harness.provenance import changed_sources
-from harness.schema import SCHEMA_VERSION, UnreadableFile, digest, is_sealed, read_json, seal
+from harness.schema import SAFE_NAME, SCHEMA_VERSION, UnreadableFile, digest, is_sealed, read_json, seal
 from harness.validation import parameter_faults, record_faults
 
 FOLDERS = ("cells", "logs", "attempts")
@@ -166,10 +166,10 @@ class RunFolder:
             reason = f"it could not be written: {error.strerror}"
             return self._write_remains(cell, {**whole, "status": "failed", "reason": reason})
 
-    def write_ceiling(self, cells: Iterable[Cell]) -> None:
-        """The matrix products measured at the end of each cell, in running order. Raises OSError."""
-        records = ((cell.name, self._read_cell(cell)) for cell in cells)
-        samples = [sample for name, record in records for sample in ceiling_samples(name, record)]
+    def write_ceiling(self) -> None:
+        """The matrix products measured at the end of each cell, in the order of run.json. Raises OSError."""
+        names = read_description(self.path)["cells"]
+        samples = [sample for name in names for sample in ceiling_samples(name, self._read_record(name))]
         write_json(self.path / "ceiling.json", {"schema_version": SCHEMA_VERSION, "samples": samples})
 
     def _write_record(self, cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,10 +202,10 @@ class RunFolder:
         except SafetensorError as error:
             return f"its parameters cannot be read: {error}"
 
-    def _read_cell(self, cell: Cell) -> dict[str, Any]:
-        """The cell's record; empty where there is none that can be read."""
+    def _read_record(self, name: str) -> dict[str, Any]:
+        """The record of the cell of that name; empty where there is none that can be read."""
         try:
-            return read_json(self.record(cell))
+            return read_json(self.path / "cells" / f"{name}.json")
         except (OSError, UnreadableFile):
             return {}
 
@@ -226,6 +226,9 @@ def read_description(path: Path) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(description.get(key), kind):
             raise ConfigurationError(f"{path} holds no run that could be resumed: its run.json has no {key}")
+    for name in description["cells"]:
+        if not isinstance(name, str) or not SAFE_NAME.fullmatch(name):
+            raise ConfigurationError(f"{path}: its run.json has an unsafe cell name {name!r}")
     return description
 
 
