@@ -213,12 +213,12 @@ def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any
     """The record of what a worker sent. One that is malformed, or does not agree with itself, is a failed cell."""
     measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
     provenance = {"code": measured.pop("sources", {}), **made_with}
-    made = {"provenance": provenance, "attempt": attempt, "configuration_sha256": digest(config.to_dict())}
+    made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
     faults = record_faults(measured, config)
     if outcome.status == "ok":
         faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
         faults += provenance_faults(provenance)
-    if not faults:
-        return {**measured, **made}
-    reason = f"a malformed record: {faults[0]}"
-    return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], "attempt": attempt}
+    if faults:
+        reason = f"a malformed record: {faults[0]}"
+        return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
+    return {**measured, "provenance": provenance, **made}

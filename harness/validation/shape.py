@@ -3,6 +3,7 @@ allowed: what a later version adds is not for an earlier one to judge."""
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -129,7 +130,11 @@ def shape_fault(content: object, kind: type) -> Fault | None:
         msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
-        return Fault(path.rstrip("`").lstrip("."), f"{text[:1].lower()}{text[1:]}")
+        place = path.rstrip("`").lstrip(".")
+        missing = re.search(r"missing required field `(.+)`", text)
+        if missing:
+            return Fault(f"{place}.{missing[1]}".lstrip("."), "it is missing")
+        return Fault(place, f"{text[:1].lower()}{text[1:]}")
     except RecursionError:
         return Fault("", "it is nested too deeply")
     return None
