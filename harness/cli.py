@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness import __version__
 
@@ -67,12 +68,18 @@ def main() -> None:
 @shared_options
 @measuring_options
 @click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder.")
-def run(**options: Any) -> None:
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder, as it was asked for.")
+@click.pass_context
+def run(context: click.Context, /, **options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
     from harness import commands
 
     with _one_line_errors():
+        if options["resume"]:
+            from harness.recall import recall
+
+            source = context.get_parameter_source
+            options = recall(options, [name for name in options if source(name) != ParameterSource.DEFAULT])
         exit_code = commands.run(_selection(options), options)
     sys.exit(exit_code)
 
@@ -106,6 +113,17 @@ def report(folder: Path) -> None:
 
     with _one_line_errors():
         commands.report(folder)
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Hold everything in RUN against the schema and against itself, and name each fault."""
+    from harness.check import check as check_folder
+
+    with _one_line_errors():
+        exit_code = check_folder(folder)
+    sys.exit(exit_code)
 
 
 @main.command()
@@ -163,3 +181,5 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise UsageError(" ".join(str(error).split())) from None
+    except KeyboardInterrupt:
+        sys.exit(130)

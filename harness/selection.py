@@ -39,7 +39,7 @@ def select(options: Mapping[str, Any]) -> Selection:
         everything=options["backends"] == "all",
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
-        config=load_preset(options["preset"], [*options["overrides"], *_stopping(options)]),
+        config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
         precision=options["precision"],
         resources=_select_resources(options),
     )
@@ -85,9 +85,10 @@ def select_implementations(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _stopping(options: Mapping[str, Any]) -> list[str]:
-    """--stop-at-target as the key of the recipe that it is."""
-    return ["train.stop_at_target=true"] if options.get("stop_at_target") else []
+def _overrides(options: Mapping[str, Any]) -> list[str]:
+    """Those given, and --stop-at-target as the key of the recipe that it is."""
+    stopping = ["train.stop_at_target=true"] if options.get("stop_at_target") else []
+    return [*options["overrides"], *stopping]
 
 
 def _select_resources(options: Mapping[str, Any]) -> Resources:

@@ -85,6 +85,8 @@ def train_steps(
         made_s = time.perf_counter()
         losses = trainer.train(chunk)
         trained_s = time.perf_counter()
+        if losses.shape != chunk.learning_rates.shape:
+            raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
         time_steps = chunk.inputs.shape[2]
         times = {"data_s": made_s - begun_s, "train_s": trained_s - made_s}
         history.append(losses.tolist(), time_steps=time_steps, **times)

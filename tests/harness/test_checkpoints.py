@@ -178,7 +178,7 @@ def test_a_checkpoint_that_cannot_be_read_is_told_and_the_cell_starts_anew(tmp_p
     (path,) = (folder / "cells").glob("*.checkpoint.safetensors")
     path.write_bytes(path.read_bytes()[:100])
     finished = run(folder, "--resume", str(folder))
-    assert f"{path.name} cannot be read: " in " ".join(finished.stdout.split())
+    assert f"{path.name} cannot be used: " in " ".join(finished.stdout.split())
     assert "Traceback" not in finished.stdout + finished.stderr
     record = read_record(folder)
     assert (record["status"], record["resumed_at_steps"], len(record["losses"])) == ("ok", [], 20)
@@ -206,5 +206,5 @@ def test_there_may_be_no_checkpoint(tmp_path: Path) -> None:
 def test_other_safetensors_are_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"w": np.zeros(2, np.float32)}, path)
-    with pytest.raises(ValueError, match=r"other\.safetensors cannot be read"):
+    with pytest.raises(ValueError, match=r"other\.safetensors cannot be used"):
         read_checkpoint(path)
