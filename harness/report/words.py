@@ -43,8 +43,8 @@ def _model(run: Run) -> str:
     model = run.file.configuration.get("model", {})
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
-    wired = any(model.get(switch) for switch in WIRINGS)
-    inferred = " This wiring is inferred from the paper's number of parameters, not stated in it." if wired else ""
+    wired = all(model.get(switch) for switch in WIRINGS)
+    inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
     return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
 
 
