@@ -1,4 +1,4 @@
-"""A proof in brief: one case with a run's own optimiser, depth and wiring, in seconds, remembered until something changes."""
+"""A proof in brief: one case with a run's own optimiser, depth and wiring, remembered until something changes."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class JaxTrainer:
         return {**device_settings(self.device), "execution": "nnx.jit", "lstm": "flax.nnx.RNN(OptimizedLSTMCell)"}
 
     def _commit(self) -> None:
-        """Inputs and results are committed to the device; state that were not would have the next step compiled twice."""
+        # Inputs and results are committed to the device; state that were not would have the next step compiled twice.
         state = nnx.state((self.network, self.optimizer))
         nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
 

@@ -52,3 +52,11 @@ def find_averages(spec: OptimizerSpec, state: Any) -> tuple[Any, Any]:
     """m and v in a state of build_optimizer's transformation, each with the structure of the parameters."""
     m, v = (optax.tree_utils.tree_get(state, name) for name in SLOTS[spec.kind])
     return m, v
+
+
+def replace_averages(spec: OptimizerSpec, state: Any, m: Any, v: Any, steps: int) -> Any:
+    """A state with m, v and the steps taken so far; only adam's equation counts them."""
+    names = dict(zip(SLOTS[spec.kind], (m, v), strict=True))
+    if spec.kind == "adam":
+        names["count"] = jax.numpy.asarray(steps, optax.tree_utils.tree_get(state, "count").dtype)
+    return optax.tree_utils.tree_set(state, **names)

@@ -30,8 +30,8 @@ LEARNING_RATES = 2e-3 * np.array([1.0, 0.25, 2.0, 0.5, 1.5])
 class Case:
     """A network of `layers` layers and an optimiser, and what is observed of it.
 
-    wiring: the switches of contract.WIRINGS that are on. gradients: probabilities, loss and gradients at the initial parameters. steps: the parameters after so many
-    optimiser steps, in rising order; none trains nothing.
+    gradients: probabilities, loss and gradients at the initial parameters. steps: the parameters after so many
+    optimiser steps, in rising order; none trains nothing. wiring: the switches of contract.WIRINGS that are on.
     """
 
     name: str
@@ -110,7 +110,7 @@ def start_parameters(model: ModelSpec) -> Parameters:
     layers are alike."""
     generator = np.random.default_rng(SEED)
     parameters = initial_parameters(model, SEED, input_scale=2.0)
-    for name, array in parameters.items():
+    for array in parameters.values():
         if array.ndim == 1:
             array += generator.normal(0.0, 0.3, array.shape).astype(np.float32)
     return parameters
