@@ -127,6 +127,26 @@ def check(folder: Path) -> None:
 
 
 @main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--lengths", default="10,20,40,120", show_default=True, help="Lengths with commas between them.")
+@click.option("--cell", "cells", multiple=True, metavar="NAME", help="A cell of RUN; by default one of each backend.")
+@click.option("--backend", "backends", help="Compute with the parameters in these backends too, and compare.")
+@click.option("--implementation", help="idiomatic, tuned or all; by default that of the cell.")
+@click.option("--sequence-seed", type=click.IntRange(min=0), help="Draws the sequences; by default as in RUN's copies.")
+@click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to draw; RUN/predictions by default.")
+def predict(folder: Path, **options: Any) -> None:
+    """Draw what RUN's trained networks predict, in their own framework or in another."""
+    from harness.predict import predict as predict_copies
+
+    _check_device(options["device"])
+    with _one_line_errors():
+        exit_code = predict_copies(folder, options)
+    sys.exit(exit_code)
+
+
+@main.command()
 @click.option("--backend", "backends", default="all", help="all, names or modules with commas between them.")
 @click.option("--implementation", default="all", help="idiomatic, tuned or all.")
 @click.option("--precision", default="all", type=click.Choice(("all", *VERIFY_PRECISIONS)))

@@ -1,10 +1,12 @@
-"""The jobs a worker can be asked for, by name: describe a backend, train a cell, or observe for verify."""
+"""The jobs a worker can be asked for, by name: describe a backend, train a cell, predict, or observe for verify."""
 
 from __future__ import annotations
 
 import io
 import time
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from backends import find_backend
 from backends.contract import Parameters, Unsupported
@@ -28,7 +30,8 @@ class Incomplete(Exception):
 def do(request: dict[str, Any], stream: BinaryIO, started_s: float, payload: bytes = b"") -> None:
     """`payload` holds the arrays that the request lists. Raises whatever the backend raises, or Incomplete because of
     it."""
-    arrays = read_arrays(io.BytesIO(payload), request.get("arrays", []))
+    # Copied, because frameworks complain of arrays that cannot be written to.
+    arrays = {name: array.copy() for name, array in read_arrays(io.BytesIO(payload), request.get("arrays", [])).items()}
     JOBS[request["job"]]({**request, "arrays": arrays}, stream, started_s)
 
 
@@ -93,4 +96,20 @@ def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     write_message(stream, "result", {})
 
 
-JOBS = {"describe": describe, "train": train, "verify": verify}
+def predict(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+    """The probabilities (time, bits) of one held-out sequence of each length, from the request's parameters; the arrays
+    are named by length."""
+    implementation = find_backend(request["backend"]).load(request["implementation"])
+    config = RunConfig.from_dict(request["configuration"])
+    placed = {"device": request["device"], "precision": request["precision"]}
+    trainer = implementation.build(config.model_spec(), config.optimizer, request["arrays"], **placed)
+    predicted = {}
+    for length in request["lengths"]:
+        batch = config.task.evaluation_batch(seed=request["sequence_seed"], length=length, size=1)
+        predicted[str(length)] = config.task.bits_of(trainer.predict(batch.inputs))[0]
+    if not all(np.isfinite(array).all() for array in predicted.values()):
+        raise FloatingPointError("the predictions are not finite")
+    write_message(stream, "result", {"settings": trainer.settings()}, predicted)
+
+
+JOBS = {"describe": describe, "train": train, "predict": predict, "verify": verify}

@@ -41,7 +41,7 @@ def select(options: Mapping[str, Any]) -> Selection:
         preset=options["preset"],
         config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
         precision=options["precision"],
-        resources=_select_resources(options),
+        resources=select_resources(options),
     )
     if selection.resources.device.startswith("cuda"):
         _check_device(selection)
@@ -91,7 +91,7 @@ def _overrides(options: Mapping[str, Any]) -> list[str]:
     return [*options["overrides"], *stopping]
 
 
-def _select_resources(options: Mapping[str, Any]) -> Resources:
+def select_resources(options: Mapping[str, Any]) -> Resources:
     available = available_cpus()
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available
