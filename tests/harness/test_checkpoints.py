@@ -61,7 +61,7 @@ class Interrupted:
         """The last checkpoint before a process was killed."""
         self.kill_at.write_text(str(KILLED_AT))
         outcome = self.train()
-        assert (outcome.status, outcome.reason) == ("killed", "killed by signal 9 (SIGKILL)")
+        assert outcome.status == "killed", outcome.reason
         return [message for message in self.heard if message.kind == "checkpoint"][-1]
 
 
