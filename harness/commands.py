@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +17,131 @@ from rich.text import Text
 
 from backends import Backend, registered_backends
 from harness import exports
-from harness.environment import describe_environment, load_average
+from harness.announcement import Schedule, describe_estimate, describe_plan
+from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
+from harness.config import RunConfig
+from harness.environment import cpu_model, describe_environment, load_average
 from harness.environment.privacy import shorten
+from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
 from harness.protocol import Message
+from harness.provenance import versions
+from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
-from harness.runner import missing_reason, run_cell
+from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason, run_cell
+from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
+from harness.validation import parameter_faults, provenance_faults, record_faults
 from harness.verdict import Verdict, verify_brief
 
+WIDTH = 80
 HARMLESS_IN_ALL = ("ok", "not_installed")
+# A cell that ended otherwise may go on from its checkpoint.
+ENDED_FOR_GOOD = ("ok", "diverged")
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """A run's folder and the exit code that tells how it went."""
+
+    folder: Path
+    exit_code: int
+    interrupted: bool
 
 
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
-    """Train every cell, keep every record, report; 0 where every cell went well, else 1."""
-    console = Console(stderr=bool(options["as_json"]))
-    folder, went_well = run_cells(selection, options, console)
+    """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
+    number where one asked for the end."""
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    end = run_cells(selection, options, console)
+    if options["quiet"]:
+        _print_failures(end.folder)
     if options["as_json"]:
-        rows = {"folder": str(folder), "summary": summary_rows(folder)}
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        _print_json(end.folder)
+    elif options["quiet"]:
+        sys.stdout.write(f"{end.folder}\n")
     else:
-        print_summary(folder, console)
-        console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
-    return 0 if went_well else 1
+        _print_report(end.folder, console)
+    return end.exit_code
 
 
-def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> tuple[Path, bool]:
-    """Train every cell into a run's folder and write its report; the folder, and whether every cell went well."""
+def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> RunEnd:
+    """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
+    and the rest is left for --resume."""
     seeds = parse_seeds(options["seeds"])
     if events := options.get("tensorboard"):
         exports.check_installed()
     plan = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
     cells = plan.cells
-    folder = _open_folder(selection, options, plan)
-    console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
-    verdicts = _verify(cells, selection, console)
-    statuses = [_run_one(cell, verdicts, selection, folder, events, console) for cell in cells]
-    folder.write_ceiling(cells)
-    write_report(folder.path)
+    environment = describe_environment()
+    with Interruption() as interruption, _open_folder(selection, options, plan, environment) as folder:
+        _announce(selection, plan, folder, environment, console)
+        verdicts = _verify(cells, selection, console)
+        statuses: list[str] = []
+        schedule = Schedule(cells)
+        for cell in cells:
+            if interruption:
+                break
+            statuses.append(_run_one(cell, verdicts, selection, folder, schedule, events, console))
+        reported = _report_cells(folder, console)
+    if interruption:
+        n_done = len([status for status in statuses if status != INTERRUPTED])
+        _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done; --resume {folder.path} goes on")
+        return RunEnd(folder.path, interruption.exit_code, True)
     harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
-    went_well = "ok" in statuses and all(status in harmless for status in statuses)
-    return folder.path, went_well and all(verdict.verified for verdict in verdicts.values())
+    went_well = reported and "ok" in statuses and all(status in harmless for status in statuses)
+    verified = all(verdict.verified for verdict in verdicts.values())
+    return RunEnd(folder.path, 0 if went_well and verified else 1, False)
 
 
-def report(folder: Path) -> None:
+def report(folder: Path, *, as_json: bool) -> None:
     if not (folder / "run.json").is_file():
         raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
-    write_report(folder)
-    console = Console()
+    try:
+        write_report(folder)
+    except OSError as error:
+        raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{folder}: {error}") from None
+    if as_json:
+        _print_json(folder)
+    else:
+        _print_report(folder, Console())
+
+
+def _print_json(folder: Path) -> None:
+    rows = {"folder": str(folder), "summary": summary_rows(folder)}
+    sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+
+
+def _print_report(folder: Path, console: Console) -> None:
     print_summary(folder, console)
-    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+    _say(console, f"Report: {folder / 'report.html'}")
+
+
+def _print_failures(folder: Path) -> None:
+    for row in summary_rows(folder):
+        if row["status"] not in HARMLESS_IN_ALL:
+            names = " ".join(row[name] for name in ("backend", "implementation", "status"))
+            sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _report_cells(folder: RunFolder, console: Console) -> bool:
+    """Whether it could be written: a disk may be full, and the records are there all the same."""
+    try:
+        folder.write_ceiling()
+        write_report(folder.path)
+    except OSError as error:
+        _say(console, f"The report could not be written: {error.strerror}; `report {folder.path}` makes it again")
+        return False
+    return True
 
 
 def list_backends(selection: Selection, *, as_json: bool) -> None:
@@ -105,7 +178,9 @@ def _list_row(backend: Backend, implementation: str, selection: Selection) -> di
     return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
 
 
-def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -> RunFolder:
+def _open_folder(
+    selection: Selection, options: Mapping[str, Any], plan: Plan, environment: Mapping[str, Any]
+) -> RunFolder:
     if options["out"] and options["resume"]:
         raise ConfigurationError("--out and --resume name two folders; give one of them")
     description = {
@@ -113,13 +188,24 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -
         "command": shorten(shlex.join(["python", "-m", "harness", *sys.argv[1:]])),
         "configuration": selection.config.to_dict(),
         "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
-        "environment": describe_environment(),
+        "options": remember(options, selection.resources.threads),
+        "environment": environment,
         "cells": [cell.name for cell in plan.cells],
         "a_a": plan.a_a,
     }
     if options["resume"]:
         return RunFolder.resume(options["resume"], description)
     return RunFolder.create(options["out"] or default_folder(selection.preset), description)
+
+
+def _announce(
+    selection: Selection, plan: Plan, folder: RunFolder, environment: Mapping[str, Any], console: Console
+) -> None:
+    has_gpu = bool(environment["gpu"]["devices"])
+    estimate = describe_estimate(selection, plan.cells, has_gpu=has_gpu)
+    for line in [*describe_plan(selection, plan.cells), estimate]:
+        console.print(Text(line), width=min(WIDTH, console.width))
+    _say(console, f"Results: {folder.path}")
 
 
 def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, str], Verdict]:
@@ -129,13 +215,15 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
         key = (cell.backend.name, cell.implementation)
         if key in verdicts or cell.backend.missing_packages():
             continue
+        if is_interrupted():
+            break
         verdicts[key] = verify_brief(
             cell.backend,
             cell.implementation,
             cell.precision,
             selection.resources,
             optimizer=selection.config.optimizer,
-            layers=selection.config.model.layers,
+            model=selection.config.model_spec(),
         )
         result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
         console.print(f"{' '.join(key)} {cell.precision}: {result}", soft_wrap=True, highlight=False, markup=False)
@@ -147,32 +235,86 @@ def _run_one(
     verdicts: Mapping[tuple[str, str], Verdict],
     selection: Selection,
     folder: RunFolder,
+    schedule: Schedule,
     events: Path | None,
     console: Console,
 ) -> str:
-    if folder.is_complete(cell):
-        console.print(f"{cell.name}: complete, kept", highlight=False)
+    made_with = {"versions": versions(cell.backend), "cpu": cpu_model()}
+    why = folder.incompleteness(cell, selection.config, made_with)
+    if why is None:
+        schedule.finish(cell, None)
+        _say(console, f"{cell.name}: complete, kept")
         return "ok"
+    if folder.record(cell).exists():
+        _say(console, f"{cell.name}: done again, for {why}")
     started_s, load_before = time.monotonic(), load_average()
+    try:
+        attempt = folder.begin_attempt(cell)
+    except OSError as error:
+        schedule.finish(cell, None)
+        _say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
+        return "failed"
+    path = checkpoint_path(folder.path, cell.name)
+    checkpoint = _read_checkpoint(path, cell, made_with, console)
     with (
-        CellProgress(cell.name, selection.config.train.steps, console) as progress,
+        CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress,
         exports.Scalars(events and events / cell.name) as scalars,
     ):
 
         def listen(message: Message) -> None:
-            progress.show(message)
-            scalars.listen(message)
+            if message.kind != "checkpoint":
+                progress.show(message)
+                scalars.listen(message)
+                return
+            try:
+                write_checkpoint(path, message, made_with)
+            except OSError as error:
+                _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
 
-        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen)
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
         identity = {"cell": cell.name, **cell.identity(), "status": outcome.status}
         scalars.complete({**identity, **outcome.body}, selection.config.train.batch)
+    if outcome.status == INTERRUPTED:
+        _say(console, f"{cell.name}: interrupted")
+        return INTERRUPTED
+    record = make_record(outcome, selection.config, made_with, attempt)
     verdict = verdicts.get((cell.backend.name, cell.implementation))
-    record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
     record["load_average"] = {"before": load_before, "after": load_average()}
-    folder.write_cell(cell, record, outcome.arrays)
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    took = f"{time.monotonic() - started_s:.1f} s"
-    console.print(f"{cell.name}: {outcome.status} in {took}{reason}", soft_wrap=True, highlight=False, markup=False)
-    return outcome.status
+    arrays = outcome.arrays if record["status"] == outcome.status else {}
+    written = folder.write_cell(cell, record, arrays)
+    if written["status"] in ENDED_FOR_GOOD:
+        path.unlink(missing_ok=True)
+    reason = f": {written['reason']}" if written["reason"] else ""
+    duration_s = time.monotonic() - started_s
+    schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
+    _say(console, f"{cell.name}: {written['status']} in {duration_s:.1f} s ({schedule}){reason}")
+    return str(written["status"])
+
+
+def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], console: Console) -> Message | None:
+    """Where the cell goes on; None to start it anew."""
+    try:
+        checkpoint = read_checkpoint(path, made_with)
+    except ValueError as error:
+        _say(console, f"{cell.name}: {error}; it starts anew")
+        return None
+    if checkpoint:
+        _say(console, f"{cell.name}: goes on after step {len(checkpoint.body['history']['losses']):,}")
+    return checkpoint
+
+
+def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """The record of what a worker sent. One that is malformed, or does not agree with itself, is a failed cell."""
+    measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
+    provenance = {"code": measured.pop("sources", {}), **made_with}
+    made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
+    faults = record_faults(measured, config)
+    if outcome.status == "ok":
+        faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
+        faults += provenance_faults(provenance)
+    if faults:
+        reason = f"a malformed record: {faults[0]}"
+        return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
+    return {**measured, "provenance": provenance, **made}

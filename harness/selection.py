@@ -39,9 +39,9 @@ def select(options: Mapping[str, Any]) -> Selection:
         everything=options["backends"] == "all",
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
-        config=load_preset(options["preset"], options["overrides"]),
+        config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
         precision=options["precision"],
-        resources=_select_resources(options),
+        resources=select_resources(options),
     )
     if selection.resources.device.startswith("cuda"):
         _check_device(selection)
@@ -86,7 +86,13 @@ def select_implementations(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _select_resources(options: Mapping[str, Any]) -> Resources:
+def _overrides(options: Mapping[str, Any]) -> list[str]:
+    """Those given, and --stop-at-target as the key of the recipe that it is."""
+    stopping = ["train.stop_at_target=true"] if options.get("stop_at_target") else []
+    return [*options["overrides"], *stopping]
+
+
+def select_resources(options: Mapping[str, Any]) -> Resources:
     available = available_cpus()
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available

@@ -9,20 +9,26 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import time
 import traceback
 from typing import Any, BinaryIO
+
+from harness.guard import end_with_parent, start_guard
 
 STARTED_S = time.perf_counter()
 
 
 def main() -> None:
-    request = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # The parent is gone already.
+    request, answers = json.loads(line), int(sys.argv[1])
+    payload = sys.stdin.buffer.read(request.get("arrays_bytes", 0))
+    end_with_parent()
+    start_guard(answers)
     set_affinity(request["cpus"])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with os.fdopen(int(sys.argv[1]), "wb") as stream:
-        answer(request, stream)
+    with os.fdopen(answers, "wb") as stream:
+        answer(request, stream, payload)
 
 
 def set_affinity(cpus: list[int] | None) -> None:
@@ -34,19 +40,28 @@ def set_affinity(cpus: list[int] | None) -> None:
             raise RuntimeError(f"asked for processors {cpus}, the system gave {in_force}")
 
 
-def answer(request: dict[str, Any], stream: BinaryIO) -> None:
+def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> None:
     """Do the job and write its messages; whatever it raises becomes an error message."""
     # NumPy sizes its thread pool at import, so nothing that imports it may come before the affinity is set.
     from harness import jobs
     from harness.protocol import write_message
 
     try:
-        jobs.do(request, stream, STARTED_S)
+        jobs.do(request, stream, STARTED_S, payload)
     except BaseException as error:
-        traceback.print_exc()
+        cause, measured = error, {}
+        if isinstance(error, jobs.Incomplete) and error.__cause__:
+            cause, measured = error.__cause__, error.measured
+        # The log may be what failed: on a full disk nothing can be printed.
+        with contextlib.suppress(OSError):
+            traceback.print_exception(cause)
+        status, reason = describe_failure(cause)
+        failure = {"status": status, "reason": reason}
         with contextlib.suppress(BrokenPipeError):
-            status, reason = describe_failure(error)
-            write_message(stream, "error", {"status": status, "reason": reason})
+            try:
+                write_message(stream, "error", {**measured, **failure})
+            except ValueError:  # What was measured cannot be told in JSON.
+                write_message(stream, "error", failure)
 
 
 def describe_failure(error: BaseException) -> tuple[str, str]:
@@ -59,14 +74,6 @@ def describe_failure(error: BaseException) -> tuple[str, str]:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
         return "out_of_memory", f"{type(error).__name__}: {text}"
     return "failed", f"{type(error).__name__}: {text}"
-
-
-def _end_with_parent() -> None:
-    """The parent keeps our standard input open; when it ends, so do we."""
-    with contextlib.suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

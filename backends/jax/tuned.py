@@ -16,21 +16,29 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting
+from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State
 from backends.jax.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype
-from backends.jax.optimizer import build_optimizer
+from backends.jax.optimizer import build_optimizer, find_averages, replace_averages
+from backends.state import pack_state, unpack_state
 
 
 class LayerTrace(NamedTuple):
-    """What a layer's forward pass leaves for the backward pass, time first."""
+    """What a layer's forward pass leaves for the backward pass, time first; start is h and c before it, (batch, H)."""
 
     inputs: jax.Array
+    start: tuple[jax.Array, jax.Array]
     h: jax.Array
     c: jax.Array
     gates: jax.Array
 
 
-def layer_forward(inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array) -> LayerTrace:
+def layer_forward(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
+) -> LayerTrace:
     """inputs (time, batch, in) -> h and c (time, batch, H) and the activated gates i, f, g, o (time, batch, 4H)."""
     projected = inputs @ kernel + bias
 
@@ -42,30 +50,40 @@ def layer_forward(inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Ar
         h = o * jnp.tanh(c)
         return (h, c), (h, c, jnp.concatenate([i, f, g, o], axis=-1))
 
-    zeros = jnp.zeros((inputs.shape[1], recurrent_kernel.shape[0]), inputs.dtype)
-    _, (h, c, gates) = jax.lax.scan(step, (zeros, zeros), projected)
-    return LayerTrace(inputs, h, c, gates)
+    _, (h, c, gates) = jax.lax.scan(step, start, projected)
+    return LayerTrace(inputs, start, h, c, gates)
 
 
 @jax.custom_vjp
-def lstm_layer(inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """inputs (time, batch, in) -> h (time, batch, H), from a zero state."""
-    return layer_forward(inputs, kernel, recurrent_kernel, bias).h
+def lstm_layer(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
+) -> jax.Array:
+    """inputs (time, batch, in) -> h (time, batch, H), from h and c (batch, H) before the first time step."""
+    return layer_forward(inputs, kernel, recurrent_kernel, bias, start).h
 
 
 def lstm_layer_forward(
-    inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, Any]:
-    trace = layer_forward(inputs, kernel, recurrent_kernel, bias)
+    trace = layer_forward(inputs, kernel, recurrent_kernel, bias, start)
     return trace.h, (trace, kernel, recurrent_kernel)
 
 
-def lstm_layer_backward(residuals: Any, dh_out: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def lstm_layer_backward(residuals: Any, dh_out: jax.Array) -> tuple[Any, ...]:
     trace, kernel, recurrent_kernel = residuals
+    h_start, c_start = trace.start
     hidden = recurrent_kernel.shape[0]
     i, f, g, o = jnp.split(trace.gates, 4, axis=-1)
     tanh_c = jnp.tanh(trace.c)
-    of_dc = jnp.concatenate([g * i * (1 - i), _previous(trace.c) * f * (1 - f), i * (1 - g * g)], axis=-1)
+    of_dc = jnp.concatenate([g * i * (1 - i), _previous(trace.c, c_start) * f * (1 - f), i * (1 - g * g)], axis=-1)
     of_dh = tanh_c * o * (1 - o)
     dc_of_dh = o * (1 - tanh_c * tanh_c)
     transposed = recurrent_kernel.T
@@ -79,36 +97,52 @@ def lstm_layer_backward(residuals: Any, dh_out: jax.Array) -> tuple[jax.Array, j
         return (dz @ transposed, dc * f), dz
 
     zeros = jnp.zeros_like(trace.h[0])
-    _, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, of_dc, of_dh, dc_of_dh, f), reverse=True)
+    dstart, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, of_dc, of_dh, dc_of_dh, f), reverse=True)
     flat = dz.reshape(-1, 4 * hidden)
     dkernel = trace.inputs.reshape(flat.shape[0], -1).T @ flat
-    drecurrent_kernel = _previous(trace.h).reshape(-1, hidden).T @ flat
-    return dz @ kernel.T, dkernel, drecurrent_kernel, flat.sum(axis=0)
+    drecurrent_kernel = _previous(trace.h, h_start).reshape(-1, hidden).T @ flat
+    return dz @ kernel.T, dkernel, drecurrent_kernel, flat.sum(axis=0), dstart
 
 
 lstm_layer.defvjp(lstm_layer_forward, lstm_layer_backward)
 
 
-def _previous(states: jax.Array) -> jax.Array:
-    """The state before each time step: a zero state, then all but the last."""
-    return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+def _previous(states: jax.Array, start: jax.Array) -> jax.Array:
+    """The state before each time step: the first one's, then all but the last."""
+    return jnp.concatenate([start[None], states[:-1]])
 
 
-def logits(parameters: Any, inputs: jax.Array) -> jax.Array:
+def initial_state(model: ModelSpec, parameters: Any, layer: int, signal: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """h and c (batch, H) before the first time step of a layer that reads signal (time, batch, in)."""
+    shape = (signal.shape[1], model.hidden)
+    if model.learned_initial_state:
+        h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+        return jnp.broadcast_to(h, shape), jnp.broadcast_to(c, shape)
+    zeros = jnp.zeros(shape, signal.dtype)
+    return zeros, zeros
+
+
+def logits(model: ModelSpec, parameters: Any, inputs: jax.Array) -> jax.Array:
     """inputs (batch, time, in) -> logits (batch, time, outputs); inside, time comes first."""
-    hidden = inputs.swapaxes(0, 1)
-    for layer in range(sum(name.endswith("recurrent_kernel") for name in parameters)):
+    inputs = hidden = inputs.swapaxes(0, 1)
+    outputs = []
+    for layer in range(model.layers):
+        if layer and model.input_to_every_layer:
+            hidden = jnp.concatenate([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        hidden = lstm_layer(hidden, *kernels)
-    return (hidden @ parameters["output.kernel"] + parameters["output.bias"]).swapaxes(0, 1)
+        hidden = lstm_layer(hidden, *kernels, initial_state(model, parameters, layer, hidden))
+        outputs.append(hidden)
+    read = jnp.concatenate(outputs, axis=-1) if model.every_layer_to_output else hidden
+    return (read @ parameters["output.kernel"] + parameters["output.bias"]).swapaxes(0, 1)
 
 
-def mean_loss(parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
-    return optax.sigmoid_binary_cross_entropy(logits(parameters, inputs), targets).mean()
+def mean_loss(model: ModelSpec, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return optax.sigmoid_binary_cross_entropy(logits(model, parameters, inputs), targets).mean()
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
 def train_steps(
+    model: ModelSpec,
     optimizer: optax.GradientTransformationExtraArgs,
     parameters: Any,
     state: optax.OptState,
@@ -121,7 +155,7 @@ def train_steps(
     def step(carry: tuple[Any, optax.OptState], batch: Any) -> tuple[Any, jax.Array]:
         parameters, state = carry
         inputs, targets, learning_rate = batch
-        loss, gradients = jax.value_and_grad(mean_loss)(parameters, inputs, targets)
+        loss, gradients = jax.value_and_grad(mean_loss, argnums=1)(model, parameters, inputs, targets)
         updates, state = optimizer.update(gradients, state, parameters, learning_rate=learning_rate)
         return (optax.apply_updates(parameters, updates), state), loss
 
@@ -129,8 +163,12 @@ def train_steps(
     return parameters, state, losses
 
 
-loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss))
-probabilities = jax.jit(lambda parameters, inputs: jax.nn.sigmoid(logits(parameters, inputs)))
+loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=1), static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def probabilities(model: ModelSpec, parameters: Any, inputs: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(logits(model, parameters, inputs))
 
 
 class TunedJaxTrainer:
@@ -141,23 +179,41 @@ class TunedJaxTrainer:
         self.spec, self.optimizer_spec = model, optimizer
         self.optimizer = build_optimizer(optimizer)
         self.arrays = {name: self._tensor(array) for name, array in parameters.items()}
-        self.state = jax.device_put(self.optimizer.init(self.arrays), self.device)
+        self.averages = jax.device_put(self.optimizer.init(self.arrays), self.device)
+        self.steps = 0
 
     def train(self, chunk: Chunk) -> Array:
         batches = (self._tensor(array) for array in (chunk.inputs, chunk.targets, chunk.learning_rates))
-        self.arrays, self.state, losses = train_steps(self.optimizer, self.arrays, self.state, *batches)
+        self.arrays, self.averages, losses = train_steps(
+            self.spec, self.optimizer, self.arrays, self.averages, *batches
+        )
         jax.block_until_ready((self.arrays, losses))
+        self.steps += len(losses)
         return np.asarray(losses)
 
     def predict(self, inputs: Array) -> Array:
-        return np.asarray(probabilities(self.arrays, self._tensor(inputs)))
+        return np.asarray(probabilities(self.spec, self.arrays, self._tensor(inputs)))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
-        loss, gradients = loss_and_gradients(self.arrays, self._tensor(batch.inputs), self._tensor(batch.targets))
+        arrays = (self._tensor(array) for array in (batch.inputs, batch.targets))
+        loss, gradients = loss_and_gradients(self.spec, self.arrays, *arrays)
         return float(loss), {name: np.array(gradient) for name, gradient in gradients.items()}
 
     def parameters(self) -> Parameters:
         return {name: np.array(array) for name, array in self.arrays.items()}
+
+    def state(self) -> State:
+        m, v = find_averages(self.optimizer_spec, self.averages)
+        slots = ({name: np.array(array) for name, array in slot.items()} for slot in (self.arrays, m, v))
+        return pack_state(*slots, self.steps)
+
+    def restore(self, state: State) -> None:
+        given = unpack_state(self.spec, state)
+        self.arrays, m, v = (
+            {name: self._tensor(array) for name, array in slot.items()} for slot in (given.parameters, given.m, given.v)
+        )
+        averages = replace_averages(self.optimizer_spec, self.averages, m, v, given.steps)
+        self.averages, self.steps = jax.device_put(averages, self.device), given.steps
 
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)

@@ -32,7 +32,7 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> RunConfig:
     sections = _read(name)
     for override in overrides:
         _override(sections, override)
-    return _convert(sections)
+    return convert(sections)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -65,7 +65,8 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _convert(sections: dict[str, Any]) -> RunConfig:
+def convert(sections: dict[str, Any]) -> RunConfig:
+    """The recipe of the sections, with defaults for what they leave out. Raises ConfigurationError."""
     _refuse_unknown("section", sections, [field.name for field in dataclasses.fields(RunConfig)])
     for name, kind in get_type_hints(RunConfig).items():
         values = sections.setdefault(name, {})

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.cautions import Caution, find_cautions
+from harness.report.learning_words import describe_target
 from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.records import Run
@@ -50,7 +51,9 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
         _throughput(run, tables, plots),
         _ceiling(tables),
         _learning(tables, plots),
+        _quality(run, tables, plots),
         _lengths(run, variants, plots),
+        _positions(plots),
         _copies(run, plots),
         _failures(tables),
         *_settings(run),
@@ -122,6 +125,24 @@ def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     )
     picture = _picture(plots, "loss.png", "Training loss against the optimiser step")
     return Section("Learning", text, picture, _readable(tables, "loss_distance"))
+
+
+def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "Measured on data that neither training nor the test set holds. A star marks where a seed first met the target."
+        " Differences are paired: the same seed starts from the same parameters and sees the same data."
+    )
+    if run.target.exists:
+        text = f"The target is {describe_target(run.target)}. {text}"
+    picture = _picture(plots, "quality.png", "Seed loss and wrong bits against training sequences and seconds")
+    shown = [*_readable(tables, "time_to_target"), *_readable(tables, "quality_comparisons")]
+    return Section("Quality", text, picture, shown)
+
+
+def _positions(plots: list[str]) -> Section:
+    text = "Where in the pattern the wrong bits are; the shaded part is its middle third."
+    picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
+    return Section("Bit error by position", text, picture)
 
 
 def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:

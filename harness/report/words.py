@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from backends.contract import WIRINGS
 from harness.report import measures
+from harness.report.learning_words import conclude_learning
 from harness.report.quantities import integer, join, percent, setting
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
@@ -26,6 +28,7 @@ def describe_run(run: Run) -> str:
 def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
     found = [*conclude_speed(run, variants), _caution(variants), *_learning(run, variants)]
+    found += conclude_learning(run, variants)
     found += [_distance(tables["loss_distance"]), _doubt(variants), _failures(run)]
     return [sentence for sentence in found if sentence]
 
@@ -42,7 +45,9 @@ def _model(run: Run) -> str:
     model = run.file.configuration.get("model", {})
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
-    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters})."
+    wired = all(model.get(switch) for switch in WIRINGS)
+    inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
+    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
 
 
 def _recipe(run: Run) -> str:

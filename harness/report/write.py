@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.durable import write_bytes, write_text
 from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
+from harness.report.learning_plots import plot_positions, plot_quality
 from harness.report.load import read_run
 from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
@@ -22,10 +24,18 @@ from harness.report.variants import Variant, find_variants
 
 CSV_TABLES = (
     *("summary", "comparisons", "ceiling", "loss", "bit_error_by_length"),
-    *("throughput", "timeline", "loss_distance"),
+    *("throughput", "timeline", "loss_distance", "time_to_target", "evaluations", "quality_comparisons"),
+    "bit_error_by_position",
 )
-MARKDOWN_TABLES = ("summary", "bit_error_by_length", "throughput", "comparisons")
-PLOTS = ("loss.png", "bit_error_by_length.png", "throughput.png", "copies_*.png")
+MARKDOWN_TABLES = (
+    "summary",
+    "bit_error_by_length",
+    "throughput",
+    "comparisons",
+    "time_to_target",
+    "quality_comparisons",
+)
+PLOTS = ("loss.png", "quality.png", "bit_error_by_*.png", "throughput.png", "copies_*.png")
 
 
 def write_report(folder: Path) -> None:
@@ -39,18 +49,18 @@ def write_report(folder: Path) -> None:
     _write_tables(folder / "tables", tables)
     images = _write_plots(folder / "plots", run, variants)
     content = make_content(run, variants, tables, list(images))
-    (folder / "report.md").write_text(markdown.render(content), "utf-8")
+    write_text(folder / "report.md", markdown.render(content))
     inline = {f"plots/{name}": image for name, image in images.items()}
-    (folder / "report.html").write_text(html.render(content, inline), "utf-8")
+    write_text(folder / "report.html", html.render(content, inline))
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     folder.mkdir(exist_ok=True)
     for name in CSV_TABLES:
-        (folder / f"{name}.csv").write_text(to_csv(tables[name]), "utf-8")
+        write_text(folder / f"{name}.csv", to_csv(tables[name]))
     for name in MARKDOWN_TABLES:
         table = markdown.render_table(make_readable(name, tables[name]))
-        (folder / f"{name}.md").write_text(table, "utf-8")
+        write_text(folder / f"{name}.md", table)
 
 
 def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, bytes]:
@@ -61,7 +71,7 @@ def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, b
             stale.unlink()
     images = dict(_plots(run, variants))
     for name, image in images.items():
-        (folder / name).write_bytes(image)
+        write_bytes(folder / name, image)
     return images
 
 
@@ -74,6 +84,8 @@ def _plots(run: Run, variants: list[Variant]) -> Iterator[tuple[str, bytes]]:
 def _figures(run: Run, variants: list[Variant]) -> Iterator[tuple[str, Figure | None]]:
     yield "loss.png", plot_loss(run, variants)
     yield "bit_error_by_length.png", plot_bit_error(run, variants)
+    yield "quality.png", plot_quality(run, variants)
+    yield "bit_error_by_position.png", plot_positions(run, variants)
     yield "throughput.png", plot_throughput(variants)
     for cell in run.drawn_cells:
         yield f"copies_{cell.cell}.png", plot_copies(cell, run.task)
