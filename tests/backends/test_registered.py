@@ -7,35 +7,14 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from backends import BACKENDS, ENTRY_POINTS, find_backend, registered_backends
+from backends import BACKENDS, find_backend, registered_backends
+from tests.documentation import PROJECT, blocks, install, install_worked_example
 
-PROJECT = Path(__file__).parents[2]
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
-
-
-def block(language: str) -> str:
-    """The one fenced block of that language in CONTRIBUTING.md."""
-    fenced = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    [text] = fenced.findall((PROJECT / "CONTRIBUTING.md").read_text())
-    return str(text)
-
-
-def install(folder: Path, name: str, entry_points: dict[str, str], modules: dict[str, str]) -> None:
-    """What an installer leaves: the package and, beside it, metadata with the entry points."""
-    for module, code in modules.items():
-        path = folder / module
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code)
-    metadata = folder / f"{name.replace('-', '_')}-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = [f"{entry} = {value}" for entry, value in entry_points.items()]
-    (metadata / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINTS}]", *lines]) + "\n")
 
 
 @pytest.fixture
@@ -51,9 +30,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def documented(site: Path) -> Path:
     """The worked example, registered as its pyproject.toml says."""
-    project = tomllib.loads(block("toml"))["project"]
-    modules = {"my_package/__init__.py": block("py"), "my_package/my_backend.py": block("python")}
-    install(site, project["name"], project["entry-points"][ENTRY_POINTS], modules)
+    install_worked_example(site)
     return site
 
 
@@ -76,7 +53,8 @@ def test_the_documented_package_runs_and_is_verified(documented: Path, tmp_path:
 
 
 def test_a_registered_object_has_implementations_of_its_own(site: Path) -> None:
-    modules = {"my_package/__init__.py": block("py"), "my_package/my_backend.py": block("python")}
+    [package], [code] = (blocks("CONTRIBUTING.md", language) for language in ("py", "python"))
+    modules = {"my_package/__init__.py": package, "my_package/my_backend.py": code}
     install(site, "my-package", {"renamed": "my_package:BACKEND"}, modules)
     backend = find_backend("renamed")
     assert set(backend.implementations) == {"idiomatic", "tuned"}
