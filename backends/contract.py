@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.floating]
 Parameters: TypeAlias = dict[str, Array]
-State: TypeAlias = dict[str, NDArray[np.generic]]
+State: TypeAlias = dict[str, NDArray[Any]]
 Setting: TypeAlias = str | int | float | bool | None
 
 PRECISIONS = ("float32", "float64", "bfloat16")
