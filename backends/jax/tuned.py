@@ -204,7 +204,8 @@ class TunedJaxTrainer:
 
     def state(self) -> State:
         m, v = find_averages(self.optimizer_spec, self.averages)
-        slots = ({name: np.array(array) for name, array in slot.items()} for slot in (self.arrays, m, v))
+        # A compiled step returns dictionaries in alphabetical order.
+        slots = ({name: np.array(slot[name]) for name in self.spec.shapes()} for slot in (self.arrays, m, v))
         return pack_state(*slots, self.steps)
 
     def restore(self, state: State) -> None:
