@@ -116,7 +116,7 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
             cell.precision,
             selection.resources,
             optimizer=selection.config.optimizer,
-            layers=selection.config.model.layers,
+            model=selection.config.model_spec(),
         )
         result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
         console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)

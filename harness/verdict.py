@@ -1,4 +1,4 @@
-"""A proof in brief: one case with a run's own optimiser and depth, in seconds, remembered until something changes."""
+"""A proof in brief: one case with a run's own optimiser, depth and wiring, remembered until something changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import Backend
-from backends.contract import OptimizerSpec
+from backends.contract import ModelSpec, OptimizerSpec
 from harness.proof import prove
 from harness.results import write_json
 from harness.runner import PROJECT, Resources
@@ -40,12 +40,12 @@ def verify_brief(
     resources: Resources,
     *,
     optimizer: OptimizerSpec,
-    layers: int,
+    model: ModelSpec,
 ) -> Verdict:
     """Probabilities, loss, gradients and ten steps against the oracle. Never raises for what the backend does."""
     if precision not in PRECISIONS:
         return Verdict(False, f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}")
-    case = brief_case(optimizer, layers)
+    case = brief_case(optimizer, model)
     path = cache_path(backend, implementation, precision, resources.device, case)
     if remembered := read_verdict(path):
         return remembered
@@ -58,9 +58,10 @@ def verify_brief(
     return verdict
 
 
-def brief_case(optimizer: OptimizerSpec, layers: int) -> Case:
-    """The run's optimiser, with a clip value that bites on this small network."""
-    return Case("brief", layers, replace(optimizer, clip_value=CLIP_VALUES[optimizer.clip]), True, (1, 10))
+def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:
+    """The run's depth and wiring in small, and its optimiser, with a clip value that bites on this small network."""
+    clipped = replace(optimizer, clip_value=CLIP_VALUES[optimizer.clip])
+    return Case("brief", model.layers, clipped, True, (1, 10), model.wiring)
 
 
 def read_verdict(path: Path) -> Verdict | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from backends.contract import WIRINGS
 from harness.report import measures
 from harness.report.quantities import integer, join, percent, setting
 from harness.report.records import Run
@@ -42,7 +43,9 @@ def _model(run: Run) -> str:
     model = run.file.configuration.get("model", {})
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
-    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters})."
+    wired = all(model.get(switch) for switch in WIRINGS)
+    inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
+    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
 
 
 def _recipe(run: Run) -> str:
