@@ -78,9 +78,15 @@ def gradient_product(dtype: Any, inputs: jax.Array, dz: jax.Array) -> jax.Array:
 
 
 def layer_forward(
-    dtype: Any, inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array, start: LayerState
+    dtype: Any,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> LayerTrace:
-    """inputs (time, batch, in), start h and c (batch, H) -> the layer's trace. Its h has the dtype of products."""
+    """inputs (time, batch, in) -> the layer's trace, from h and c (batch, H) before the first time step. Its h has the
+    dtype of products."""
     projected = product(dtype, inputs, kernel)
     rounded_kernel = recurrent_kernel.astype(dtype)
 
@@ -94,29 +100,37 @@ def layer_forward(
         of_c = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
         return (h, next_c), LayerTrace(h, f, *of_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c))
 
-    h_start, c_start = start
-    _, trace = jax.lax.scan(step, (h_start.astype(dtype), c_start), projected)
+    h, c = start
+    _, trace = jax.lax.scan(step, (h.astype(dtype), c), projected)
     return trace
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm_layer(
-    dtype: Any, inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array, start: LayerState
+    dtype: Any,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> jax.Array:
-    """inputs (time, batch, in), start h and c (batch, H) -> h (time, batch, H)."""
+    """inputs (time, batch, in) -> h (time, batch, H), from h and c (batch, H) before the first time step."""
     return layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, start).h
 
 
 def lstm_layer_forward(
-    dtype: Any, inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array, start: LayerState
+    dtype: Any,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, Any]:
     trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, start)
     return trace.h, (trace, inputs, kernel, recurrent_kernel, start[0])
 
 
-def lstm_layer_backward(
-    dtype: Any, residuals: Any, dh_out: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, LayerState]:
+def lstm_layer_backward(dtype: Any, residuals: Any, dh_out: jax.Array) -> tuple[Any, ...]:
     trace, inputs, kernel, recurrent_kernel, h_start = residuals
     transposed = recurrent_kernel.T.astype(dtype)
 
@@ -132,7 +146,7 @@ def lstm_layer_backward(
     zeros = jnp.zeros_like(trace.f[0])
     dstart, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, trace), reverse=True)
     dkernel = gradient_product(dtype, inputs, dz)
-    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start.astype(dtype)), dz)
+    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start), dz)
     dinputs = product(dtype, dz, kernel.T).astype(inputs.dtype)
     return dinputs, dkernel, drecurrent_kernel, dz.sum(axis=(0, 1), dtype=kernel.dtype), dstart
 
@@ -142,17 +156,16 @@ lstm_layer.defvjp(lstm_layer_forward, lstm_layer_backward)
 
 def _previous(states: jax.Array, start: jax.Array) -> jax.Array:
     """The state before each time step: the first one's, then all but the last."""
-    return jnp.concatenate([start[None], states[:-1]])
+    return jnp.concatenate([start[None].astype(states.dtype), states[:-1]])
 
 
-def initial_state(model: ModelSpec, parameters: Any, layer: int, signal: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """h and c (batch, H) before the first time step of a layer that reads signal (time, batch, in)."""
-    shape = (signal.shape[1], model.hidden)
-    if model.learned_initial_state:
-        h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
-        return jnp.broadcast_to(h, shape), jnp.broadcast_to(c, shape)
-    zeros = jnp.zeros(shape, parameters[f"lstm.{layer}.bias"].dtype)
-    return zeros, zeros
+def initial_state(model: ModelSpec, parameters: Any, layer: int, batch: int) -> tuple[jax.Array, jax.Array]:
+    """h and c (batch, H) of a layer before the first time step."""
+    shape, dtype = (batch, model.hidden), parameters["output.bias"].dtype
+    if not model.learned_initial_state:
+        return jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)
+    h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+    return jnp.broadcast_to(h, shape), jnp.broadcast_to(c, shape)
 
 
 def logits(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
@@ -163,7 +176,7 @@ def logits(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> 
         if layer and model.input_to_every_layer:
             hidden = jnp.concatenate([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        hidden = lstm_layer(dtype, hidden, *kernels, initial_state(model, parameters, layer, hidden))
+        hidden = lstm_layer(dtype, hidden, *kernels, initial_state(model, parameters, layer, inputs.shape[1]))
         outputs.append(hidden)
     read = jnp.concatenate(outputs, axis=-1) if model.every_layer_to_output else hidden
     return (product(dtype, read, parameters["output.kernel"]) + parameters["output.bias"]).swapaxes(0, 1)

@@ -74,10 +74,10 @@ def layer_forward(
     kernel: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     bias: tf.Tensor,
-    h_start: tf.Tensor,
-    c_start: tf.Tensor,
+    start: tuple[tf.Tensor, tf.Tensor],
 ) -> LayerTrace:
-    """inputs (time, batch, in), start h and c (batch, H) -> the layer's trace. Its h has the dtype of products."""
+    """inputs (time, batch, in) -> the layer's trace, from h and c (batch, H) before the first time step. Its h has the
+    dtype of products."""
     projected = product(dtype, inputs, kernel)
     rounded_kernel = tf.cast(recurrent_kernel, dtype)
 
@@ -90,12 +90,14 @@ def layer_forward(
         of_c = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
         return (h, next_c), LayerTrace(h, f, *of_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c))
 
-    _, trace = _scan(step, (tf.cast(h_start, dtype), c_start), (projected,))
+    h, c = start
+    _, trace = _scan(step, (tf.cast(h, dtype), c), (projected,))
     return LayerTrace(*trace)
 
 
 def lstm_layer(dtype: tf.DType, *arguments: tf.Tensor) -> tf.Tensor:
-    """inputs (time, batch, in), kernel, recurrent_kernel, bias, start h and c (batch, H) -> h (time, batch, H)."""
+    """inputs (time, batch, in), kernel, recurrent_kernel, bias, and h and c (batch, H) before the first time step
+    -> h (time, batch, H)."""
 
     @tf.custom_gradient
     def layer(
@@ -106,7 +108,7 @@ def lstm_layer(dtype: tf.DType, *arguments: tf.Tensor) -> tf.Tensor:
         h_start: tf.Tensor,
         c_start: tf.Tensor,
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, h_start, c_start)
+        trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, (h_start, c_start))
         h = tf.cast(trace.h, bias.dtype)
         return h, lambda dh_out: lstm_layer_backward(dtype, trace, inputs, kernel, recurrent_kernel, h_start, dh_out)
 
@@ -135,7 +137,7 @@ def lstm_layer_backward(
     zeros = tf.zeros_like(trace.f[0])
     dstart, (dz,) = _scan(step, (zeros, zeros), (dh_out, *trace), reverse=True)
     dkernel = gradient_product(dtype, inputs, dz)
-    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, tf.cast(h_start, dtype)), dz)
+    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start), dz)
     dinputs = product(dtype, dz, tf.transpose(kernel))
     return dinputs, dkernel, drecurrent_kernel, tf.reduce_sum(tf.cast(dz, kernel.dtype), axis=(0, 1)), *dstart
 
@@ -163,19 +165,18 @@ def _scan(
 
 def _previous(states: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """The state before each time step: the first one's, then all but the last."""
-    return tf.concat([start[None], states[:-1]], axis=0)
+    return tf.concat([tf.cast(start[None], states.dtype), states[:-1]], axis=0)
 
 
 def initial_state(
-    model: ModelSpec, parameters: dict[str, tf.Variable], layer: int, signal: tf.Tensor
+    model: ModelSpec, parameters: dict[str, tf.Variable], layer: int, batch: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """h and c (batch, H) before the first time step of a layer that reads signal (time, batch, in)."""
-    shape = (signal.shape[1], model.hidden)
-    if model.learned_initial_state:
-        h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
-        return tf.broadcast_to(h, shape), tf.broadcast_to(c, shape)
-    zeros = tf.zeros(shape, signal.dtype)
-    return zeros, zeros
+    """h and c (batch, H) of a layer before the first time step."""
+    shape, dtype = (batch, model.hidden), parameters["output.bias"].dtype
+    if not model.learned_initial_state:
+        return tf.zeros(shape, dtype), tf.zeros(shape, dtype)
+    h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+    return tf.broadcast_to(h, shape), tf.broadcast_to(c, shape)
 
 
 def logits(model: ModelSpec, dtype: tf.DType, parameters: dict[str, tf.Variable], inputs: tf.Tensor) -> tf.Tensor:
@@ -186,7 +187,7 @@ def logits(model: ModelSpec, dtype: tf.DType, parameters: dict[str, tf.Variable]
         if layer and model.input_to_every_layer:
             hidden = tf.concat([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        start = initial_state(model, parameters, layer, hidden)
+        start = initial_state(model, parameters, layer, inputs.shape[1])
         hidden = lstm_layer(dtype, hidden, *(tf.convert_to_tensor(kernel) for kernel in kernels), *start)
         outputs.append(hidden)
     read = tf.concat(outputs, axis=-1) if model.every_layer_to_output else hidden

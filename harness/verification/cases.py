@@ -65,7 +65,8 @@ class Case:
 def choose_cases(precision: str) -> dict[str, list[Case]]:
     """The cases of each precision, or of the one named. Every case in float32; in float64, where the same code
     runs with smaller errors, those of 3 layers: every optimiser form and clipping form at least once; in bfloat16,
-    where only the products differ from float32, those with Adam; tf32 only where it is named, since it needs a GPU."""
+    where only the products differ from float32, those with Adam and with the paper's wiring; tf32 only where it is
+    named, since it needs a GPU."""
     everything = [*model_cases(), *training_cases(), *wired_cases()]
     rounded = [case for case in everything if case.gradients or case.optimizer.kind == "adam"]
     chosen = {
