@@ -106,8 +106,9 @@ def _report_cells(folder: RunFolder, console: Console) -> bool:
     try:
         folder.write_ceiling()
         write_report(folder.path)
-    except OSError as error:
-        _say(console, f"The report could not be written: {error.strerror}; `report {folder.path}` makes it again")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
         return False
     return True
 

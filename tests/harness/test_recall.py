@@ -14,12 +14,28 @@ from harness.recall import recall, remember
 from harness.results import RunFolder
 
 OPTIONS = {
-    "backends": "reference", "implementation": "idiomatic", "precision": "float32", "device": "cpu",
-    "seeds": "0,3", "threads": None, "repeats": 2, "timeout": 7.5, "preset": "seed", "overrides": (),
+    "backends": "reference",
+    "implementation": "idiomatic",
+    "precision": "float32",
+    "device": "cpu",
+    "seeds": "0,3",
+    "threads": None,
+    "repeats": 2,
+    "timeout": 7.5,
+    "preset": "seed",
+    "overrides": (),
 }
 DEFAULTS = {
-    "backends": "all", "implementation": "all", "precision": "float32", "device": "auto",
-    "seeds": "0", "threads": None, "repeats": 1, "timeout": None, "preset": "quick", "overrides": (),
+    "backends": "all",
+    "implementation": "all",
+    "precision": "float32",
+    "device": "auto",
+    "seeds": "0",
+    "threads": None,
+    "repeats": 1,
+    "timeout": None,
+    "preset": "quick",
+    "overrides": (),
 }
 CONFIG = RunConfig(train=TrainConfig(steps=77))
 

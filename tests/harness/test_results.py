@@ -100,8 +100,9 @@ def test_a_cell_without_a_record_is_not_complete(folder: RunFolder) -> None:
         ({"schema_version": 1}, "its record has schema version 1, not 2"),
         ({"losses": [0.5]}, "its record is faulty: losses: there are 1, not 12"),
         ({"losses": "many"}, "its record is faulty: losses: expected `array | null`, got `str`"),
-        ({"configuration_sha256": "0"}, "it was made with another configuration"),
-        ({"provenance": {}}, "its code has changed: "),
+        ({"configuration_sha256": "0" * 64}, "it was made with another configuration"),
+        ({"provenance": {}}, "its record is faulty: provenance.code: it is missing"),
+        ({"provenance": None}, "its code has changed: "),
     ],
 )
 def test_a_record_that_is_not_good_is_not_complete(changes: dict[str, Any], reason: str, complete: RunFolder) -> None:
@@ -143,7 +144,8 @@ def test_other_code_makes_a_cell_be_done_again(complete: RunFolder) -> None:
 
 def test_no_name_in_a_record_makes_it_read_elsewhere(complete: RunFolder) -> None:
     provenance = json.loads(complete.record(CELL).read_text())["provenance"]
-    provenance["code"] = {"antigravity": "0", "harness.../../../etc/passwd": "0", "os.path": "0"}
+    names = ("antigravity", "harness.../../../etc/passwd", "os.path")
+    provenance["code"] = dict.fromkeys(names, "0" * 64)
     edit(complete.record(CELL), provenance=provenance)
     assert str(why(complete)).startswith("its code has changed: ")
 
