@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from backends.contract import PRECISIONS
 from harness import __version__
@@ -65,12 +66,18 @@ def main() -> None:
 @main.command()
 @shared_options
 @measuring_options
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder.")
-def run(**options: Any) -> None:
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder, as it was asked for.")
+@click.pass_context
+def run(context: click.Context, /, **options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
     from harness import commands
 
     with _one_line_errors():
+        if options["resume"]:
+            from harness.recall import recall
+
+            source = context.get_parameter_source
+            options = recall(options, [name for name in options if source(name) != ParameterSource.DEFAULT])
         exit_code = commands.run(_selection(options), options)
     sys.exit(exit_code)
 
@@ -104,6 +111,17 @@ def report(folder: Path) -> None:
 
     with _one_line_errors():
         commands.report(folder)
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Hold everything in RUN against the schema and against itself, and name each fault."""
+    from harness.check import check as check_folder
+
+    with _one_line_errors():
+        exit_code = check_folder(folder)
+    sys.exit(exit_code)
 
 
 @main.command()
@@ -161,3 +179,5 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise UsageError(" ".join(str(error).split())) from None
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -7,62 +7,111 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from harness.environment import describe_environment
+from harness.config import RunConfig
+from harness.environment import cpu_model, describe_environment
+from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
+from harness.provenance import versions
+from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
-from harness.runner import run_cell
+from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, run_cell
+from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
+from harness.validation import parameter_faults, provenance_faults, record_faults
 from harness.verdict import Verdict, verify_brief
 
 
+@dataclass(frozen=True)
+class RunEnd:
+    """A run's folder and the exit code that tells how it went."""
+
+    folder: Path
+    exit_code: int
+    interrupted: bool
+
+
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
-    """Train every cell, keep every record, report; 0 where every cell went well, else 1."""
+    """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
+    number where one asked for the end."""
     console = Console(stderr=bool(options["as_json"]))
-    folder, went_well = run_cells(selection, options, console)
+    end = run_cells(selection, options, console)
     if options["as_json"]:
-        rows = {"folder": str(folder), "summary": summary_rows(folder)}
+        rows = {"folder": str(end.folder), "summary": summary_rows(end.folder)}
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
     else:
-        print_summary(folder, console)
-        console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
-    return 0 if went_well else 1
+        _print_report(end.folder, console)
+    return end.exit_code
 
 
-def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> tuple[Path, bool]:
-    """Train every cell into a run's folder and write its report; the folder, and whether every cell went well."""
+def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> RunEnd:
+    """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
+    and the rest is left for --resume."""
     seeds = parse_seeds(options["seeds"])
     plan = plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
     cells = plan.cells
-    folder = _open_folder(selection, options, plan)
-    console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
-    verdicts = _verify(cells, selection, console)
-    statuses = [_run_one(cell, verdicts.get(cell.variant), selection, folder, console) for cell in cells]
-    folder.write_ceiling(cells)
-    write_report(folder.path)
+    with Interruption() as interruption, _open_folder(selection, options, plan) as folder:
+        _say(console, f"{len(cells)} cells into {folder.path}")
+        verdicts = _verify(cells, selection, console)
+        statuses: list[str] = []
+        for cell in cells:
+            if interruption:
+                break
+            statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, console))
+        reported = _report_cells(folder, console)
+    if interruption:
+        n_done = len([status for status in statuses if status != INTERRUPTED])
+        _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done; --resume {folder.path} goes on")
+        return RunEnd(folder.path, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}
     harmless |= {"unsupported"} if options["implementation"] == "all" else set()
     trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
-    went_well = bool(trained) and all(verdict.verified for verdict in trained)
-    return folder.path, went_well and all(status in harmless for status in statuses)
+    verified = bool(trained) and all(verdict.verified for verdict in trained)
+    went_well = reported and verified and all(status in harmless for status in statuses)
+    return RunEnd(folder.path, 0 if went_well else 1, False)
 
 
 def report(folder: Path) -> None:
     if not (folder / "run.json").is_file():
         raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
-    write_report(folder)
-    console = Console()
+    try:
+        write_report(folder)
+    except OSError as error:
+        raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{folder}: {error}") from None
+    _print_report(folder, Console())
+
+
+def _print_report(folder: Path, console: Console) -> None:
     print_summary(folder, console)
-    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+    _say(console, f"Report: {folder / 'report.html'}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _report_cells(folder: RunFolder, console: Console) -> bool:
+    """Whether it could be written: a disk may be full, and the records are there all the same."""
+    try:
+        folder.write_ceiling()
+        write_report(folder.path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
+        return False
+    return True
 
 
 def list_backends(selection: Selection) -> None:
@@ -94,6 +143,7 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -
         "command": shlex.join(["python", "-m", "harness", *sys.argv[1:]]),
         "configuration": selection.config.to_dict(),
         "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
+        "options": remember(options, selection.resources.threads),
         "environment": describe_environment(),
         "cells": [cell.name for cell in plan.cells],
         "a_a": plan.a_a,
@@ -110,6 +160,8 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
         key = cell.variant
         if key in verdicts or cell.backend.missing_packages():
             continue
+        if is_interrupted():
+            break
         verdicts[key] = verify_brief(
             cell.backend,
             cell.implementation,
@@ -130,17 +182,44 @@ def _run_one(
     folder: RunFolder,
     console: Console,
 ) -> str:
-    if folder.is_complete(cell):
-        console.print(f"{cell.name}: complete, kept", highlight=False)
+    made_with = {"versions": versions(cell.backend), "cpu": cpu_model()}
+    why = folder.incompleteness(cell, selection.config, made_with)
+    if why is None:
+        _say(console, f"{cell.name}: complete, kept")
         return "ok"
+    if folder.record(cell).exists():
+        _say(console, f"{cell.name}: done again, for {why}")
     started_s = time.monotonic()
+    try:
+        attempt = folder.begin_attempt(cell)
+    except OSError as error:
+        _say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
+        return "failed"
     with CellProgress(cell.name, selection.config.train.steps, console) as progress:
         outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
-    record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
+    if outcome.status == INTERRUPTED:
+        _say(console, f"{cell.name}: interrupted")
+        return INTERRUPTED
+    record = make_record(outcome, selection.config, made_with, attempt)
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
-    folder.write_cell(cell, record, outcome.arrays)
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    took = f"{time.monotonic() - started_s:.1f} s"
-    console.print(f"{cell.name}: {outcome.status} in {took}{reason}", soft_wrap=True, highlight=False, markup=False)
-    return outcome.status
+    arrays = outcome.arrays if record["status"] == outcome.status else {}
+    written = folder.write_cell(cell, record, arrays)
+    reason = f": {written['reason']}" if written["reason"] else ""
+    _say(console, f"{cell.name}: {written['status']} in {time.monotonic() - started_s:.1f} s{reason}")
+    return str(written["status"])
+
+
+def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """The record of what a worker sent. One that is malformed, or does not agree with itself, is a failed cell."""
+    measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
+    provenance = {"code": measured.pop("sources", {}), **made_with}
+    made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
+    faults = record_faults(measured, config)
+    if outcome.status == "ok":
+        faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
+        faults += provenance_faults(provenance)
+    if faults:
+        reason = f"a malformed record: {faults[0]}"
+        return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
+    return {**measured, "provenance": provenance, **made}

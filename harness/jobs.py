@@ -6,17 +6,26 @@ import time
 from typing import Any, BinaryIO
 
 from backends import find_backend
-from backends.contract import Unsupported
+from backends.contract import Parameters, Unsupported
 from harness.ceiling import measure_ceiling
 from harness.config import RunConfig
 from harness.protocol import write_message
+from harness.provenance import loaded_sources
 from harness.training import train_cell
 from harness.verification.cases import Case
 from harness.verification.observation import observe
 
 
+class Incomplete(Exception):
+    """A job that failed, with what it had measured until then; its cause is what went wrong."""
+
+    def __init__(self, measured: dict[str, Any]) -> None:
+        super().__init__("the job failed")
+        self.measured = measured
+
+
 def do(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
-    """Raises whatever the backend raises."""
+    """Raises whatever the backend raises, or Incomplete because of it."""
     JOBS[request["job"]](request, stream, started_s)
 
 
@@ -38,22 +47,32 @@ def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> Non
 def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     """Import, build, train and evaluate, then measure the ceiling; the record says how long each took."""
     record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.time() - request["spawned_at"]}}
+    try:
+        parameters = measure(request, record, stream)
+    except Exception as error:
+        raise Incomplete(record) from error
+    write_message(stream, "result", record, parameters)
+
+
+def measure(request: dict[str, Any], record: dict[str, Any], stream: BinaryIO) -> Parameters:
+    """Fill `record` as far as it goes and return the final parameters."""
+    backend, timeline = find_backend(request["backend"]), record["timeline"]
     begun_s = time.perf_counter()
-    implementation = find_backend(request["backend"]).load(request["implementation"])
-    record["timeline"]["import_s"] = time.perf_counter() - begun_s
+    implementation = backend.load(request["implementation"])
+    timeline["import_s"] = time.perf_counter() - begun_s
     parameters = train_cell(implementation, request, record, stream)
     measured_s = time.perf_counter()
     record["ceiling"] = measure_ceiling(
-        find_backend(request["backend"]),
+        backend,
         RunConfig.from_dict(request["configuration"]),
         device=record["device"],
         precision=request["precision"],
     )
-    timeline = record["timeline"]
     timeline["ceiling_s"] = time.perf_counter() - measured_s
+    record["sources"] = loaded_sources(backend)
     timeline["total_s"] = time.time() - request["spawned_at"]
     timeline["other_s"] = timeline["total_s"] - sum(timeline[part] for part in timeline if part != "total_s")
-    write_message(stream, "result", record, parameters)
+    return parameters
 
 
 def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:

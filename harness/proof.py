@@ -87,14 +87,23 @@ def observe_in_worker(
 
 def judge(backend: Backend, implementation: str, cases: Cases, observations: Observations) -> Proof:
     """Compare what was observed with what the oracle expects."""
+    status, reason = observations.outcome.status, observations.outcome.reason
+    try:
+        deviations, unsupported = _compare_all(cases, observations.messages)
+    except (KeyError, TypeError, ValueError) as error:
+        status, reason = "failed", f"an observation is malformed: {type(error).__name__}: {error}"
+        deviations, unsupported = [], []
+    return Proof(backend.name, implementation, status, reason, deviations, unsupported)
+
+
+def _compare_all(cases: Cases, messages: list[Message]) -> tuple[list[Deviation], list[str]]:
     named = {case.name: case for chosen in cases.values() for case in chosen}
     deviations: list[Deviation] = []
     unsupported: dict[str, None] = {}
-    for message in observations.messages:
+    for message in messages:
         name, precision = message.body["case"], message.body["precision"]
         if message.kind == "unsupported":
             unsupported[f"{precision}: {message.body['reason']}"] = None
         else:
             deviations += compare(name, precision, message.arrays, expect(named[name]))
-    status, reason = observations.outcome.status, observations.outcome.reason
-    return Proof(backend.name, implementation, status, reason, deviations, list(unsupported))
+    return deviations, list(unsupported)

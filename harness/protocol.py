@@ -17,9 +17,10 @@ import numpy as np
 
 from backends.contract import Array
 
-MAXIMUM_HEADER_BYTES = 2**28
-MAXIMUM_ARRAYS_BYTES = 2**32
+MAXIMUM_HEADER_BYTES = 2**26
+MAXIMUM_ARRAYS_BYTES = 2**31
 DTYPES = ("float32", "float64", "bool", "int64")
+KINDS = ("phase", "progress", "observation", "unsupported", "result", "error")
 
 
 class ProtocolError(Exception):
@@ -28,7 +29,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """kind "phase", "progress", "observation", "unsupported", "result" or "error"; body is JSON, arrays raw bytes."""
+    """kind is one of KINDS; body is JSON, arrays raw bytes."""
 
     kind: str
     body: dict[str, Any]
@@ -36,10 +37,11 @@ class Message:
 
 
 def write_message(stream: BinaryIO, kind: str, body: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> None:
+    """Raises ValueError for a number that JSON cannot hold, before anything is written."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     layout = [[name, array.dtype.name, list(array.shape)] for name, array in contiguous.items()]
     header = {"kind": kind, "body": body, "arrays": layout}
-    stream.write(json.dumps(header).encode() + b"\n")
+    stream.write(json.dumps(header, allow_nan=False).encode() + b"\n")
     for array in contiguous.values():
         stream.write(array.tobytes())
     stream.flush()
@@ -51,19 +53,43 @@ def read_message(stream: BinaryIO) -> Message | None:
     if not line:
         return None
     try:
-        header = json.loads(line)
-        arrays = {str(name): _read_array(stream, dtype, shape) for name, dtype, shape in header["arrays"]}
+        header = _read_header(line)
+        arrays = _read_arrays(stream, header["arrays"])
         return Message(str(header["kind"]), dict(header["body"]), arrays)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ProtocolError(f"the worker sent a malformed message: {error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
+        what = f"{type(error).__name__} {error}"[:200]
+        raise ProtocolError(f"the worker sent a malformed message: {what}") from None
+
+
+def _read_header(line: bytes) -> dict[str, Any]:
+    if not line.endswith(b"\n"):
+        cut = f"longer than {MAXIMUM_HEADER_BYTES} bytes" if len(line) == MAXIMUM_HEADER_BYTES else "cut off"
+        raise ValueError(f"its first line is {cut}")
+    header: dict[str, Any] = json.loads(line, parse_constant=_refuse_constant)
+    if header["kind"] not in KINDS:
+        raise ValueError(f"a message of kind {header['kind']!r}")
+    return header
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read_arrays(stream: BinaryIO, layout: list[list[Any]]) -> dict[str, Array]:
+    n_bytes = sum(_size_bytes(dtype, shape) for _, dtype, shape in layout)
+    if n_bytes > MAXIMUM_ARRAYS_BYTES:
+        raise ValueError(f"arrays of {n_bytes} bytes, more than {MAXIMUM_ARRAYS_BYTES}")
+    return {str(name): _read_array(stream, dtype, shape) for name, dtype, shape in layout}
+
+
+def _size_bytes(dtype: str, shape: list[int]) -> int:
+    if dtype not in DTYPES or any(not isinstance(size, int) or size < 0 for size in shape):
+        raise ValueError(f"array of {dtype!r} with shape {shape!r}")
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def _read_array(stream: BinaryIO, dtype: str, shape: list[int]) -> Array:
-    if dtype not in DTYPES or any(not isinstance(size, int) or size < 0 for size in shape):
-        raise ValueError(f"array of {dtype!r} with shape {shape!r}")
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    if n_bytes > MAXIMUM_ARRAYS_BYTES:
-        raise ValueError(f"array of {n_bytes} bytes, more than {MAXIMUM_ARRAYS_BYTES}")
+    n_bytes = _size_bytes(dtype, shape)
     payload = stream.read(n_bytes)
     if len(payload) < n_bytes:
         raise ValueError(f"array cut off after {len(payload)} of {n_bytes} bytes")

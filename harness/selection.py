@@ -40,7 +40,7 @@ def select(options: Mapping[str, Any]) -> Selection:
         everything=options["backends"] == "all",
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
-        config=load_preset(options["preset"], options["overrides"]),
+        config=options.get("configuration") or load_preset(options["preset"], options["overrides"]),
         precisions=select_precisions(options["precision"]),
         resources=_select_resources(options),
     )

@@ -34,7 +34,8 @@ class Point:
 
 
 def sweep(options: Mapping[str, Any]) -> int:
-    """Run every point below one folder and report; 0 where every cell went well, else 1.
+    """Run every point below one folder and report; 0 where every cell went well, else 1, or 128 and the number of the
+    signal that ended it.
 
     Raises ConfigurationError before anything is written.
     """
@@ -44,21 +45,23 @@ def sweep(options: Mapping[str, Any]) -> int:
     folder = new_folder(options["out"])
     console = Console(stderr=bool(options["as_json"]))
     rows: list[dict[str, Any]] = []
-    went_well = True
+    exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
         console.print(f"Point {number} of {len(plan)}: {point.axis} = {point.value}", highlight=False)
         point_options = {**options, "out": folder / point.name, "resume": None}
-        path, point_went_well = run_cells(selection, point_options, console)
-        rows += point_rows(path, point.axis, point.value)
-        went_well &= point_went_well
+        end = run_cells(selection, point_options, console)
+        rows += point_rows(end.folder, point.axis, point.value)
+        exit_code = max(exit_code, end.exit_code)
         # A sweep takes long: what is done is reported even if the rest never is.
         write_sweep(folder, rows, base.preset)
+        if end.interrupted:
+            break
     if options["as_json"]:
         sys.stdout.write(json.dumps({"folder": str(folder), "points": rows}, indent=1) + "\n")
     else:
         print_sweep(rows, console)
         console.print(f"Report: {folder / 'sweep.md'}", soft_wrap=True, highlight=False)
-    return 0 if went_well else 1
+    return exit_code
 
 
 def parse_points(texts: Iterable[str]) -> list[Point]:

@@ -58,6 +58,8 @@ def train_steps(trainer: Trainer, config: RunConfig, seed: int, record: dict[str
         made_s = time.perf_counter()
         losses = trainer.train(chunk)
         trained_s = time.perf_counter()
+        if losses.shape != chunk.learning_rates.shape:
+            raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
         history.append(losses.tolist(), data_s=made_s - begun_s, train_s=trained_s - made_s)
         if not np.isfinite(losses).all():
             record.update(status="diverged", reason=history.drop_divergence())

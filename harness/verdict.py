@@ -15,9 +15,10 @@ from typing import Any
 
 from backends import Backend
 from backends.contract import ModelSpec, OptimizerSpec
+from harness.durable import write_json
 from harness.proof import prove
-from harness.results import write_json
-from harness.runner import PROJECT, Resources
+from harness.provenance import PROJECT
+from harness.runner import Resources
 from harness.verification.cases import CLIP_VALUES, Case
 from harness.verification.tolerances import PRECISIONS
 

@@ -9,19 +9,24 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import time
 import traceback
 from typing import Any, BinaryIO
+
+from harness.guard import end_with_parent, start_guard
 
 STARTED_S = time.perf_counter()
 
 
 def main() -> None:
-    request = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # The parent is gone already.
+    request, answers = json.loads(line), int(sys.argv[1])
+    end_with_parent()
+    start_guard(answers)
     set_affinity(request["cpus"])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with os.fdopen(int(sys.argv[1]), "wb") as stream:
+    with os.fdopen(answers, "wb") as stream:
         answer(request, stream)
 
 
@@ -43,10 +48,19 @@ def answer(request: dict[str, Any], stream: BinaryIO) -> None:
     try:
         jobs.do(request, stream, STARTED_S)
     except BaseException as error:
-        traceback.print_exc()
+        cause, measured = error, {}
+        if isinstance(error, jobs.Incomplete) and error.__cause__:
+            cause, measured = error.__cause__, error.measured
+        # The log may be what failed: on a full disk nothing can be printed.
+        with contextlib.suppress(OSError):
+            traceback.print_exception(cause)
+        status, reason = describe_failure(cause)
+        failure = {"status": status, "reason": reason}
         with contextlib.suppress(BrokenPipeError):
-            status, reason = describe_failure(error)
-            write_message(stream, "error", {"status": status, "reason": reason})
+            try:
+                write_message(stream, "error", {**measured, **failure})
+            except ValueError:  # What was measured cannot be told in JSON.
+                write_message(stream, "error", failure)
 
 
 def describe_failure(error: BaseException) -> tuple[str, str]:
@@ -59,14 +73,6 @@ def describe_failure(error: BaseException) -> tuple[str, str]:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
         return "out_of_memory", f"{type(error).__name__}: {text}"
     return "failed", f"{type(error).__name__}: {text}"
-
-
-def _end_with_parent() -> None:
-    """The parent keeps our standard input open; when it ends, so do we."""
-    with contextlib.suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,6 @@ if hasattr(os, "sched_getaffinity"):
 MINIMUM_ROWS = 32
 SPLIT, WHOLE = PartitionSpec(None, "batch"), PartitionSpec()
 
-LayerState = tuple[jax.Array, jax.Array]
-
 
 class LayerTrace(NamedTuple):
     """What a layer's forward pass leaves for the backward pass, each (time, batch, H): its output h, the forget gate
@@ -90,7 +88,7 @@ def layer_forward(
     projected = product(dtype, inputs, kernel)
     rounded_kernel = recurrent_kernel.astype(dtype)
 
-    def step(carry: LayerState, z: jax.Array) -> tuple[LayerState, LayerTrace]:
+    def step(carry: tuple[jax.Array, jax.Array], z: jax.Array) -> tuple[Any, LayerTrace]:
         h, c = carry
         i, f, g, o = jnp.split(z + bias + product(dtype, h, rounded_kernel), 4, axis=-1)
         i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)

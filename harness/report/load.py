@@ -6,16 +6,15 @@ cannot be read is told as a problem, and a cell name that could leave the folder
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import msgspec
 
 from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TaskSection
+from harness.schema import READABLE_VERSIONS, SAFE_NAME, read_json
 
-SCHEMA_VERSION = 1
-SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+READABLE = " and ".join(map(str, READABLE_VERSIONS))
 CELL_NAME = re.compile(
     r"(?P<backend>[^-]+)-(?P<implementation>[^-]+)-(?P<precision>[^-]+)-seed(?P<seed>\d+)-r(?P<repeat>\d+)"
 )
@@ -43,19 +42,19 @@ def check_name(name: str) -> None:
 
 def _read_run_file(path: Path) -> RunFile:
     try:
-        file = msgspec.convert(json.loads(path.read_text("utf-8")), RunFile)
+        file = msgspec.convert(read_json(path), RunFile)
     except FileNotFoundError:
         raise ValueError(f"{path.parent} is not a run's folder: it has no run.json") from None
     except ValueError as error:
         raise ValueError(f"run.json cannot be read: {error}") from error
-    if file.schema_version != SCHEMA_VERSION:
-        raise ValueError(f"run.json has schema version {file.schema_version}; this report reads {SCHEMA_VERSION}")
+    if file.schema_version not in READABLE_VERSIONS:
+        raise ValueError(f"run.json has schema version {file.schema_version}; this report reads {READABLE}")
     return file
 
 
 def _read_cell(path: Path) -> Cell:
     try:
-        cell = msgspec.convert(json.loads(path.read_text("utf-8")), Cell)
+        cell = msgspec.convert(read_json(path), Cell)
         if cell.cell != path.stem:
             raise ValueError(f"it names the cell {cell.cell!r}")
     except FileNotFoundError:
@@ -68,8 +67,8 @@ def _read_cell(path: Path) -> Cell:
 def _read_ceiling(path: Path) -> tuple[list[Product], str | None]:
     """The samples, and what is wrong with the file. A run without the file has neither."""
     try:
-        file = msgspec.convert(json.loads(path.read_text("utf-8")), CeilingFile)
-        if file.schema_version != SCHEMA_VERSION:
+        file = msgspec.convert(read_json(path), CeilingFile)
+        if file.schema_version not in READABLE_VERSIONS:
             raise ValueError(f"it has schema version {file.schema_version}")
     except FileNotFoundError:
         return [], None

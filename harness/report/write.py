@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.durable import write_bytes, write_text
 from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
@@ -39,18 +40,18 @@ def write_report(folder: Path) -> None:
     _write_tables(folder / "tables", tables)
     images = _write_plots(folder / "plots", run, variants)
     content = make_content(run, variants, tables, list(images))
-    (folder / "report.md").write_text(markdown.render(content), "utf-8")
+    write_text(folder / "report.md", markdown.render(content))
     inline = {f"plots/{name}": image for name, image in images.items()}
-    (folder / "report.html").write_text(html.render(content, inline), "utf-8")
+    write_text(folder / "report.html", html.render(content, inline))
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     folder.mkdir(exist_ok=True)
     for name in CSV_TABLES:
-        (folder / f"{name}.csv").write_text(to_csv(tables[name]), "utf-8")
+        write_text(folder / f"{name}.csv", to_csv(tables[name]))
     for name in MARKDOWN_TABLES:
         table = markdown.render_table(make_readable(name, tables[name]))
-        (folder / f"{name}.md").write_text(table, "utf-8")
+        write_text(folder / f"{name}.md", table)
 
 
 def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, bytes]:
@@ -61,7 +62,7 @@ def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, b
             stale.unlink()
     images = dict(_plots(run, variants))
     for name, image in images.items():
-        (folder / name).write_bytes(image)
+        write_bytes(folder / name, image)
     return images
 
 

@@ -1,0 +1,103 @@
+"""Files that are there whole or not at all, whenever the machine stops, and the lock that keeps two runs apart."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Raises ValueError for a number that JSON cannot hold, before anything is written."""
+    write_bytes(path, json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Whole or not at all: written beside the file, synced, renamed into its place, and the folder synced.
+
+    Raises OSError, and then leaves the file as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename, and have both folders know of it before anything else happens."""
+    path.rename(target)
+    sync_folder(target.parent)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """A rename is only sure to outlive a power cut once its folder is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed have left; a temporary file is named by its writer's process."""
+    for path in folder.rglob(".*.tmp"):
+        named = TEMPORARY.fullmatch(path.name)
+        if named and not _is_running(int(named["pid"])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class Locked(Exception):
+    """Another process holds the lock; the text says which, where it is known."""
+
+
+class FolderLock:
+    """An exclusive lock on a folder for as long as this process lives, or until it is closed.
+
+    The kernel holds it (flock), so that it ends with its process, however that ends; the file stays.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises Locked, or OSError where the folder cannot be written to or its file system knows no locks."""
+        self._descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        except BlockingIOError:
+            holder = os.read(self._descriptor, 20).decode(errors="replace").strip()
+            self.close()
+            raise Locked(f"process {holder}" if holder.isdecimal() else "another process") from None
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        os.close(self._descriptor)

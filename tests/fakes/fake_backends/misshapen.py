@@ -1,0 +1,22 @@
+"""Ends with a parameter of another shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backends.contract import ModelSpec, OptimizerSpec, Parameters
+from fake_backends.linear import LinearTrainer
+
+
+class FaultyTrainer(LinearTrainer):
+    def parameters(self) -> Parameters:
+        parameters = super().parameters()
+        if self.steps:
+            parameters["output.bias"] = np.zeros(len(parameters["output.bias"]) + 1, np.float32)
+        return parameters
+
+
+def build(
+    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+) -> FaultyTrainer:
+    return FaultyTrainer(model, parameters)
