@@ -31,7 +31,7 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
     seeds = sorted({cell.seed for cell in cells})
     n_cells = f"{len(cells)} cells in turn, each" if len(cells) > 1 else "one cell,"
     yield (
-        f"Trains {', '.join(variants)} in {selection.precision}, seed{'s' * (len(seeds) > 1)}"
+        f"Trains {', '.join(variants)} in {', '.join(selection.precisions)}, seed{'s' * (len(seeds) > 1)}"
         f" {', '.join(map(str, seeds))}: {n_cells} in a fresh process{', repeats interleaved' * (repeats > 1)}."
     )
     yield (

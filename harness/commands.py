@@ -74,7 +74,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     seeds = parse_seeds(options["seeds"])
     if events := options.get("tensorboard"):
         exports.check_installed()
-    plan = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
+    plan = plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
     cells = plan.cells
     environment = describe_environment()
     with Interruption() as interruption, _open_folder(selection, options, plan, environment) as folder:
@@ -85,16 +85,19 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         for cell in cells:
             if interruption:
                 break
-            statuses.append(_run_one(cell, verdicts, selection, folder, schedule, events, console))
+            statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, schedule, events, console))
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done; --resume {folder.path} goes on")
         return RunEnd(folder.path, interruption.exit_code, True)
-    harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
-    went_well = reported and "ok" in statuses and all(status in harmless for status in statuses)
-    verified = all(verdict.verified for verdict in verdicts.values())
-    return RunEnd(folder.path, 0 if went_well and verified else 1, False)
+    # What nobody named one by one may be missing, or unable to compute in every precision.
+    harmless = {"ok", *(["not_installed"] if selection.everything else [])}
+    harmless |= {"unsupported"} if options["implementation"] == "all" else set()
+    trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
+    verified = bool(trained) and all(verdict.verified for verdict in trained)
+    went_well = reported and verified and all(status in harmless for status in statuses)
+    return RunEnd(folder.path, 0 if went_well else 1, False)
 
 
 def report(folder: Path, *, as_json: bool) -> None:
@@ -138,8 +141,9 @@ def _report_cells(folder: RunFolder, console: Console) -> bool:
     try:
         folder.write_ceiling()
         write_report(folder.path)
-    except OSError as error:
-        _say(console, f"The report could not be written: {error.strerror}; `report {folder.path}` makes it again")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
         return False
     return True
 
@@ -208,11 +212,11 @@ def _announce(
     _say(console, f"Results: {folder.path}")
 
 
-def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, str], Verdict]:
-    """Prove each implementation in brief before any is timed; by backend and implementation."""
-    verdicts: dict[tuple[str, str], Verdict] = {}
+def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, ...], Verdict]:
+    """Prove each variant in brief before any is timed."""
+    verdicts: dict[tuple[str, ...], Verdict] = {}
     for cell in cells:
-        key = (cell.backend.name, cell.implementation)
+        key = cell.variant
         if key in verdicts or cell.backend.missing_packages():
             continue
         if is_interrupted():
@@ -226,13 +230,13 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
             model=selection.config.model_spec(),
         )
         result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
-        console.print(f"{' '.join(key)} {cell.precision}: {result}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
     return verdicts
 
 
 def _run_one(
     cell: Cell,
-    verdicts: Mapping[tuple[str, str], Verdict],
+    verdict: Verdict | None,
     selection: Selection,
     folder: RunFolder,
     schedule: Schedule,
@@ -278,7 +282,6 @@ def _run_one(
         _say(console, f"{cell.name}: interrupted")
         return INTERRUPTED
     record = make_record(outcome, selection.config, made_with, attempt)
-    verdict = verdicts.get((cell.backend.name, cell.implementation))
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
     record["load_average"] = {"before": load_before, "after": load_average()}

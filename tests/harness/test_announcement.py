@@ -23,13 +23,13 @@ def make_selection(*backends: Backend, device: str = "auto", config: RunConfig |
         implementations=["idiomatic", "tuned"],
         preset="quick",
         config=config or RunConfig(),
-        precision="float32",
+        precisions=["float32"],
         resources=Resources(device, 1),
     )
 
 
 def make_cells(*backends: Backend, repeats: int = 1) -> list[Cell]:
-    return plan_cells(list(backends), ["idiomatic", "tuned"], "float32", [0], repeats).cells
+    return plan_cells(list(backends), ["idiomatic", "tuned"], ["float32"], [0], repeats).cells
 
 
 def test_the_plan_names_what_is_trained_how_and_what_is_missing() -> None:
