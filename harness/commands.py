@@ -21,7 +21,7 @@ from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
 from harness.runner import run_cell
 from harness.selection import Selection, describe, parse_seeds
-from harness.verdict import Verdict, verify_brief
+from harness.verdict import Verdict, record_verdicts, verify_brief
 
 HARMLESS_IN_ALL = ("ok", "not_installed")
 
@@ -47,6 +47,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     folder = _open_folder(selection, options, plan)
     console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
     verdicts = _verify(cells, selection, console)
+    record_verdicts(folder.path / "run.json", selection.precision, verdicts)
     statuses = [_run_one(cell, verdicts, selection, folder, console) for cell in cells]
     folder.write_ceiling(cells)
     write_report(folder.path)
