@@ -12,6 +12,7 @@ from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
 from harness.report.load import read_run
+from harness.report.page.page import make_page
 from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
 from harness.report.records import Run
@@ -40,8 +41,8 @@ def write_report(folder: Path) -> None:
     images = _write_plots(folder / "plots", run, variants)
     content = make_content(run, variants, tables, list(images))
     (folder / "report.md").write_text(markdown.render(content), "utf-8")
-    inline = {f"plots/{name}": image for name, image in images.items()}
-    (folder / "report.html").write_text(html.render(content, inline), "utf-8")
+    page = make_page(run, variants, content)
+    (folder / "report.html").write_text(html.render(content, page), "utf-8")
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
