@@ -9,13 +9,22 @@ from typing import Any
 import pandas as pd
 
 from harness.report.cautions import Caution, find_cautions
+from harness.report.comparisons import compare_all
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.records import Run
+from harness.report.speed_words import describe_floor
 from harness.report.variants import Variant, short_label
 from harness.report.verified import tabulate_verification
 from harness.report.words import conclude, describe_run
+
+COMPARED = (
+    "Every pair on the same device and in the same precision. Where an interval holds 1, no difference is shown. Each"
+    " interval is meant to miss the true ratio in one run of twenty, so among many pairs an interval that barely"
+    " excludes 1 proves little. The last row, where there is one, compares an implementation with itself: its ratio is"
+    " the noise floor, and what differs by no more may not differ at all."
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
         _time(tables),
         _throughput(run, tables, plots),
         _ceiling(tables),
-        _comparisons(tables),
+        _comparisons(run, variants, tables),
         _warnings(run, variants),
         _verification(run),
         *_settings(run),
@@ -157,7 +166,7 @@ def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) 
             " counts only in the comparison with itself."
         )
     picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
-    return Section("throughput", "Throughput of every process", text, picture, _readable(tables, "throughput"))
+    return Section("throughput", "Speed of every process", text, picture, _readable(tables, "throughput"))
 
 
 def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
@@ -170,13 +179,8 @@ def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))
 
 
-def _comparisons(tables: Mapping[str, pd.DataFrame]) -> Section:
-    text = (
-        "Every pair on the same device and in the same precision, and one implementation against itself, whose ratio is"
-        " the noise floor: what differs by no more may not differ at all. Where an interval holds 1, no difference is"
-        " shown. Each interval is meant to miss the true ratio in one run of twenty, so among many pairs an interval"
-        " that barely excludes 1 proves little."
-    )
+def _comparisons(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = " ".join([COMPARED, *(describe_floor(item) for item in compare_all(run, variants) if item.is_a_a)])
     return Section("comparisons", "Comparisons and the noise floor", text, tables=_readable(tables, "comparisons"))
 
 
@@ -189,7 +193,7 @@ def _verification(run: Run) -> Section:
     text = (
         "Before anything was timed, each implementation computed a small network with this run's optimiser, and so did"
         " a reference in NumPy and float64. A column has the relative error ||a - b|| / ||b|| of the worst tensor, with"
-        " b the reference's, and what is allowed of it; 1e-06 is a millionth. `python -m harness verify` has many more"
+        " b the reference's, and the most that is allowed of it; 1e-06 is a millionth. The command verify has many more"
         " cases."
     )
     table = tabulate_verification(run)
@@ -215,7 +219,9 @@ def _in_force(run: Run) -> dict[str, dict[str, str]]:
 
 def _pairs_section(heading: str, values: Mapping[str, Any]) -> Section:
     rows = [list(pair) for pair in _flatten(values)]
-    return Section(heading.lower(), heading, tables=[Readable(["name", "value"], rows, [False, False], [])] if rows else [])
+    return Section(
+        heading.lower(), heading, tables=[Readable(["name", "value"], rows, [False, False], [])] if rows else []
+    )
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

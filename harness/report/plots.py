@@ -139,7 +139,7 @@ def _scale_error_axes(axes: Axes, lengths: list[int], run: Run) -> None:
 
 
 def pick_ticks(lengths: list[int], kept: int, ratio: float = NEXT_TICK_RATIO) -> list[int]:
-    """Lengths so far apart that each can be labelled on a log axis; `kept` is always among them where it is a length."""
+    """Lengths far enough apart to be labelled on a log axis; `kept` is always among them where it is a length."""
     ticks: list[int] = [kept] if kept in lengths else []
     for length in lengths:
         if all(max(length, tick) >= ratio * min(length, tick) for tick in ticks):

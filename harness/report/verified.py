@@ -41,7 +41,7 @@ def _find(item: Verification, quantity: str) -> WorstError | None:
 def _header(items: list[Verification], quantity: str) -> str:
     """The quantity with what is allowed, where that is the same for all."""
     tolerances = {worst.tolerance for item in items for worst in item.worst if worst.quantity == quantity}
-    return f"{quantity}, at most {tolerances.pop():.0e}" if len(tolerances) == 1 else quantity
+    return f"{quantity} ≤ {tolerances.pop():.0e}" if len(tolerances) == 1 else quantity
 
 
 def _show(worst: WorstError | None) -> str:

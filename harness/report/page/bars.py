@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.report import measures
 from harness.report.page.look import css_colour
 from harness.report.quantities import number, percent
-from harness.report.records import Cell, Run
+from harness.report.records import Cell
 from harness.report.variants import Variant
 
 # Not the frameworks' colours, so that no stage is taken for one.

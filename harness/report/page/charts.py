@@ -115,9 +115,7 @@ def _seconds(variant: Variant) -> Curve:
     return np.median([each[:n_steps] for each in elapsed if each.size], axis=0)
 
 
-def _error_series(
-    variant: Variant, errors: dict[int, float], variants: list[Variant], x: Scale, y: Scale
-) -> Series:
+def _error_series(variant: Variant, errors: dict[int, float], variants: list[Variant], x: Scale, y: Scale) -> Series:
     lengths, percents = list(errors), [100 * error for error in errors.values()]
     ranges = [error_range(variant.cells, length) for length in lengths]
     low, high = [100 * least for least, _ in ranges], [100 * most for _, most in ranges]
@@ -130,7 +128,7 @@ def _error_series(
 
 
 def _chart_position(run: Run, variants: list[Variant], length: int) -> LineChart | None:
-    errors = {variant: percents for variant, percents in _position_errors(run, variants, length)}
+    errors = dict(_position_errors(run, variants, length))
     highest = max((max(percents) for percents in errors.values()), default=0)
     if not highest:
         return None

@@ -34,7 +34,7 @@ def find_look(variant: Variant, variants: list[Variant]) -> Look:
         label=variant.marked_label,
         colour=css_colour(variant, variants),
         dash=DASHES[properties["linestyle"]],
-        width=round(0.8 * properties["linewidth"], 1),
+        width=round(0.8 + 0.45 * properties["linewidth"], 1),
         dot=ROUND if variant.implementation == "idiomatic" else SQUARE,
     )
 

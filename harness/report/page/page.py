@@ -38,7 +38,7 @@ def make_page(run: Run, variants: list[Variant], content: Content) -> Page:
         losses=chart_losses(run, variants),
         bit_error=chart_bit_error(run, variants),
         positions=chart_positions(run, variants),
-        copies=group_copies(run),
+        copies=group_copies(run, variants),
         copy_colours=colour_stops(),
         times=stack_times(variants),
         ceiling=show_ceiling(variants),

@@ -33,7 +33,8 @@ class Scale:
     def share(self, values: ArrayLike) -> NDArray[np.float64]:
         """Where the values lie between low (0) and high (1)."""
         ends = self.transform(np.array([self.low, self.high], np.float64))
-        placed = self.transform(np.asarray(values, np.float64))
+        wanted = np.asarray(values, np.float64)
+        placed = self.transform(np.atleast_1d(wanted)).reshape(wanted.shape)
         return np.asarray((placed - ends[0]) / (ends[1] - ends[0]), np.float64)
 
     def ticks(self, values: Iterable[float], show: Callable[[float], str]) -> list[Tick]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.report import measures
 from harness.report.copies import count_wrong_bits, due_steps
 from harness.report.records import Cell, Copy, Run
-from harness.report.variants import short_label
+from harness.report.variants import Variant, short_label
 
 # Even to the eye and the same to those who see red and green alike (Nunez, Anderton and Renslow 2018).
 COLOUR_MAP = "cividis"
@@ -41,10 +41,13 @@ class CopyGroup:
     strips: list[Strip]
 
 
-def group_copies(run: Run) -> list[CopyGroup]:
-    """A group for each length and target, the shortest first; every variant sees the same sequences of a seed."""
+def group_copies(run: Run, variants: list[Variant]) -> list[CopyGroup]:
+    """A group for each length and target, the shortest first; every variant sees the same sequences of a seed.
+
+    The variants are in their order.
+    """
     grouped: dict[tuple[int, bytes], list[tuple[Cell, Copy]]] = {}
-    for cell in run.drawn_cells:
+    for cell in _in_order(run.drawn_cells, variants):
         for copy in cell.evaluation.copies if cell.evaluation else []:
             grouped.setdefault((copy.length, _array(copy.target).tobytes()), []).append((cell, copy))
     return [_make_group(run, grouped[key]) for key in sorted(grouped, key=lambda key: key[0])]
@@ -53,6 +56,11 @@ def group_copies(run: Run) -> list[CopyGroup]:
 def colour_stops() -> list[str]:
     """The colours from 0 to 1, evenly spaced."""
     return [to_hex(colormaps[COLOUR_MAP](share)) for share in np.linspace(0, 1, 9)]
+
+
+def _in_order(cells: list[Cell], variants: list[Variant]) -> list[Cell]:
+    order = {cell.variant: place for place, variant in enumerate(variants) for cell in variant.cells}
+    return sorted(cells, key=lambda cell: order.get(cell.variant, len(order)))
 
 
 def _make_group(run: Run, copies: list[tuple[Cell, Copy]]) -> CopyGroup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 from harness.report.columns import COLUMNS, TABLES
 from harness.report.comparisons import compare_all
 from harness.report.page.look import css_colour
+from harness.report.page.scale import Scale, linear, logarithmic
 from harness.report.readable import Readable, read_columns
 from harness.report.records import Run
 from harness.report.summary import make_summary
 from harness.report.variants import NOT_VERIFIED, Variant
 
 RANKED = ("rank", "sequences_per_s", "sequences_per_s_interval", "bit_error", "ceiling_share", "step_ms")
-RANKED += ("startup_s", "train_loss", "verified", "status", "reason")
+RANKED += ("startup_s", "verified", "status", "reason")
 
 
 @dataclass(frozen=True)
@@ -58,30 +58,39 @@ def rank(run: Run, variants: list[Variant]) -> MarkedTable:
 
 
 def compare_side_by_side(run: Run, variants: list[Variant], table: Readable) -> MarkedTable:
-    """The comparisons with their intervals on a log axis, 1 in its middle."""
+    """The comparisons with their intervals on a log axis that holds them all, and a line where the ratio is 1."""
     ratios = [item.ratio for item in compare_all(run, variants)]
     bounds = [bound for each in ratios for bound in (each.estimate, each.low, each.high) if bound]
-    reach = 1.05 * max((abs(math.log(bound)) for bound in bounds), default=1.0) or 1.0
-
-    def place(bound: float | None) -> float | None:
-        return None if bound is None else round(50 + 50 * math.log(bound) / reach, 1)
-
-    marks = [Mark(place(each.estimate) or 0, None, place(each.low), place(each.high), 50) for each in ratios]
-    return MarkedTable(table, marked=table.headers.index(COLUMNS["ratio"].header), marks=list(marks))
+    axis = logarithmic(min([*bounds, 1.0]), max([*bounds, 1.0]))
+    marks: list[Mark | None] = [
+        Mark(
+            _place(axis, each.estimate),
+            None,
+            *(_place_known(axis, end) for end in (each.low, each.high)),
+            _place(axis, 1),
+        )
+        for each in ratios
+    ]
+    return MarkedTable(table, marked=table.headers.index(COLUMNS["ratio"].header), marks=marks)
 
 
 def _bars(rows: list[dict[str, Any]]) -> list[Mark | None]:
-    ends = [row.get("sequences_per_s_high") or row.get("sequences_per_s") or 0.0 for row in rows]
-    most = max(ends, default=0.0)
+    ends = [row["sequences_per_s_high"] or row["sequences_per_s"] or 0.0 for row in rows]
+    axis = linear(0, max(ends, default=0.0))
+    return [_bar(axis, row) if row["sequences_per_s"] else None for row in rows]
 
-    def place(rate: float | None) -> float | None:
-        return None if rate is None else round(100 * rate / most, 1)
 
-    rates = [row.get("sequences_per_s") for row in rows]
-    return [
-        rate and Mark(place(rate) or 0, 0, place(row.get("sequences_per_s_low")), place(row.get("sequences_per_s_high")))
-        for row, rate in zip(rows, rates, strict=True)
-    ]
+def _bar(axis: Scale, row: Mapping[str, Any]) -> Mark:
+    low, high = (_place_known(axis, row[f"sequences_per_s_{end}"]) for end in ("low", "high"))
+    return Mark(_place(axis, row["sequences_per_s"]), 0, low, high)
+
+
+def _place(axis: Scale, value: float) -> float:
+    return round(100 * float(axis.share(value)), 1)
+
+
+def _place_known(axis: Scale, value: float | None) -> float | None:
+    return None if value is None else _place(axis, value)
 
 
 def _differs(rows: list[dict[str, Any]], name: str) -> bool:
