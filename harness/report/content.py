@@ -109,8 +109,8 @@ def _explain_new(table: Readable, explained: set[tuple[str, str]]) -> Readable:
 
 def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; an interval says"
-        " where the true median lies, as far as the processes of this run can tell."
+        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; an interval"
+        " says where the true median lies, as far as the processes of this run can tell."
     )
     return Section("results", "Ranking", text, tables=_readable(tables, "summary"))
 

@@ -38,7 +38,7 @@ class TestMeasures:
 
 @dataclass(frozen=True)
 class LengthMeasures:
-    """Measures on `sequences` test sequences of one length."""
+    """Measures on `sequences` test sequences of one length; wrong bits by position are over all of them (length,)."""
 
     length: int
     sequences: int
@@ -46,6 +46,7 @@ class LengthMeasures:
     bit_error: float
     exact_fraction: float
     bits_per_sequence: float
+    wrong_bits_by_position: list[int] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from harness.report.page.scale import Scale, linear, log_ticks, logarithmic, rou
 from harness.report.plots import CHANCE, ERROR_TICKS, error_range, loss_curves, pick_ticks, smooth
 from harness.report.quantities import integer, number
 from harness.report.readable import median_bit_errors
-from harness.report.records import Cell, LengthMeasures, Run
+from harness.report.records import Cell, Run
 from harness.report.variants import Variant
 
 # A phone has room for a label every so often on a log axis.
@@ -66,14 +66,10 @@ def chart_positions(run: Run, variants: list[Variant]) -> list[LineChart]:
 def wrong_bits_by_position(cell: Cell, length: int) -> tuple[list[int], int] | None:
     """How many bits were wrong at each position (length,) over how many sequences; None where it was not recorded."""
     for item in cell.evaluation.lengths if cell.evaluation else []:
-        wrong = _wrong_bits(item)
+        wrong = item.wrong_bits_by_position or []
         if item.length == length and len(wrong) == length:
             return wrong, item.sequences
     return None
-
-
-def _wrong_bits(item: LengthMeasures) -> list[int]:
-    return getattr(item, "wrong_bits_by_position", None) or []
 
 
 def _chart_loss(
@@ -97,11 +93,11 @@ def _chart_loss(
     )
 
 
-def _loss_series(variant: Variant, smoothed: Curve, x: Curve, variants: list[Variant], *scales: Scale) -> Series:
+def _loss_series(variant: Variant, smoothed: Curve, at: Curve, variants: list[Variant], x: Scale, y: Scale) -> Series:
     kept = thin(smoothed.shape[1])
-    curves, places = smoothed[:, kept], x[kept]
-    band = draw_band(*scales, places, curves.min(axis=0), curves.max(axis=0)) if len(curves) > 1 else ""
-    return Series(find_look(variant, variants), draw_line(*scales, places, np.median(curves, axis=0)), band)
+    curves, places = smoothed[:, kept], at[kept]
+    band = draw_band(x, y, places, curves.min(axis=0), curves.max(axis=0)) if len(curves) > 1 else ""
+    return Series(find_look(variant, variants), draw_line(x, y, places, np.median(curves, axis=0)), band)
 
 
 def _steps(variant: Variant) -> Curve:
@@ -139,7 +135,7 @@ def _chart_position(run: Run, variants: list[Variant], length: int) -> LineChart
         title=f"Length {length} ({trained})",
         x_label="position in the pattern",
         y_label="wrong bits, %",
-        x_ticks=x.ticks([tick for tick in round_ticks(1, length, 4) if tick == int(tick)], integer_text),
+        x_ticks=x.ticks([tick for tick in round_ticks(1, length, 4) if tick == int(tick)], _integer),
         y_ticks=y.ticks(round_ticks(0, y.high, 4), "{:g}".format),
         series=[
             Series(find_look(v, list(errors)), draw_line(x, y, positions, percents)) for v, percents in errors.items()
@@ -157,7 +153,7 @@ def _position_errors(run: Run, variants: list[Variant], length: int) -> Iterator
             yield variant, (100 * np.sum([wrong for wrong, _ in known], axis=0) / n_bits).tolist()
 
 
-def integer_text(value: float) -> str:
+def _integer(value: float) -> str:
     return f"{value:,.0f}"
 
 

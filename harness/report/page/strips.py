@@ -9,8 +9,8 @@ from io import BytesIO
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
-from matplotlib.image import imsave
 from numpy.typing import NDArray
+from PIL import Image
 
 from harness.report import measures
 from harness.report.copies import count_wrong_bits, due_steps
@@ -94,9 +94,9 @@ def _paint_wrong(copy: Copy) -> NDArray[np.uint8]:
 
 
 def _encode(pixels: NDArray[np.uint8]) -> str:
-    """Pixels (bits, time, 4) as a data address, without the software's version so that equal pictures are equal."""
+    """Pixels (bits, time, 4) as a data address."""
     buffer = BytesIO()
-    imsave(buffer, pixels, format="png", metadata={"Software": None})
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "png", optimize=True)
     return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
 
 

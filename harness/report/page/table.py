@@ -14,9 +14,12 @@ from harness.report.readable import Readable, read_columns
 from harness.report.records import Run
 from harness.report.summary import make_summary
 from harness.report.variants import NOT_VERIFIED, Variant
+from harness.stats import Interval
 
-RANKED = ("rank", "sequences_per_s", "sequences_per_s_interval", "bit_error", "ceiling_share", "step_ms")
-RANKED += ("startup_s", "verified", "status", "reason")
+RANKED = (
+    *("rank", "sequences_per_s", "sequences_per_s_interval", "bit_error", "ceiling_share", "step_ms", "startup_s"),
+    *("verified", "status", "reason"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class MarkedTable:
 
 def rank(run: Run, variants: list[Variant]) -> MarkedTable:
     """The summary in brief, the fastest first, with bars from zero for the speeds."""
-    rows = [dict.fromkeys(TABLES["summary"]) | row for row in make_summary(run)]
+    rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run)]
     texts = read_columns([name for name in RANKED if name != "status" or _differs(rows, name)], rows)
     named = 1 if COLUMNS["rank"].header in texts.headers else 0
     labels = [row["label"] + (NOT_VERIFIED if row["verified"] is False else "") for row in rows]
@@ -62,16 +65,13 @@ def compare_side_by_side(run: Run, variants: list[Variant], table: Readable) -> 
     ratios = [item.ratio for item in compare_all(run, variants)]
     bounds = [bound for each in ratios for bound in (each.estimate, each.low, each.high) if bound]
     axis = logarithmic(min([*bounds, 1.0]), max([*bounds, 1.0]))
-    marks: list[Mark | None] = [
-        Mark(
-            _place(axis, each.estimate),
-            None,
-            *(_place_known(axis, end) for end in (each.low, each.high)),
-            _place(axis, 1),
-        )
-        for each in ratios
-    ]
+    marks: list[Mark | None] = [_dot(axis, ratio) for ratio in ratios]
     return MarkedTable(table, marked=table.headers.index(COLUMNS["ratio"].header), marks=marks)
+
+
+def _dot(axis: Scale, ratio: Interval) -> Mark:
+    low, high = _place_known(axis, ratio.low), _place_known(axis, ratio.high)
+    return Mark(_place(axis, ratio.estimate), low=low, high=high, middle=_place(axis, 1))
 
 
 def _bars(rows: list[dict[str, Any]]) -> list[Mark | None]:
