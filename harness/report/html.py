@@ -6,6 +6,7 @@ import hashlib
 from base64 import b64encode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from harness.report.content import Content
 from harness.report.page.page import Page
@@ -22,10 +23,17 @@ def render(content: Content, page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_keep_percent,
     )
     script = environment.get_template(SCRIPT).render()
     template = environment.get_template("report.html.j2")
     return template.render(content=content, page=page, script=script, script_hash=_hash(script))
+
+
+def _keep_percent(value: object) -> object:
+    """Texts with the sign on the line of its number; what is markup already stays as it is."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return str(value).replace(" %", "\N{NO-BREAK SPACE}%") if is_text else value
 
 
 def _hash(script: str) -> str:

@@ -19,6 +19,7 @@ from harness.report.variants import Variant
 
 # A phone has room for a label every so often on a log axis.
 LABEL_RATIO = 1.45
+N_POSITIONS = 5
 Curve = NDArray[np.float64]
 
 
@@ -135,7 +136,7 @@ def _chart_position(run: Run, variants: list[Variant], length: int) -> LineChart
         title=f"Length {length} ({trained})",
         x_label="position in the pattern",
         y_label="wrong bits, %",
-        x_ticks=x.ticks([tick for tick in round_ticks(1, length, 4) if tick == int(tick)], _integer),
+        x_ticks=x.ticks(sorted({round(tick) for tick in np.linspace(1, length, N_POSITIONS)}), _integer),
         y_ticks=y.ticks(round_ticks(0, y.high, 4), "{:g}".format),
         series=[
             Series(find_look(v, list(errors)), draw_line(x, y, positions, percents)) for v, percents in errors.items()
