@@ -17,7 +17,10 @@ Array: TypeAlias = NDArray[np.floating]
 Parameters: TypeAlias = dict[str, Array]
 Setting: TypeAlias = str | int | float | bool | None
 
-PRECISIONS = ("float32", "float64", "bfloat16")
+# tf32 and bfloat16 say how the factors of a product are rounded: parameters, sums and all else stay float32. The stock
+# layers, which the idiomatic implementations are made of, either have no such thing or round their states as well.
+PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
+IDIOMATIC_PRECISIONS = ("float32", "float64", "tf32")
 OPTIMIZERS = ("adam", "rmsprop")
 CLIPPINGS = ("none", "element", "norm")
 
@@ -37,6 +40,12 @@ def check_choice(owner: str, name: str, value: str, allowed: tuple[str, ...]) ->
     """Raise ValueError where `value` is not one of `allowed`."""
     if value not in allowed:
         raise ValueError(f"{owner}.{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def check_precision(whose: str, precision: str, supported: tuple[str, ...]) -> None:
+    """Raise Unsupported where `precision` is not one of `supported`."""
+    if precision not in supported:
+        raise Unsupported(f"{whose} computes in {', '.join(supported)}, not in {precision}")
 
 
 @dataclass(frozen=True)

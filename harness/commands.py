@@ -23,8 +23,6 @@ from harness.runner import run_cell
 from harness.selection import Selection, describe, parse_seeds
 from harness.verdict import Verdict, record_verdicts, verify_brief
 
-HARMLESS_IN_ALL = ("ok", "not_installed")
-
 
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1."""
@@ -42,18 +40,21 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
 def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> tuple[Path, bool]:
     """Train every cell into a run's folder and write its report; the folder, and whether every cell went well."""
     seeds = parse_seeds(options["seeds"])
-    plan = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
+    plan = plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
     cells = plan.cells
     folder = _open_folder(selection, options, plan)
     console.print(f"{len(cells)} cells into {folder.path}", soft_wrap=True, highlight=False)
     verdicts = _verify(cells, selection, console)
-    record_verdicts(folder.path / "run.json", selection.precision, verdicts)
-    statuses = [_run_one(cell, verdicts, selection, folder, console) for cell in cells]
+    record_verdicts(folder.path / "run.json", verdicts)
+    statuses = [_run_one(cell, verdicts.get(cell.variant), selection, folder, console) for cell in cells]
     folder.write_ceiling(cells)
     write_report(folder.path)
-    harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
-    went_well = "ok" in statuses and all(status in harmless for status in statuses)
-    return folder.path, went_well and all(verdict.verified for verdict in verdicts.values())
+    # What nobody named one by one may be missing, or unable to compute in every precision.
+    harmless = {"ok", *(["not_installed"] if selection.everything else [])}
+    harmless |= {"unsupported"} if options["implementation"] == "all" else set()
+    trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
+    went_well = bool(trained) and all(verdict.verified for verdict in trained)
+    return folder.path, went_well and all(status in harmless for status in statuses)
 
 
 def report(folder: Path) -> None:
@@ -103,11 +104,11 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -
     return RunFolder.create(options["out"] or default_folder(selection.preset), description)
 
 
-def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, str], Verdict]:
-    """Prove each implementation in brief before any is timed; by backend and implementation."""
-    verdicts: dict[tuple[str, str], Verdict] = {}
+def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, ...], Verdict]:
+    """Prove each variant in brief before any is timed."""
+    verdicts: dict[tuple[str, ...], Verdict] = {}
     for cell in cells:
-        key = (cell.backend.name, cell.implementation)
+        key = cell.variant
         if key in verdicts or cell.backend.missing_packages():
             continue
         verdicts[key] = verify_brief(
@@ -119,13 +120,13 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
             layers=selection.config.model.layers,
         )
         result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
-        console.print(f"{' '.join(key)} {cell.precision}: {result}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
     return verdicts
 
 
 def _run_one(
     cell: Cell,
-    verdicts: Mapping[tuple[str, str], Verdict],
+    verdict: Verdict | None,
     selection: Selection,
     folder: RunFolder,
     console: Console,
@@ -136,7 +137,6 @@ def _run_one(
     started_s = time.monotonic()
     with CellProgress(cell.name, selection.config.train.steps, console) as progress:
         outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
-    verdict = verdicts.get((cell.backend.name, cell.implementation))
     record = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None

@@ -84,11 +84,11 @@ def remember(path: Path, verdict: Verdict) -> None:
         write_json(path, asdict(verdict))
 
 
-def record_verdicts(run_file: Path, precision: str, verdicts: Mapping[tuple[str, str], Verdict]) -> None:
-    """Keep the verdicts, by backend and implementation, in run.json beside those of an earlier part of the run."""
+def record_verdicts(run_file: Path, verdicts: Mapping[tuple[str, ...], Verdict]) -> None:
+    """Keep the verdicts, by backend, implementation and precision, in run.json beside those of an earlier part."""
     run = json.loads(run_file.read_text(encoding="utf-8"))
     kept = {(item["backend"], item["implementation"], item["precision"]): item for item in run.get("verification", [])}
-    for (backend, implementation), verdict in verdicts.items():
+    for (backend, implementation, precision), verdict in verdicts.items():
         identity = {"backend": backend, "implementation": implementation, "precision": precision}
         kept[backend, implementation, precision] = {**identity, **asdict(verdict)}
     write_json(run_file, {**run, "verification": list(kept.values())})

@@ -87,7 +87,7 @@ def _speed(ranked: list[Variant], comparisons: list[Comparison]) -> str:
     if not others:
         rate = number(fastest.sequences_per_s)
         return f"{fastest.label} trained {rate} sequences a second, the only implementation to be ranked"
-    compared = _from(fastest, comparisons)
+    compared = _from(ranked, comparisons)
     if not compared:
         return f"{fastest.label} trained fastest"
     close = [item.right for item in compared if item.conclusion == "no difference shown"]
@@ -97,9 +97,10 @@ def _speed(ranked: list[Variant], comparisons: list[Comparison]) -> str:
     return f"{fastest.label} trained fastest, {ratio(lead.ratio.estimate)} times as fast as {lead.right}{_sure(lead)}"
 
 
-def _from(fastest: Variant, comparisons: list[Comparison]) -> list[Comparison]:
+def _from(ranked: list[Variant], comparisons: list[Comparison]) -> list[Comparison]:
     """How the fastest compares with the others of its place, the next fastest first."""
-    return [item for item in comparisons if item.left == fastest.label and not item.is_a_a]
+    fastest, *others = (variant.label for variant in ranked)
+    return [item for item in comparisons if item.left == fastest and item.right in others and not item.is_a_a]
 
 
 def _sure(lead: Comparison) -> str:
@@ -162,7 +163,7 @@ def _speed_figures(ranked: list[Variant], comparisons: list[Comparison]) -> Iter
     rate = fastest.speed.sequences_per_s if fastest.speed else None
     width = f" ± {percent(rate.relative_half_width)}" if rate and rate.relative_half_width is not None else ""
     yield KeyFigure("Fastest in training", fastest.label, f"{number(fastest.sequences_per_s)} sequences/s{width}")
-    for lead in _from(fastest, comparisons)[:1]:
+    for lead in _from(ranked, comparisons)[:1]:
         bounds = span(ratio(lead.ratio.low), ratio(lead.ratio.high))
         value = "none shown" if lead.conclusion == "no difference shown" else f"{ratio(lead.ratio.estimate)} times"
         yield KeyFigure("Lead over the next", value, f"{bounds or 'one pair of processes'}, over {lead.right}")

@@ -17,7 +17,7 @@ def tabulate_verification(run: Run) -> Readable | None:
     named = {"implementation": [_name(item, several=several) for item in items]}
     named |= {"verified": [flag(item.verified) for item in items]}
     errors = {_header(items, quantity): [_find(item, quantity) for item in items] for quantity in quantities}
-    columns = named | {header: [_show(worst) for worst in found] for header, found in errors.items()}
+    columns = named | {header: [_show(worst, header) for worst in found] for header, found in errors.items()}
     reasons = [item.reason or "" for item in items]
     columns |= {"reason": reasons} if any(reasons) else {}
     values = columns | {header: [worst and worst.error for worst in found] for header, found in errors.items()}
@@ -41,13 +41,19 @@ def _find(item: Verification, quantity: str) -> WorstError | None:
 def _header(items: list[Verification], quantity: str) -> str:
     """The quantity with what is allowed, where that is the same for all."""
     tolerances = {worst.tolerance for item in items for worst in item.worst if worst.quantity == quantity}
-    return f"{quantity} ≤ {tolerances.pop():.0e}" if len(tolerances) == 1 else quantity
+    return f"{quantity} {_most(tolerances.pop())}" if len(tolerances) == 1 else quantity
 
 
-def _show(worst: WorstError | None) -> str:
+def _most(tolerance: float) -> str:
+    return f"≤ {tolerance:.0e}"
+
+
+def _show(worst: WorstError | None, header: str) -> str:
+    """The error, and what is allowed where the header does not say it."""
     if worst is None:
         return ""
     error = "infinite" if worst.error is None else f"{worst.error:.1e}"
+    error += "" if header.endswith(_most(worst.tolerance)) else f" ({_most(worst.tolerance)})"
     if worst.within:
         return error
     return f"{error}, too large{f' in {worst.tensor}' if worst.tensor else ''}"

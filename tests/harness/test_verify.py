@@ -282,8 +282,9 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
     assert not all(row["within"] for row in wrong.worst)
     run_file = tmp_path / "run.json"
     run_file.write_text('{"cells": []}')
-    verdict.record_verdicts(run_file, "float32", {("reference", "idiomatic"): wrong})
-    verdict.record_verdicts(run_file, "float32", {("reference", "idiomatic"): right, ("linear", "idiomatic"): wrong})
+    reference, linear = ("reference", "idiomatic", "float32"), ("linear", "idiomatic", "float32")
+    verdict.record_verdicts(run_file, {reference: wrong})
+    verdict.record_verdicts(run_file, {reference: right, linear: wrong})
     run = json.loads(run_file.read_text())
     assert run["cells"] == []
     assert [(item["backend"], item["verified"]) for item in run["verification"]] == [

@@ -27,6 +27,16 @@ def test_a_column_for_each_quantity_says_what_is_allowed(run_folder: Callable[..
     assert [row[3] for row in table.values] == [3e-7, 0.3]
 
 
+def test_precisions_have_tolerances_of_their_own(run_folder: Callable[..., Path]) -> None:
+    loss = {"quantity": "loss", "error": 2.5e-8, "tolerance": 1e-5, "within": True}
+    half = proven("torch", [{**loss, "error": 1e-3, "tolerance": 1e-2}], precision="bfloat16")
+    table = tabulate_verification(read_run(run_folder(verification=[proven("torch", [loss]), half])))
+    assert table is not None
+    assert table.headers == ["implementation", "verified", "loss"]
+    assert [row[0] for row in table.rows] == ["torch idiomatic float32", "torch idiomatic bfloat16"]
+    assert [row[2] for row in table.rows] == ["2.5e-08 (≤ 1e-05)", "1.0e-03 (≤ 1e-02)"]
+
+
 def test_an_implementation_that_crashed_has_a_reason_and_no_errors(run_folder: Callable[..., Path]) -> None:
     crashed = proven("torch", [], verified=False, reason="failed: on fire")
     table = tabulate_verification(read_run(run_folder(verification=[crashed])))
