@@ -21,9 +21,10 @@ from harness.report.words import conclude, describe_run
 
 COMPARED = (
     "Every pair on the same device and in the same precision, and each implementation's precisions beside each other."
-    " Where an interval holds 1, no difference is shown. Each interval is meant to miss the true ratio in one run of twenty, so among many pairs an interval that barely"
-    " excludes 1 proves little. The last row, where there is one, compares an implementation with itself: its ratio is"
-    " the noise floor, and what differs by no more may not differ at all."
+    " Where an interval holds 1, no difference is shown. Each interval is meant to miss the true ratio in one run of"
+    " twenty, so among many pairs an interval that barely excludes 1 proves little. The last row, where there is one,"
+    " compares an implementation with itself: its ratio is the noise floor, and what differs by no more may not differ"
+    " at all."
 )
 
 
