@@ -6,15 +6,17 @@ field of a specification below, so that no library's default can.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.floating]
 Parameters: TypeAlias = dict[str, Array]
+State: TypeAlias = dict[str, NDArray[Any]]
 Setting: TypeAlias = str | int | float | bool | None
 
 # tf32 and bfloat16 say how the factors of a product are rounded: parameters, sums and all else stay float32. The stock
@@ -23,6 +25,7 @@ PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
 IDIOMATIC_PRECISIONS = ("float32", "float64", "tf32")
 OPTIMIZERS = ("adam", "rmsprop")
 CLIPPINGS = ("none", "element", "norm")
+WIRINGS = ("input_to_every_layer", "every_layer_to_output", "learned_initial_state")
 
 
 class Unsupported(Exception):
@@ -50,37 +53,73 @@ def check_precision(whose: str, precision: str, supported: tuple[str, ...]) -> N
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A stack of LSTM layers and a dense sigmoid layer on the last of them, one bias per gate.
+    """A stack of LSTM layers and a dense sigmoid layer, one bias per gate.
 
-    Layer l computes, from its input x_t and its previous output h_{t-1} and cell c_{t-1} (both 0 at the start),
+    Layer l computes, from its input x_t and its previous output h_{t-1} and cell c_{t-1},
 
         i, f, g, o = split(x_t @ kernel + h_{t-1} @ recurrent_kernel + bias, 4)
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(c_t)
 
     (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; no peepholes.)
+
+    In a plain stack, x_t of the first layer is the network's input, x_t of every other the h_t of the layer below; h
+    and c are 0 before the first time step; and the dense layer reads h_t of the last layer, y_t:
+
+        p_t = sigmoid(y_t @ output.kernel + output.bias)
+
+    Three switches, the names in WIRINGS, change what is wired to what; the wiring of Graves 2013, Generating Sequences
+    With Recurrent Neural Networks, has the first two:
+
+        input_to_every_layer     x_t of layer l > 0 is concat(h_t of the layer below, the network's input)
+        every_layer_to_output    y_t is concat(h_t of layer 0, ..., h_t of the last layer)
+        learned_initial_state    h and c before the first time step are the parameters initial_h and initial_c of each
+                                 layer, the same for every sequence, trained like the others
     """
 
     inputs: int
     outputs: int
     hidden: int
     layers: int
+    input_to_every_layer: bool = False
+    every_layer_to_output: bool = False
+    learned_initial_state: bool = False
 
     def __post_init__(self) -> None:
         sizes = {"inputs": self.inputs, "outputs": self.outputs, "hidden": self.hidden, "layers": self.layers}
         check_at_least("model", sizes, 1)
 
+    @property
+    def wiring(self) -> tuple[str, ...]:
+        """The switches of WIRINGS that are on; empty for a plain stack."""
+        return tuple(name for name in WIRINGS if getattr(self, name))
+
+    def layer_inputs(self, layer: int) -> int:
+        """The width of x_t of a layer, counted from 0."""
+        if layer == 0:
+            return self.inputs
+        return self.hidden + (self.inputs if self.input_to_every_layer else 0)
+
+    def output_inputs(self) -> int:
+        """The width of y_t, which the dense layer reads."""
+        return self.hidden * (self.layers if self.every_layer_to_output else 1)
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Canonical parameter names and their shapes; gates lie in the order i, f, g, o along the last axis."""
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.layers):
-            inputs = self.inputs if layer == 0 else self.hidden
-            shapes[f"lstm.{layer}.kernel"] = (inputs, 4 * self.hidden)
+            shapes[f"lstm.{layer}.kernel"] = (self.layer_inputs(layer), 4 * self.hidden)
             shapes[f"lstm.{layer}.recurrent_kernel"] = (self.hidden, 4 * self.hidden)
             shapes[f"lstm.{layer}.bias"] = (4 * self.hidden,)
-        shapes["output.kernel"] = (self.hidden, self.outputs)
+            if self.learned_initial_state:
+                shapes |= {f"lstm.{layer}.initial_h": (self.hidden,), f"lstm.{layer}.initial_c": (self.hidden,)}
+        shapes["output.kernel"] = (self.output_inputs(), self.outputs)
         shapes["output.bias"] = (self.outputs,)
         return shapes
+
+    def n_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(math.prod(shape) for shape in self.shapes().values())
 
 
 @dataclass(frozen=True)
@@ -147,6 +186,8 @@ class Trainer(Protocol):
 
     The loss is the binary cross-entropy in nats against soft targets, the mean over batch, time and outputs:
     -(t log p + (1 - t) log(1 - p)).
+
+    Trainers from outside this repository may leave out `state` and `restore`; they cannot be checkpointed then.
     """
 
     def train(self, chunk: Chunk) -> Array:
@@ -163,6 +204,20 @@ class Trainer(Protocol):
 
     def parameters(self) -> Parameters:
         """The present parameters by canonical name and in canonical layout, copied."""
+        ...
+
+    def state(self) -> State:
+        """Everything that training goes on from, copied; the names and layouts are those of backends/state.py.
+
+        A trainer that is restored from it trains on as this one would, to the last bit.
+        """
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take over the state of another trainer of the same ModelSpec and OptimizerSpec.
+
+        Raises ValueError naming what is missing, is too much or has a wrong shape; then nothing has changed.
+        """
         ...
 
     def peak_memory_bytes(self) -> int | None:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, Unsupported
+from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State, Unsupported
+from backends.state import pack_state, unpack_state
 
 # --- One LSTM layer -------------------------------------------------------------------------------------------
 
@@ -28,6 +29,13 @@ class LayerParameters(NamedTuple):
     kernel: Array
     recurrent_kernel: Array
     bias: Array
+
+
+class LayerState(NamedTuple):
+    """The output h and the cell c of one layer at one time step, each (batch, H)."""
+
+    h: Array
+    c: Array
 
 
 class CellTrace(NamedTuple):
@@ -63,11 +71,6 @@ def split_gates(z: Array) -> Sequence[Array]:
 def join_gates(i: Array, f: Array, g: Array, o: Array) -> Array:
     """Undo `split_gates`: four arrays (batch, H) become one (batch, 4H)."""
     return np.concatenate((i, f, g, o), axis=-1)
-
-
-def initial_state(batch: int, hidden: int) -> tuple[Array, Array]:
-    """The output h and the cell c before the first time step, each (batch, H): zeros."""
-    return np.zeros((batch, hidden)), np.zeros((batch, hidden))
 
 
 def affine(x: Array, kernel: Array, bias: Array) -> Array:
@@ -124,15 +127,17 @@ def lstm_cell_backward(dh: Array, dc: Array, trace: CellTrace) -> tuple[Array, A
     return dz, dc * f
 
 
-def lstm_layer_forward(inputs: Array, layer: LayerParameters) -> tuple[Array, LayerTrace]:
-    """The outputs h at every time step, (time, batch, H), and the trace, from inputs (time, batch, in)."""
+def lstm_layer_forward(inputs: Array, layer: LayerParameters, start: LayerState) -> tuple[Array, LayerTrace]:
+    """The outputs h at every time step, (time, batch, H), and the trace, from inputs (time, batch, in).
+
+    start is the state before the first time step.
+    """
     time, batch, _ = inputs.shape
-    hidden = len(layer.recurrent_kernel)
     # The input's share of z does not depend on h, so it is computed for all time steps before the loop.
     projected = affine(inputs, layer.kernel, layer.bias)
-    outputs = np.empty((time, batch, hidden))
+    outputs = np.empty((time, batch, len(layer.recurrent_kernel)))
     steps: list[CellTrace] = []
-    h, c = initial_state(batch, hidden)
+    h, c = start
     for t in range(time):
         h, c, step = lstm_cell(projected[t], h, c, layer.recurrent_kernel)
         outputs[t] = h
@@ -140,10 +145,13 @@ def lstm_layer_forward(inputs: Array, layer: LayerParameters) -> tuple[Array, La
     return outputs, LayerTrace(inputs, steps)
 
 
-def lstm_layer_backward(doutputs: Array, trace: LayerTrace, layer: LayerParameters) -> tuple[Array, LayerParameters]:
-    """The gradients of the inputs (time, batch, in) and of the layer's parameters, from doutputs (time, batch, H).
+def lstm_layer_backward(
+    doutputs: Array, trace: LayerTrace, layer: LayerParameters
+) -> tuple[Array, LayerParameters, LayerState]:
+    """The gradients of the inputs (time, batch, in), of the layer's parameters and of the state before the first time
+    step, from doutputs (time, batch, H).
 
-    Backpropagation through time: h is read twice, by the layer above (doutputs) and by the next time step
+    Backpropagation through time: h is read twice, by what is above (doutputs) and by the next time step
     (through recurrent_kernel), and its gradient is the sum of both. After the last time step nothing reads h or c.
     """
     time, batch, hidden = doutputs.shape
@@ -158,14 +166,15 @@ def lstm_layer_backward(doutputs: Array, trace: LayerTrace, layer: LayerParamete
     # fast where batches are small.
     dinputs, dkernel, dbias = affine_backward(dz, trace.inputs, layer.kernel)
     h_previous = np.stack([step.h_previous for step in trace.steps])
-    return dinputs, LayerParameters(dkernel, summed_outer_products(h_previous, dz), dbias)
+    dlayer = LayerParameters(dkernel, summed_outer_products(h_previous, dz), dbias)
+    return dinputs, dlayer, LayerState(dh, dc)
 
 
 # --- The network and its loss ---------------------------------------------------------------------------------
 
 
 class Trace(NamedTuple):
-    """What a forward pass leaves for the backward pass: a trace for each layer, and the last layer's outputs."""
+    """What a forward pass leaves for the backward pass: a trace for each layer, and what the dense layer read."""
 
     layers: list[LayerTrace]
     outputs: Array
@@ -176,6 +185,44 @@ def lstm_layer(parameters: Parameters, layer: int) -> LayerParameters:
     return LayerParameters(*(parameters[f"lstm.{layer}.{field}"] for field in LayerParameters._fields))
 
 
+def initial_state(model: ModelSpec, parameters: Parameters, layer: int, batch: int) -> LayerState:
+    """The state of one layer before the first time step: zeros, or the learned one, the same for every sequence."""
+    if not model.learned_initial_state:
+        return LayerState(np.zeros((batch, model.hidden)), np.zeros((batch, model.hidden)))
+    learned = (parameters[f"lstm.{layer}.initial_{field}"] for field in LayerState._fields)
+    return LayerState(*(np.tile(array, (batch, 1)) for array in learned))
+
+
+def initial_state_backward(model: ModelSpec, dstart: LayerState, layer: int) -> Parameters:
+    """The gradients of the learned initial state: sums over the batch, whose sequences all start from it."""
+    if not model.learned_initial_state:
+        return {}
+    return {f"lstm.{layer}.initial_{field}": value.sum(axis=0) for field, value in dstart._asdict().items()}
+
+
+def layer_input(model: ModelSpec, below: Array, inputs: Array) -> Array:
+    """What a layer above the first reads: the outputs `below` it (time, batch, H), and with input_to_every_layer the
+    network's inputs (time, batch, in) after them."""
+    return np.concatenate((below, inputs), axis=-1) if model.input_to_every_layer else below
+
+
+def layer_input_backward(model: ModelSpec, dinput: Array) -> Array:
+    """The gradient of the outputs below; that of the network's inputs is asked for by nobody."""
+    return dinput[..., : model.hidden]
+
+
+def read_outputs(model: ModelSpec, outputs: list[Array]) -> Array:
+    """What the dense layer reads of the layers' outputs, each (time, batch, H): all of them, or the last."""
+    return np.concatenate(outputs, axis=-1) if model.every_layer_to_output else outputs[-1]
+
+
+def read_outputs_backward(model: ModelSpec, dread: Array) -> list[Array]:
+    """The gradient (time, batch, H) of each layer's outputs, from that of what the dense layer read."""
+    if model.every_layer_to_output:
+        return np.split(dread, model.layers, axis=-1)
+    return [*[np.zeros_like(dread)] * (model.layers - 1), dread]
+
+
 def time_first(array: Array) -> Array:
     """Exchange the first two axes: (batch, time, channels) becomes (time, batch, channels), and the reverse."""
     return np.ascontiguousarray(np.swapaxes(array, 0, 1))
@@ -184,16 +231,20 @@ def time_first(array: Array) -> Array:
 def forward(model: ModelSpec, parameters: Parameters, inputs: Array) -> tuple[Array, Trace]:
     """Logits (batch, time, outputs) and the trace, from inputs (batch, time, channels).
 
-    Each layer reads the outputs of the one below; the dense layer reads those of the last. The network's
-    probabilities are the sigmoid of the logits.
+    The network's probabilities are the sigmoid of the logits.
     """
-    signal = time_first(inputs.astype(np.float64))
+    inputs = time_first(inputs.astype(np.float64))
+    outputs: list[Array] = []
     traces: list[LayerTrace] = []
     for layer in range(model.layers):
-        signal, trace = lstm_layer_forward(signal, lstm_layer(parameters, layer))
+        signal = layer_input(model, outputs[-1], inputs) if layer else inputs
+        start = initial_state(model, parameters, layer, inputs.shape[1])
+        output, trace = lstm_layer_forward(signal, lstm_layer(parameters, layer), start)
+        outputs.append(output)
         traces.append(trace)
-    logits = affine(signal, parameters["output.kernel"], parameters["output.bias"])
-    return time_first(logits), Trace(traces, signal)
+    read = read_outputs(model, outputs)
+    logits = affine(read, parameters["output.kernel"], parameters["output.bias"])
+    return time_first(logits), Trace(traces, read)
 
 
 def cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
@@ -208,12 +259,20 @@ def cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
 
 
 def backward(model: ModelSpec, parameters: Parameters, trace: Trace, dlogits: Array) -> Parameters:
-    """The gradient of every parameter, by canonical name, from that of the logits (batch, time, outputs)."""
-    dsignal, dkernel, dbias = affine_backward(time_first(dlogits), trace.outputs, parameters["output.kernel"])
+    """The gradient of every parameter, by canonical name, from that of the logits (batch, time, outputs).
+
+    A layer's outputs may be read twice, by the dense layer and by the layer above: their gradient is the sum of both.
+    """
+    dread, dkernel, dbias = affine_backward(time_first(dlogits), trace.outputs, parameters["output.kernel"])
     gradients: Parameters = {"output.kernel": dkernel, "output.bias": dbias}
+    doutputs = read_outputs_backward(model, dread)
     for layer in reversed(range(model.layers)):
-        dsignal, dlayer = lstm_layer_backward(dsignal, trace.layers[layer], lstm_layer(parameters, layer))
+        weights = lstm_layer(parameters, layer)
+        dinput, dlayer, dstart = lstm_layer_backward(doutputs[layer], trace.layers[layer], weights)
+        if layer:
+            doutputs[layer - 1] = doutputs[layer - 1] + layer_input_backward(model, dinput)
         gradients |= {f"lstm.{layer}.{field}": value for field, value in dlayer._asdict().items()}
+        gradients |= initial_state_backward(model, dstart, layer)
     return {name: gradients[name] for name in parameters}
 
 
@@ -343,7 +402,7 @@ class ReferenceTrainer:
     def __init__(self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters) -> None:
         self._model = model
         self._optimizer = optimizer
-        self._parameters: Parameters = {name: parameters[name].astype(np.float64) for name in model.shapes()}
+        self._parameters = _float64({name: parameters[name] for name in model.shapes()})
         self._state = initial_optimizer_state(optimizer, self._parameters)
 
     def train(self, chunk: Chunk) -> Array:
@@ -369,6 +428,17 @@ class ReferenceTrainer:
         """The present parameters by canonical name, copied."""
         return {name: w.copy() for name, w in self._parameters.items()}
 
+    def state(self) -> State:
+        """Parameters and the optimiser's state by the names of backends/state.py, float64, copied."""
+        steps, m, v = self._state
+        return {name: w.copy() for name, w in pack_state(self._parameters, m, v, steps).items()}
+
+    def restore(self, state: State) -> None:
+        """Train on from `state`. Raises ValueError where it is not this model's."""
+        given = unpack_state(self._model, state)
+        self._parameters = _float64(given.parameters)
+        self._state = OptimizerState(given.steps, _float64(given.m), _float64(given.v))
+
     def peak_memory_bytes(self) -> int | None:
         """None: a CPU does not tell."""
         return None
@@ -376,6 +446,10 @@ class ReferenceTrainer:
     def settings(self) -> dict[str, Setting]:
         """Device, arithmetic and library."""
         return {"device": "cpu", "arithmetic": "float64", "library": f"numpy {np.__version__}"}
+
+
+def _float64(arrays: Parameters) -> Parameters:
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
 
 
 def check_supported(device: str, precision: str) -> None:

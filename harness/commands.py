@@ -28,7 +28,7 @@ from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, run_cell
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
-from harness.verdict import Verdict, verify_brief
+from harness.verdict import Verdict, record_verdicts, verify_brief
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     with Interruption() as interruption, _open_folder(selection, options, plan) as folder:
         _say(console, f"{len(cells)} cells into {folder.path}")
         verdicts = _verify(cells, selection, console)
+        record_verdicts(folder.path / "run.json", verdicts)
         statuses: list[str] = []
         for cell in cells:
             if interruption:
@@ -168,7 +169,7 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
             cell.precision,
             selection.resources,
             optimizer=selection.config.optimizer,
-            layers=selection.config.model.layers,
+            model=selection.config.model_spec(),
         )
         result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
         console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)

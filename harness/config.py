@@ -16,12 +16,16 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network's size and what its initial parameters are scaled with (task.initial_parameters)."""
+    """The network's size, what its initial parameters are scaled with (task.initial_parameters), and its wiring
+    (contract.ModelSpec)."""
 
     layers: int = 3
     hidden: int = 256
     forget_bias: float = 1.0
     input_scale: float = 1.0
+    input_to_every_layer: bool = False
+    every_layer_to_output: bool = False
+    learned_initial_state: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("model", {"layers": self.layers, "hidden": self.hidden}, 1)
@@ -107,9 +111,12 @@ class RunConfig:
     def model_spec(self) -> ModelSpec:
         return ModelSpec(
             inputs=self.task.input_channels,
-            outputs=self.task.bits,
+            outputs=self.task.output_channels,
             hidden=self.model.hidden,
             layers=self.model.layers,
+            input_to_every_layer=self.model.input_to_every_layer,
+            every_layer_to_output=self.model.every_layer_to_output,
+            learned_initial_state=self.model.learned_initial_state,
         )
 
     def initial_parameters(self, seed: int) -> Parameters:

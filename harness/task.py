@@ -21,7 +21,7 @@ END_FLAG, START_FLAG, FIRST_BIT = 0, 1, 2
 
 @dataclass(frozen=True)
 class CopyBatch:
-    """inputs (batch, time, bits + 2) and targets (batch, time, bits), float32; lengths (batch,);
+    """inputs (batch, time, bits + 2) and targets (batch, time, bits + idle_outputs), float32; lengths (batch,);
     mask (batch, time), True where the pattern is due."""
 
     inputs: Array
@@ -35,20 +35,31 @@ class CopyTask:
     """Show a pattern of L random vectors between a start and an end flag, then ask for it back.
 
     t = 0 start flag; t = 1..L the pattern; t = L+1 end flag; the pattern is due at t = L+2 .. 2L+1.
-    Zeros and padding are 0.001, ones are 1.0, in inputs and in targets.
+    Zeros and padding are 0.001, ones are 1.0, in inputs and in targets. idle_outputs adds that many target channels
+    after the bits on which nothing is ever due: 0.001 throughout. They count in the training loss, in no measure.
     """
 
     bits: int = 8
     min_length: int = 1
     max_length: int = 20
+    idle_outputs: int = 0
 
     def __post_init__(self) -> None:
         check_at_least("task", {"bits": self.bits, "min_length": self.min_length}, 1)
         check_at_least("task", {"max_length": self.max_length}, self.min_length)
+        check_at_least("task", {"idle_outputs": self.idle_outputs}, 0)
 
     @property
     def input_channels(self) -> int:
         return self.bits + FIRST_BIT
+
+    @property
+    def output_channels(self) -> int:
+        return self.bits + self.idle_outputs
+
+    def bits_of(self, outputs: Array) -> Array:
+        """The channels that carry the pattern: targets or probabilities (..., output_channels) -> (..., bits)."""
+        return outputs[..., : self.bits]
 
     @staticmethod
     def time_steps(length: int) -> int:
@@ -79,8 +90,8 @@ class CopyTask:
 
         time = np.arange(steps)
         mask = (time >= lengths[:, None] + 2) & (time < 2 * lengths[:, None] + 2)
-        targets = np.full((size, steps, self.bits), LOW)
-        targets[mask] = pattern[shown]
+        targets = np.full((size, steps, self.output_channels), LOW)
+        self.bits_of(targets)[mask] = pattern[shown]
         return CopyBatch(inputs, targets, lengths, mask)
 
     def _random_bits(self, generator: np.random.Generator, size: int, longest: int) -> NDArray[np.bool_]:
@@ -96,14 +107,15 @@ def initial_parameters(
     """Parameters every backend starts from, float32.
 
     Glorot uniform over each layer's joint (inputs + hidden, 4 * hidden) matrix, limit sqrt(6 / (rows + columns));
-    biases 0, but forget_bias on the forget gates. input_scale multiplies the input kernels of the LSTM layers.
+    biases 0, but forget_bias on the forget gates. input_scale multiplies the input kernels of the LSTM layers. A
+    learned initial state starts at 0, where it is the plain network's, and takes nothing from the generator.
     """
     generator = _generator(seed, "initial", 0)
     parameters: Parameters = {}
     for name, shape in model.shapes().items():
-        if name.endswith("bias"):
+        if len(shape) == 1:
             parameters[name] = np.zeros(shape, np.float32)
-            if name.startswith("lstm"):
+            if name.startswith("lstm") and name.endswith("bias"):
                 parameters[name][model.hidden : 2 * model.hidden] = forget_bias
             continue
         rows, columns = shape

@@ -183,21 +183,24 @@ def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
         for step in range(config.evaluate.test_batches)
     ]
     probabilities = _predict(trainer, config, np.concatenate([batch.inputs for batch in batches]))
-    targets = np.concatenate([batch.targets for batch in batches])
+    all_targets = np.concatenate([batch.targets for batch in batches])
+    targets = config.task.bits_of(all_targets)
     return {
         "sequences": len(targets),
         "seed_loss": metrics.seed_loss(probabilities, targets),
         "seed_loss_floor": metrics.seed_loss_floor(targets),
-        "cross_entropy_floor": metrics.cross_entropy_floor(targets),
+        # The training loss counts every output, idle ones too; so does its floor.
+        "cross_entropy_floor": metrics.cross_entropy_floor(all_targets),
         "mean_absolute_error": metrics.mean_absolute_error(probabilities, targets),
     }
 
 
 def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
     batch = _evaluation_batch(config, length)
+    targets = config.task.bits_of(batch.targets)
     return {
         "length": length,
-        **metrics.copy_measures(_predict(trainer, config, batch.inputs), batch.targets, batch.mask),
+        **metrics.copy_measures(_predict(trainer, config, batch.inputs), targets, batch.mask),
     }
 
 
@@ -207,7 +210,7 @@ def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, An
     prediction = _predict(trainer, config, batch.inputs[: config.evaluate.test_batch])[0]
     return {
         "length": length,
-        "target": _rounded(batch.targets[0]),
+        "target": _rounded(config.task.bits_of(batch.targets[0])),
         "prediction": _rounded(prediction),
     }
 
@@ -218,7 +221,8 @@ def _evaluation_batch(config: RunConfig, length: int) -> CopyBatch:
 
 
 def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
-    """Predictions in pieces of test_batch sequences, so that long sequences need no more memory than training.
+    """Predicted bits (batch, time, bits), in pieces of test_batch sequences, so that long sequences need no more
+    memory than training.
 
     Raises FloatingPointError where one is not finite: compared with 0.5, NaN would count as a 0.
     """
@@ -227,7 +231,7 @@ def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
     probabilities = np.concatenate(pieces)
     if not np.isfinite(probabilities).all():
         raise FloatingPointError("the predictions are not finite")
-    return probabilities
+    return config.task.bits_of(probabilities)
 
 
 def _rounded(array: Array) -> list[list[float]]:

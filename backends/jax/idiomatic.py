@@ -17,10 +17,12 @@ from backends.contract import (
     OptimizerSpec,
     Parameters,
     Setting,
+    State,
     check_precision,
 )
 from backends.jax.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype
-from backends.jax.optimizer import build_optimizer
+from backends.jax.optimizer import build_optimizer, find_averages
+from backends.state import pack_state, unpack_state
 
 
 class CopyNetwork(nnx.Module):
@@ -29,17 +31,32 @@ class CopyNetwork(nnx.Module):
     def __init__(self, model: ModelSpec, dtype: jnp.dtype) -> None:
         # Every initial value is overwritten; flax only needs a key to make the arrays.
         rngs, dtypes = nnx.Rngs(0), {"dtype": dtype, "param_dtype": dtype}
-        sizes = [model.inputs, *[model.hidden] * model.layers]
-        cells = [nnx.OptimizedLSTMCell(size, model.hidden, rngs=rngs, **dtypes) for size in sizes[:-1]]
+        self.spec = model
+        sizes = [model.layer_inputs(layer) for layer in range(model.layers)]
+        cells = [nnx.OptimizedLSTMCell(size, model.hidden, rngs=rngs, **dtypes) for size in sizes]
         self.lstm = nnx.List([nnx.RNN(cell, rngs=False) for cell in cells])
-        self.output = nnx.Linear(model.hidden, model.outputs, rngs=rngs, **dtypes)
+        self.output = nnx.Linear(model.output_inputs(), model.outputs, rngs=rngs, **dtypes)
+        starts = range(model.layers if model.learned_initial_state else 0)
+        self.initial_h = nnx.List([nnx.Param(jnp.zeros(model.hidden, dtype)) for _ in starts])
+        self.initial_c = nnx.List([nnx.Param(jnp.zeros(model.hidden, dtype)) for _ in starts])
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        hidden = inputs
-        for layer in self.lstm:
-            zeros = jnp.zeros((inputs.shape[0], layer.cell.hidden_features), inputs.dtype)
-            hidden = layer(hidden, initial_carry=(zeros, zeros))
-        return self.output(hidden)
+        hidden, outputs = inputs, []
+        for layer, lstm in enumerate(self.lstm):
+            if layer and self.spec.input_to_every_layer:
+                hidden = jnp.concatenate([hidden, inputs], axis=-1)
+            hidden = lstm(hidden, initial_carry=self._initial_carry(layer, inputs))
+            outputs.append(hidden)
+        return self.output(jnp.concatenate(outputs, axis=-1) if self.spec.every_layer_to_output else hidden)
+
+    def _initial_carry(self, layer: int, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """c and h of each sequence, in the order of flax's carry."""
+        shape = (inputs.shape[0], self.spec.hidden)
+        if self.spec.learned_initial_state:
+            c, h = self.initial_c[layer][...], self.initial_h[layer][...]
+            return jnp.broadcast_to(c, shape), jnp.broadcast_to(h, shape)
+        zeros = jnp.zeros(shape, inputs.dtype)
+        return zeros, zeros
 
 
 class JaxTrainer:
@@ -53,9 +70,7 @@ class JaxTrainer:
             self.network = CopyNetwork(model, self.dtype)
             write_parameters(self.network, parameters)
             self.optimizer = nnx.Optimizer(self.network, build_optimizer(optimizer), wrt=nnx.Param)
-        # Inputs and results are committed to the device; state that were not would have the first step compiled twice.
-        state = nnx.state((self.network, self.optimizer))
-        nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
+        self._commit()
 
     def train(self, chunk: Chunk) -> Array:
         inputs, targets = self._tensor(chunk.inputs), self._tensor(chunk.targets)
@@ -74,11 +89,31 @@ class JaxTrainer:
     def parameters(self) -> Parameters:
         return read_parameters(self.network)
 
+    def state(self) -> State:
+        m, v = find_averages(self.optimizer_spec, self.optimizer.opt_state)
+        return pack_state(*map(read_parameters, (self.network, m, v)), int(self.optimizer.step[...]))
+
+    def restore(self, state: State) -> None:
+        parameters, m, v, steps = unpack_state(self.spec, state)
+        averages = find_averages(self.optimizer_spec, self.optimizer.opt_state)
+        for place, arrays in zip((self.network, *averages), (parameters, m, v), strict=True):
+            write_parameters(place, arrays)
+        self.optimizer.step[...] = jnp.asarray(steps, self.optimizer.step.dtype)
+        if self.optimizer_spec.kind == "adam":
+            count = optax.tree_utils.tree_get(self.optimizer.opt_state, "count")
+            count[...] = jnp.asarray(steps, count.dtype)
+        self._commit()
+
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
 
     def settings(self) -> dict[str, Setting]:
         return {**device_settings(self.device), "execution": "nnx.jit", "lstm": "flax.nnx.RNN(OptimizedLSTMCell)"}
+
+    def _commit(self) -> None:
+        # Inputs and results are committed to the device; state that were not would have the next step compiled twice.
+        state = nnx.state((self.network, self.optimizer))
+        nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
 
     def _tensor(self, array: Array) -> jax.Array:
         return jax.device_put(array.astype(self.dtype), self.device)
@@ -117,15 +152,20 @@ def build(
 def canonical_parameters(network: CopyNetwork | nnx.State) -> dict[str, nnx.Param]:
     """The network's parameters by canonical name. flax's gates are i, f, g, o, its bias on the hidden side."""
     named: dict[str, nnx.Param] = {}
-    for layer, lstm in enumerate(network.lstm if isinstance(network, nnx.Module) else network.lstm.values()):
+    if isinstance(network, nnx.Module):
+        network = nnx.state(network, nnx.Param)
+    for layer, lstm in network.lstm.items():
         named[f"lstm.{layer}.kernel"] = lstm.cell.dense_i.kernel
         named[f"lstm.{layer}.recurrent_kernel"] = lstm.cell.dense_h.kernel
         named[f"lstm.{layer}.bias"] = lstm.cell.dense_h.bias
+        if "initial_h" in network:
+            named[f"lstm.{layer}.initial_h"] = network.initial_h[layer]
+            named[f"lstm.{layer}.initial_c"] = network.initial_c[layer]
     named["output.kernel"], named["output.bias"] = network.output.kernel, network.output.bias
     return named
 
 
-def write_parameters(network: CopyNetwork, parameters: Parameters) -> None:
+def write_parameters(network: CopyNetwork | nnx.State, parameters: Parameters) -> None:
     for name, parameter in canonical_parameters(network).items():
         parameter[...] = jnp.asarray(parameters[name], parameter.dtype)
 

@@ -29,10 +29,12 @@ from backends.contract import (
     OptimizerSpec,
     Parameters,
     Setting,
+    State,
     check_precision,
 )
 from backends.jax.device import device_settings, peak_memory_bytes, product_dtype, resolve_device, resolve_dtype
-from backends.jax.optimizer import build_optimizer
+from backends.jax.optimizer import build_optimizer, find_averages, replace_averages
+from backends.state import pack_state, unpack_state
 
 # Each processor is a device of its own. JAX takes the number only before it first looks for devices.
 if hasattr(os, "sched_getaffinity"):
@@ -74,9 +76,15 @@ def gradient_product(dtype: Any, inputs: jax.Array, dz: jax.Array) -> jax.Array:
 
 
 def layer_forward(
-    dtype: Any, inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+    dtype: Any,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> LayerTrace:
-    """inputs (time, batch, in) -> the layer's trace, from a zero state. Its h has the dtype of products."""
+    """inputs (time, batch, in) -> the layer's trace, from h and c (batch, H) before the first time step. Its h has the
+    dtype of products."""
     projected = product(dtype, inputs, kernel)
     rounded_kernel = recurrent_kernel.astype(dtype)
 
@@ -90,30 +98,38 @@ def layer_forward(
         of_c = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
         return (h, next_c), LayerTrace(h, f, *of_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c))
 
-    shape = inputs.shape[1], recurrent_kernel.shape[0]
-    _, trace = jax.lax.scan(step, (jnp.zeros(shape, dtype), jnp.zeros(shape, bias.dtype)), projected)
+    h, c = start
+    _, trace = jax.lax.scan(step, (h.astype(dtype), c), projected)
     return trace
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm_layer(
-    dtype: Any, inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+    dtype: Any,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> jax.Array:
-    """inputs (time, batch, in) -> h (time, batch, H), from a zero state."""
-    return layer_forward(dtype, inputs, kernel, recurrent_kernel, bias).h
+    """inputs (time, batch, in) -> h (time, batch, H), from h and c (batch, H) before the first time step."""
+    return layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, start).h
 
 
 def lstm_layer_forward(
-    dtype: Any, inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+    dtype: Any,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    start: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, Any]:
-    trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias)
-    return trace.h, (trace, inputs, kernel, recurrent_kernel)
+    trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, start)
+    return trace.h, (trace, inputs, kernel, recurrent_kernel, start[0])
 
 
-def lstm_layer_backward(
-    dtype: Any, residuals: Any, dh_out: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    trace, inputs, kernel, recurrent_kernel = residuals
+def lstm_layer_backward(dtype: Any, residuals: Any, dh_out: jax.Array) -> tuple[Any, ...]:
+    trace, inputs, kernel, recurrent_kernel, h_start = residuals
     transposed = recurrent_kernel.T.astype(dtype)
 
     def step(carry: tuple[jax.Array, jax.Array], at_t: tuple[jax.Array, LayerTrace]) -> tuple[Any, jax.Array]:
@@ -126,37 +142,52 @@ def lstm_layer_backward(
         return (product(dtype, dz, transposed), dc * trace.f), dz
 
     zeros = jnp.zeros_like(trace.f[0])
-    _, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, trace), reverse=True)
+    dstart, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, trace), reverse=True)
     dkernel = gradient_product(dtype, inputs, dz)
-    drecurrent_kernel = gradient_product(dtype, _previous(trace.h), dz)
+    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start), dz)
     dinputs = product(dtype, dz, kernel.T).astype(inputs.dtype)
-    return dinputs, dkernel, drecurrent_kernel, dz.sum(axis=(0, 1), dtype=kernel.dtype)
+    return dinputs, dkernel, drecurrent_kernel, dz.sum(axis=(0, 1), dtype=kernel.dtype), dstart
 
 
 lstm_layer.defvjp(lstm_layer_forward, lstm_layer_backward)
 
 
-def _previous(states: jax.Array) -> jax.Array:
-    """The state before each time step: a zero state, then all but the last."""
-    return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+def _previous(states: jax.Array, start: jax.Array) -> jax.Array:
+    """The state before each time step: the first one's, then all but the last."""
+    return jnp.concatenate([start[None].astype(states.dtype), states[:-1]])
 
 
-def logits(dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
+def initial_state(model: ModelSpec, parameters: Any, layer: int, batch: int) -> tuple[jax.Array, jax.Array]:
+    """h and c (batch, H) of a layer before the first time step."""
+    shape, dtype = (batch, model.hidden), parameters["output.bias"].dtype
+    if not model.learned_initial_state:
+        return jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)
+    h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+    return jnp.broadcast_to(h, shape), jnp.broadcast_to(c, shape)
+
+
+def logits(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
     """inputs (batch, time, in) -> logits (batch, time, outputs); inside, time comes first."""
-    hidden = inputs.swapaxes(0, 1)
-    for layer in range(sum(name.endswith("recurrent_kernel") for name in parameters)):
+    inputs = hidden = inputs.swapaxes(0, 1)
+    outputs = []
+    for layer in range(model.layers):
+        if layer and model.input_to_every_layer:
+            hidden = jnp.concatenate([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        hidden = lstm_layer(dtype, hidden, *kernels)
-    return (product(dtype, hidden, parameters["output.kernel"]) + parameters["output.bias"]).swapaxes(0, 1)
+        hidden = lstm_layer(dtype, hidden, *kernels, initial_state(model, parameters, layer, inputs.shape[1]))
+        outputs.append(hidden)
+    read = jnp.concatenate(outputs, axis=-1) if model.every_layer_to_output else hidden
+    return (product(dtype, read, parameters["output.kernel"]) + parameters["output.bias"]).swapaxes(0, 1)
 
 
-def mean_loss(dtype: Any, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
-    return optax.sigmoid_binary_cross_entropy(logits(dtype, parameters, inputs), targets).mean()
+def mean_loss(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return optax.sigmoid_binary_cross_entropy(logits(model, dtype, parameters, inputs), targets).mean()
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4, 5))
 def train_steps(
     mesh: Mesh,
+    model: ModelSpec,
     optimizer: optax.GradientTransformationExtraArgs,
     dtype: Any,
     parameters: Any,
@@ -173,7 +204,7 @@ def train_steps(
     def step(carry: tuple[Any, optax.OptState], batch: Any) -> tuple[Any, jax.Array]:
         parameters, state = carry
         inputs, targets, learning_rate = batch
-        loss, gradients = jax.value_and_grad(mean_loss, argnums=1)(dtype, parameters, inputs, targets)
+        loss, gradients = jax.value_and_grad(mean_loss, argnums=2)(model, dtype, parameters, inputs, targets)
         loss, gradients = jax.lax.pmean((loss, gradients), "batch")
         updates, state = optimizer.update(gradients, state, parameters, learning_rate=learning_rate)
         return (optax.apply_updates(parameters, updates), state), loss
@@ -186,10 +217,12 @@ def train_steps(
     return jax.shard_map(steps, mesh=mesh, **specs)(parameters, state, inputs, targets, learning_rates)
 
 
-loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=1), static_argnums=0)
-probabilities = jax.jit(
-    lambda dtype, parameters, inputs: jax.nn.sigmoid(logits(dtype, parameters, inputs)), static_argnums=0
-)
+loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=2), static_argnums=(0, 1))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def probabilities(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(logits(model, dtype, parameters, inputs))
 
 
 class TunedJaxTrainer:
@@ -201,28 +234,44 @@ class TunedJaxTrainer:
         self.spec, self.optimizer_spec = model, optimizer
         self.optimizer = build_optimizer(optimizer)
         self.arrays = {name: self._tensor(array) for name, array in parameters.items()}
-        self.state = jax.device_put(self.optimizer.init(self.arrays), self.device)
+        self.averages = jax.device_put(self.optimizer.init(self.arrays), self.device)
+        self.steps = 0
 
     def train(self, chunk: Chunk) -> Array:
         mesh = Mesh(np.array(self._devices(chunk.inputs.shape[1])), ("batch",))
         whole, split = NamedSharding(mesh, WHOLE), NamedSharding(mesh, SPLIT)
-        carry = jax.device_put((self.arrays, self.state), whole)
+        carry = jax.device_put((self.arrays, self.averages), whole)
         batches = [jax.device_put(np.asarray(array, self.dtype), split) for array in (chunk.inputs, chunk.targets)]
         rates = jax.device_put(np.asarray(chunk.learning_rates, self.dtype), whole)
-        result = train_steps(mesh, self.optimizer, self.product_dtype, *carry, *batches, rates)
-        self.arrays, self.state, losses = jax.block_until_ready(result)
+        result = train_steps(mesh, self.spec, self.optimizer, self.product_dtype, *carry, *batches, rates)
+        self.arrays, self.averages, losses = jax.block_until_ready(result)
+        self.steps += len(losses)
         return np.asarray(losses)
 
     def predict(self, inputs: Array) -> Array:
-        return np.asarray(probabilities(self.product_dtype, self._arrays(), self._tensor(inputs)))
+        return np.asarray(probabilities(self.spec, self.product_dtype, self._arrays(), self._tensor(inputs)))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         tensors = self._tensor(batch.inputs), self._tensor(batch.targets)
-        loss, gradients = loss_and_gradients(self.product_dtype, self._arrays(), *tensors)
+        loss, gradients = loss_and_gradients(self.spec, self.product_dtype, self._arrays(), *tensors)
         return float(loss), {name: np.array(gradient) for name, gradient in gradients.items()}
 
     def parameters(self) -> Parameters:
         return {name: np.array(array) for name, array in self.arrays.items()}
+
+    def state(self) -> State:
+        m, v = find_averages(self.optimizer_spec, self.averages)
+        # A compiled step returns dictionaries in alphabetical order.
+        slots = ({name: np.array(slot[name]) for name in self.spec.shapes()} for slot in (self.arrays, m, v))
+        return pack_state(*slots, self.steps)
+
+    def restore(self, state: State) -> None:
+        given = unpack_state(self.spec, state)
+        self.arrays, m, v = (
+            {name: self._tensor(array) for name, array in slot.items()} for slot in (given.parameters, given.m, given.v)
+        )
+        averages = replace_averages(self.optimizer_spec, self.averages, m, v, given.steps)
+        self.averages, self.steps = jax.device_put(averages, self.device), given.steps
 
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)

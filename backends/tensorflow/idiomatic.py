@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,17 +17,42 @@ from backends.contract import (
     OptimizerSpec,
     Parameters,
     Setting,
+    State,
     check_precision,
 )
+from backends.state import pack_state, unpack_state
 from backends.tensorflow.device import device_scope, device_settings, peak_memory_bytes, resolve_device, resolve_dtype
-from backends.tensorflow.optimizer import build_optimizer, clip_gradients
+from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
-def build_network(model: ModelSpec, dtype: tf.DType) -> keras.Sequential:
+def build_network(model: ModelSpec, dtype: tf.DType) -> keras.Model:
     """Stacked LSTM layers and a dense layer; returns logits (batch, time, outputs)."""
-    layers = [keras.layers.LSTM(model.hidden, return_sequences=True, dtype=dtype.name) for _ in range(model.layers)]
-    output = keras.layers.Dense(model.outputs, dtype=dtype.name)
-    return keras.Sequential([keras.Input((None, model.inputs), dtype=dtype.name), *layers, output])
+    dtypes, learned = {"dtype": dtype.name}, model.learned_initial_state
+    inputs = hidden = keras.Input((None, model.inputs), **dtypes)
+    outputs = []
+    for layer in range(model.layers):
+        if layer and model.input_to_every_layer:
+            hidden = keras.layers.Concatenate(**dtypes)([hidden, inputs])
+        lstm = keras.layers.LSTM(model.hidden, return_sequences=True, name=f"lstm_{layer}", **dtypes)
+        start = InitialState(model.hidden, name=f"initial_{layer}", **dtypes)(hidden) if learned else None
+        hidden = lstm(hidden, initial_state=start)
+        outputs.append(hidden)
+    read = keras.layers.Concatenate(**dtypes)(outputs) if model.every_layer_to_output else hidden
+    return keras.Model(inputs, keras.layers.Dense(model.outputs, name="output", **dtypes)(read))
+
+
+class InitialState(keras.layers.Layer):
+    """A learned h and c (hidden,), given to every sequence of a batch."""
+
+    def __init__(self, hidden: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.hidden = hidden
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.h, self.c = (self.add_weight((self.hidden,), "zeros", name=name) for name in ("h", "c"))
+
+    def call(self, inputs: tf.Tensor) -> list[tf.Tensor]:
+        return [keras.ops.broadcast_to(state, (keras.ops.shape(inputs)[0], self.hidden)) for state in (self.h, self.c)]
 
 
 class TensorFlowTrainer:
@@ -38,8 +65,9 @@ class TensorFlowTrainer:
         with device_scope(self.device):
             self.network = build_network(model, self.dtype)
             write_parameters(self.network, parameters)
+            self.variables = canonical_parameters(self.network)
             self.optimizer = build_optimizer(optimizer)
-            self.optimizer.build(self.network.trainable_variables)
+            self.optimizer.build(list(self.variables.values()))
 
     def train(self, chunk: Chunk) -> Array:
         with device_scope(self.device):
@@ -55,11 +83,19 @@ class TensorFlowTrainer:
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         with device_scope(self.device):
             loss, gradients = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
-        names = canonical_parameters(self.network)
-        return float(loss), {name: gradient.numpy() for name, gradient in zip(names, gradients, strict=True)}
+        return float(loss), {name: array.numpy() for name, array in zip(self.variables, gradients, strict=True)}
 
     def parameters(self) -> Parameters:
         return read_parameters(self.network)
+
+    def state(self) -> State:
+        m, v, steps = read_optimizer(self.optimizer)
+        return pack_state(self.parameters(), *(dict(zip(self.variables, slot, strict=True)) for slot in (m, v)), steps)
+
+    def restore(self, state: State) -> None:
+        parameters, m, v, steps = unpack_state(self.spec, state)
+        write_parameters(self.network, parameters)
+        write_optimizer(self.optimizer, *([slot[name] for name in self.variables] for slot in (m, v)), steps)
 
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
@@ -80,7 +116,7 @@ class TensorFlowTrainer:
         with tf.GradientTape() as tape:
             logits = self.network(inputs, training=True)
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits))
-        return loss, tape.gradient(loss, self.network.trainable_variables)
+        return loss, tape.gradient(loss, [variable.value for variable in self.variables.values()])
 
     @tf.function
     def _logits(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -97,21 +133,25 @@ def build(
     return TensorFlowTrainer(model, optimizer, parameters, device, precision)
 
 
-def canonical_parameters(network: keras.Sequential) -> dict[str, keras.Variable]:
+def canonical_parameters(network: keras.Model) -> dict[str, keras.Variable]:
     """The network's variables by canonical name. Keras' gates are i, f, c, o with c for g: the canonical layout."""
     named: dict[str, keras.Variable] = {}
-    for layer, lstm in enumerate(network.layers[:-1]):
+    layers = {layer.name: layer for layer in network.layers}
+    for layer in range(sum(name.startswith("lstm_") for name in layers)):
+        lstm, start = layers[f"lstm_{layer}"], layers.get(f"initial_{layer}")
         named[f"lstm.{layer}.kernel"] = lstm.cell.kernel
         named[f"lstm.{layer}.recurrent_kernel"] = lstm.cell.recurrent_kernel
         named[f"lstm.{layer}.bias"] = lstm.cell.bias
-    named["output.kernel"], named["output.bias"] = network.layers[-1].kernel, network.layers[-1].bias
+        if start is not None:
+            named[f"lstm.{layer}.initial_h"], named[f"lstm.{layer}.initial_c"] = start.h, start.c
+    named["output.kernel"], named["output.bias"] = layers["output"].kernel, layers["output"].bias
     return named
 
 
-def write_parameters(network: keras.Sequential, parameters: Parameters) -> None:
+def write_parameters(network: keras.Model, parameters: Parameters) -> None:
     for name, variable in canonical_parameters(network).items():
         variable.assign(parameters[name])
 
 
-def read_parameters(network: keras.Sequential) -> Parameters:
+def read_parameters(network: keras.Model) -> Parameters:
     return {name: variable.numpy() for name, variable in canonical_parameters(network).items()}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from backends.contract import OptimizerSpec
+from backends.contract import Array, OptimizerSpec
 
 
-def build_optimizer(spec: OptimizerSpec) -> keras.optimizers.Optimizer:
+def build_optimizer(spec: OptimizerSpec) -> Adam | RMSProp:
     return Adam(spec) if spec.kind == "adam" else RMSProp(spec)
 
 
@@ -58,6 +58,19 @@ class RMSProp(keras.optimizers.Optimizer):
         self.assign(self.v[index], v)
         self.assign(self.m[index], m)
         self.assign_sub(variable, m)
+
+
+def read_optimizer(optimizer: Adam | RMSProp) -> tuple[list[Array], list[Array], int]:
+    """m and v of each variable the optimiser was built with, and the steps taken so far."""
+    m, v = ([variable.numpy() for variable in slot] for slot in (optimizer.m, optimizer.v))
+    return m, v, int(optimizer.iterations.numpy())
+
+
+def write_optimizer(optimizer: Adam | RMSProp, m: list[Array], v: list[Array], steps: int) -> None:
+    """The inverse of read_optimizer."""
+    for variable, array in zip([*optimizer.m, *optimizer.v], [*m, *v], strict=True):
+        variable.assign(array)
+    optimizer.iterations.assign(steps)
 
 
 def clip_gradients(spec: OptimizerSpec, gradients: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -22,8 +22,10 @@ from backends.contract import (
     OptimizerSpec,
     Parameters,
     Setting,
+    State,
     check_precision,
 )
+from backends.state import pack_state, unpack_state
 from backends.tensorflow.device import (
     device_scope,
     device_settings,
@@ -32,7 +34,7 @@ from backends.tensorflow.device import (
     resolve_device,
     resolve_dtype,
 )
-from backends.tensorflow.optimizer import build_optimizer, clip_gradients
+from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
 class LayerTrace(NamedTuple):
@@ -67,9 +69,15 @@ def sum_dtype(dtype: tf.DType) -> tf.DType:
 
 
 def layer_forward(
-    dtype: tf.DType, inputs: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
+    dtype: tf.DType,
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    start: tuple[tf.Tensor, tf.Tensor],
 ) -> LayerTrace:
-    """inputs (time, batch, in) -> the layer's trace, from a zero state. Its h has the dtype of products."""
+    """inputs (time, batch, in) -> the layer's trace, from h and c (batch, H) before the first time step. Its h has the
+    dtype of products."""
     projected = product(dtype, inputs, kernel)
     rounded_kernel = tf.cast(recurrent_kernel, dtype)
 
@@ -82,20 +90,27 @@ def layer_forward(
         of_c = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
         return (h, next_c), LayerTrace(h, f, *of_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c))
 
-    shape = inputs.shape[1], recurrent_kernel.shape[0]
-    return LayerTrace(*_scan(step, (tf.zeros(shape, dtype), tf.zeros(shape, bias.dtype)), (projected,)))
+    h, c = start
+    _, trace = _scan(step, (tf.cast(h, dtype), c), (projected,))
+    return LayerTrace(*trace)
 
 
 def lstm_layer(dtype: tf.DType, *arguments: tf.Tensor) -> tf.Tensor:
-    """inputs (time, batch, in), kernel, recurrent_kernel, bias -> h (time, batch, H), from a zero state."""
+    """inputs (time, batch, in), kernel, recurrent_kernel, bias, and h and c (batch, H) before the first time step
+    -> h (time, batch, H)."""
 
     @tf.custom_gradient
     def layer(
-        inputs: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
+        inputs: tf.Tensor,
+        kernel: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        bias: tf.Tensor,
+        h_start: tf.Tensor,
+        c_start: tf.Tensor,
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias)
+        trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, (h_start, c_start))
         h = tf.cast(trace.h, bias.dtype)
-        return h, lambda dh_out: lstm_layer_backward(dtype, trace, inputs, kernel, recurrent_kernel, dh_out)
+        return h, lambda dh_out: lstm_layer_backward(dtype, trace, inputs, kernel, recurrent_kernel, h_start, dh_out)
 
     return layer(*arguments)
 
@@ -106,8 +121,9 @@ def lstm_layer_backward(
     inputs: tf.Tensor,
     kernel: tf.Tensor,
     recurrent_kernel: tf.Tensor,
+    h_start: tf.Tensor,
     dh_out: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, ...]:
     transposed = tf.cast(tf.transpose(recurrent_kernel), dtype)
 
     def step(dh: tf.Tensor, dc: tf.Tensor, dh_out: tf.Tensor, *trace_t: tf.Tensor) -> tuple[tuple, tuple[tf.Tensor]]:
@@ -119,11 +135,11 @@ def lstm_layer_backward(
         return (product(dtype, dz, transposed), dc * trace.f), (dz,)
 
     zeros = tf.zeros_like(trace.f[0])
-    (dz,) = _scan(step, (zeros, zeros), (dh_out, *trace), reverse=True)
+    dstart, (dz,) = _scan(step, (zeros, zeros), (dh_out, *trace), reverse=True)
     dkernel = gradient_product(dtype, inputs, dz)
-    drecurrent_kernel = gradient_product(dtype, _previous(trace.h), dz)
+    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start), dz)
     dinputs = product(dtype, dz, tf.transpose(kernel))
-    return dinputs, dkernel, drecurrent_kernel, tf.reduce_sum(tf.cast(dz, kernel.dtype), axis=(0, 1))
+    return dinputs, dkernel, drecurrent_kernel, tf.reduce_sum(tf.cast(dz, kernel.dtype), axis=(0, 1)), *dstart
 
 
 def _scan(
@@ -132,8 +148,8 @@ def _scan(
     sequences: tuple[tf.Tensor, ...],
     *,
     reverse: bool = False,
-) -> list[tf.Tensor]:
-    """What step(*carry, *slices) yields at every time step, stacked, time first."""
+) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
+    """The last carry, and what step(*carry, *slices) yields at every time step, stacked, time first."""
     time_steps = sequences[0].shape[0]
     slices = step(*carry, *(sequence[0] for sequence in sequences))[1]
     outputs = tuple(tf.TensorArray(value.dtype, time_steps, element_shape=value.shape) for value in slices)
@@ -144,21 +160,38 @@ def _scan(
         return count + 1, carry, tuple(array.write(t, value) for array, value in zip(outputs, slices, strict=True))
 
     loop = tf.while_loop(lambda count, *_: count < time_steps, body, (0, carry, outputs), maximum_iterations=time_steps)
-    return [array.stack() for array in loop[2]]
+    return loop[1], [array.stack() for array in loop[2]]
 
 
-def _previous(states: tf.Tensor) -> tf.Tensor:
-    """The state before each time step: a zero state, then all but the last."""
-    return tf.concat([tf.zeros_like(states[:1]), states[:-1]], axis=0)
+def _previous(states: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """The state before each time step: the first one's, then all but the last."""
+    return tf.concat([tf.cast(start[None], states.dtype), states[:-1]], axis=0)
 
 
-def logits(dtype: tf.DType, parameters: dict[str, tf.Variable], inputs: tf.Tensor) -> tf.Tensor:
+def initial_state(
+    model: ModelSpec, parameters: dict[str, tf.Variable], layer: int, batch: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """h and c (batch, H) of a layer before the first time step."""
+    shape, dtype = (batch, model.hidden), parameters["output.bias"].dtype
+    if not model.learned_initial_state:
+        return tf.zeros(shape, dtype), tf.zeros(shape, dtype)
+    h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+    return tf.broadcast_to(h, shape), tf.broadcast_to(c, shape)
+
+
+def logits(model: ModelSpec, dtype: tf.DType, parameters: dict[str, tf.Variable], inputs: tf.Tensor) -> tf.Tensor:
     """inputs (batch, time, in) -> logits (batch, time, outputs); inside, time comes first."""
-    hidden = tf.transpose(inputs, (1, 0, 2))
-    for layer in range(sum(name.endswith("recurrent_kernel") for name in parameters)):
+    inputs = hidden = tf.transpose(inputs, (1, 0, 2))
+    outputs = []
+    for layer in range(model.layers):
+        if layer and model.input_to_every_layer:
+            hidden = tf.concat([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        hidden = lstm_layer(dtype, hidden, *(tf.convert_to_tensor(kernel) for kernel in kernels))
-    return tf.transpose(product(dtype, hidden, parameters["output.kernel"]) + parameters["output.bias"], (1, 0, 2))
+        start = initial_state(model, parameters, layer, inputs.shape[1])
+        hidden = lstm_layer(dtype, hidden, *(tf.convert_to_tensor(kernel) for kernel in kernels), *start)
+        outputs.append(hidden)
+    read = tf.concat(outputs, axis=-1) if model.every_layer_to_output else hidden
+    return tf.transpose(product(dtype, read, parameters["output.kernel"]) + parameters["output.bias"], (1, 0, 2))
 
 
 class TunedTensorFlowTrainer:
@@ -190,6 +223,16 @@ class TunedTensorFlowTrainer:
     def parameters(self) -> Parameters:
         return {name: variable.numpy() for name, variable in self.variables.items()}
 
+    def state(self) -> State:
+        m, v, steps = read_optimizer(self.optimizer)
+        return pack_state(self.parameters(), *(dict(zip(self.variables, slot, strict=True)) for slot in (m, v)), steps)
+
+    def restore(self, state: State) -> None:
+        parameters, m, v, steps = unpack_state(self.spec, state)
+        for name, variable in self.variables.items():
+            variable.assign(parameters[name])
+        write_optimizer(self.optimizer, *([slot[name] for name in self.variables] for slot in (m, v)), steps)
+
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
 
@@ -214,13 +257,13 @@ class TunedTensorFlowTrainer:
     @tf.function(jit_compile=True)
     def _backpropagate(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            z = logits(self.product_dtype, self.variables, inputs)
+            z = logits(self.spec, self.product_dtype, self.variables, inputs)
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, z))
         return loss, tape.gradient(loss, list(self.variables.values()))
 
     @tf.function(jit_compile=True)
     def _probabilities(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(logits(self.product_dtype, self.variables, inputs))
+        return tf.sigmoid(logits(self.spec, self.product_dtype, self.variables, inputs))
 
     def _tensor(self, array: Array) -> tf.Tensor:
         return tf.constant(array, self.dtype)

@@ -41,11 +41,56 @@ class RMSProp(torch.optim.Optimizer):
         if not state:
             state["v"] = torch.full_like(parameter, spec.initial_v)
             state["m"] = torch.zeros_like(parameter)
+            state["step"] = 0
+        state["step"] += 1
         v, m = state["v"], state["m"]
         v.mul_(spec.decay).addcmul_(gradient, gradient, value=1 - spec.decay)
         root = v.add(spec.epsilon).sqrt_() if spec.epsilon_inside_root else v.sqrt().add_(spec.epsilon)
         m.mul_(spec.momentum).addcdiv_(gradient, root, value=learning_rate)
         parameter.sub_(m)
+
+
+# What each optimiser calls its m and v.
+SLOTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("m", "v")}
+
+
+def read_optimizer(
+    spec: OptimizerSpec, optimizer: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter]
+) -> tuple[list[torch.Tensor], list[torch.Tensor], int]:
+    """m and v of each parameter, and the steps taken so far; PyTorch makes them in the first step."""
+    m_name, v_name = SLOTS[spec.kind]
+    v_start = spec.initial_v if spec.kind == "rmsprop" else 0.0
+    m, v, steps = [], [], 0
+    for parameter in parameters:
+        state = optimizer.state.get(parameter) or {}
+        m.append(state.get(m_name, torch.zeros_like(parameter)))
+        v.append(state.get(v_name, torch.full_like(parameter, v_start)))
+        steps = int(state.get("step", 0))
+    return m, v, steps
+
+
+def write_optimizer(
+    spec: OptimizerSpec,
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[torch.nn.Parameter],
+    m: list[torch.Tensor],
+    v: list[torch.Tensor],
+    steps: int,
+) -> None:
+    """The inverse of read_optimizer."""
+    m_name, v_name = SLOTS[spec.kind]
+    fused = optimizer.param_groups[0].get("fused")
+    for parameter, m_value, v_value in zip(parameters, m, v, strict=True):
+        values = {m_name: _like(parameter, m_value), v_name: _like(parameter, v_value)}
+        # torch.optim.Adam counts in a tensor, on the parameter's device where it is fused.
+        place = parameter.device if fused else "cpu"
+        step = torch.tensor(float(steps), dtype=torch.float32, device=place) if spec.kind == "adam" else steps
+        optimizer.state[parameter] = {**values, "step": step}
+
+
+def _like(parameter: torch.nn.Parameter, values: torch.Tensor) -> torch.Tensor:
+    """values in the memory layout of the parameter."""
+    return torch.zeros_like(parameter).copy_(values)
 
 
 def clip_gradients(spec: OptimizerSpec, parameters: list[torch.nn.Parameter]) -> None:

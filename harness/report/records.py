@@ -38,7 +38,7 @@ class TestMeasures:
 
 @dataclass(frozen=True)
 class LengthMeasures:
-    """Measures on `sequences` test sequences of one length."""
+    """Measures on `sequences` test sequences of one length; wrong bits by position are over all of them (length,)."""
 
     length: int
     sequences: int
@@ -46,6 +46,7 @@ class LengthMeasures:
     bit_error: float
     exact_fraction: float
     bits_per_sequence: float
+    wrong_bits_by_position: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,30 @@ class SelfComparison:
 
 
 @dataclass(frozen=True)
+class WorstError:
+    """The worst error of one quantity against the reference: ||a - b|| / ||b||; None where it is infinite."""
+
+    quantity: str
+    error: float | None
+    tolerance: float
+    within: bool
+    tensor: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `run` proved of one implementation before it timed anything."""
+
+    backend: str
+    implementation: str
+    precision: str
+    verified: bool
+    reason: str | None = None
+    worst: list[WorstError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Product:
     """One sample of the ceiling: the median seconds of a backend's own (m x k)(k x n) product, over `calls` calls.
     It was taken after the cell of that name, or before all cells."""
@@ -152,6 +177,7 @@ class RunFile:
     environment: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
     a_a: SelfComparison | None = None
+    verification: list[Verification] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

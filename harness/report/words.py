@@ -7,14 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report import measures
+from backends.contract import WIRINGS
+from harness.report.headline import LEARNED, bit_errors
 from harness.report.quantities import integer, join, percent, setting
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
 from harness.report.variants import Variant
-
-CHANCE = 0.5
-LEARNED = CHANCE / 2
 
 
 def describe_run(run: Run) -> str:
@@ -42,7 +40,9 @@ def _model(run: Run) -> str:
     model = run.file.configuration.get("model", {})
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
-    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters})."
+    wired = all(model.get(switch) for switch in WIRINGS)
+    inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
+    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
 
 
 def _recipe(run: Run) -> str:
@@ -94,9 +94,9 @@ def _caution(variants: list[Variant]) -> str:
 
 
 def _learning(run: Run, variants: list[Variant]) -> list[str]:
-    errors = {variant: _bit_error(run, variant) for variant in variants}
-    learned = [_error_text(v.marked_label, e) for v, e in errors.items() if e is not None and e < LEARNED]
-    failed = [_error_text(v.marked_label, e) for v, e in errors.items() if e is not None and e >= LEARNED]
+    errors = bit_errors(run, variants)
+    learned = [_error_text(v.marked_label, error) for v, error in errors.items() if error < LEARNED]
+    failed = [_error_text(v.marked_label, error) for v, error in errors.items() if error >= LEARNED]
     where = f"bit error over the trained lengths ({run.task.min_length} to {run.task.max_length})"
     sentences = []
     if learned:
@@ -105,10 +105,6 @@ def _learning(run: Run, variants: list[Variant]) -> list[str]:
     if failed:
         sentences.append(f"Not learned, or hardly; {where}: {join(failed)}. Chance is 50 %.")
     return sentences
-
-
-def _bit_error(run: Run, variant: Variant) -> float | None:
-    return measures.median(measures.bit_error(cell, run.task) for cell in variant.cells)
 
 
 def _error_text(label: str, error: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters
+from backends.contract import WIRINGS, Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters
 from harness.task import CopyTask, initial_parameters
 
 DEPTHS = (1, 3)
@@ -28,10 +28,10 @@ LEARNING_RATES = 2e-3 * np.array([1.0, 0.25, 2.0, 0.5, 1.5])
 
 @dataclass(frozen=True)
 class Case:
-    """A network of `layers` layers and an optimiser; checks says what is observed of it.
+    """A network of `layers` layers and an optimiser, and what is observed of it.
 
     gradients: probabilities, loss and gradients at the initial parameters. steps: the parameters after so many
-    optimiser steps, in rising order; none trains nothing.
+    optimiser steps, in rising order; none trains nothing. wiring: the switches of contract.WIRINGS that are on.
     """
 
     name: str
@@ -39,9 +39,11 @@ class Case:
     optimizer: OptimizerSpec
     gradients: bool = False
     steps: tuple[int, ...] = ()
+    wiring: tuple[str, ...] = ()
 
     def model(self) -> ModelSpec:
-        return ModelSpec(inputs=TASK.input_channels, outputs=TASK.bits, hidden=HIDDEN, layers=self.layers)
+        switches = dict.fromkeys(self.wiring, True)
+        return ModelSpec(TASK.input_channels, TASK.output_channels, HIDDEN, self.layers, **switches)
 
     def chunk_steps(self) -> int:
         """Steps a call of train takes at most: several with 3 layers, 1 with 1.
@@ -56,14 +58,16 @@ class Case:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Case:
         """The inverse of to_dict, after JSON too."""
-        return cls(**{**fields, "optimizer": OptimizerSpec(**fields["optimizer"]), "steps": tuple(fields["steps"])})
+        tuples = {name: tuple(fields[name]) for name in ("steps", "wiring")}
+        return cls(**{**fields, **tuples, "optimizer": OptimizerSpec(**fields["optimizer"])})
 
 
 def choose_cases(precision: str) -> dict[str, list[Case]]:
     """The cases of each precision, or of the one named. Every case in float32; in float64, where the same code
     runs with smaller errors, those of 3 layers: every optimiser form and clipping form at least once; in bfloat16,
-    where only the products differ from float32, those with Adam; tf32 only where it is named, since it needs a GPU."""
-    everything = [*model_cases(), *training_cases()]
+    where only the products differ from float32, those with Adam and with the paper's wiring; tf32 only where it is
+    named, since it needs a GPU."""
+    everything = [*model_cases(), *training_cases(), *wired_cases()]
     rounded = [case for case in everything if case.gradients or case.optimizer.kind == "adam"]
     chosen = {
         "float32": everything,
@@ -95,6 +99,14 @@ def training_cases() -> list[Case]:
     return cases
 
 
+def wired_cases() -> list[Case]:
+    """The paper's wiring: its gradients, and its parameters as the paper's optimiser moves them."""
+    optimizer = OptimizerSpec(
+        "rmsprop", epsilon=EPSILON, epsilon_inside_root=True, clip="element", clip_value=CLIP_VALUES["element"]
+    )
+    return [Case("3L-wired-rmsprop-in-0-element", 3, optimizer, True, (1, 10, 100), WIRINGS)]
+
+
 def optimizer_forms() -> dict[str, dict[str, Any]]:
     forms: dict[str, dict[str, Any]] = {"adam": {"kind": "adam"}}
     for inside, start in itertools.product((True, False), (0.0, 1.0)):
@@ -104,11 +116,12 @@ def optimizer_forms() -> dict[str, dict[str, Any]]:
 
 
 def start_parameters(model: ModelSpec) -> Parameters:
-    """Initial parameters, float32, with noise on the biases: none is 0 and no two gates or layers are alike."""
+    """Initial parameters, float32, with noise on the biases and the initial state: none is 0 and no two gates or
+    layers are alike."""
     generator = np.random.default_rng(SEED)
     parameters = initial_parameters(model, SEED, input_scale=2.0)
-    for name, array in parameters.items():
-        if name.endswith("bias"):
+    for array in parameters.values():
+        if array.ndim == 1:
             array += generator.normal(0.0, 0.3, array.shape).astype(np.float32)
     return parameters
 

@@ -12,7 +12,8 @@ from harness.verification.comparison import Deviation, worst
 from harness.verification.tolerances import REASON_AFTER_100_STEPS
 
 LEGEND = (
-    "Cases: 3L has 3 layers; rmsprop-in-0 epsilon inside the root and v from 0;\n"
+    "Cases: 3L has 3 layers; wired is the wiring inferred for Graves' network;\n"
+    "rmsprop-in-0 has epsilon inside the root and v from 0;\n"
     "the last word is how gradients are clipped. Errors: ||a - b|| / ||b|| of the\n"
     "worst tensor, with b the reference's in float64.\n"
     f"{REASON_AFTER_100_STEPS}"

@@ -1,4 +1,4 @@
-"""A test of the test: twelve faults, each put into the oracle, must each separate it from every backend.
+"""A test of the test: faults, each put into the oracle, must each separate it from every backend.
 
 The backends are right and the oracle is wrong, which the comparison cannot tell from the opposite.
 """
@@ -19,11 +19,11 @@ from harness.proof import Proof, judge, observe_in_worker
 from harness.protocol import Message
 from harness.runner import Resources
 from harness.task import END_FLAG, LOW
-from harness.verification.cases import Case, model_cases, training_cases
+from harness.verification.cases import Case, model_cases, training_cases, wired_cases
 from harness.verification.comparison import Deviation, compare
 from harness.verification.observation import observe
 
-CASES = [*model_cases(), *training_cases()]
+CASES = [*model_cases(), *training_cases(), *wired_cases()]
 # A fault has to stand out by this factor over the tolerance, so that no backend's rounding can hide it.
 CLEARLY = 3.0
 
@@ -74,6 +74,39 @@ def padding_left_out(model: ModelSpec, parameters: Parameters, batch: Batch) -> 
 def gradients_summed(model: ModelSpec, parameters: Parameters, batch: Batch) -> tuple[float, Parameters]:
     loss, gradients = ORIGINAL["loss_and_gradients"](model, parameters, batch)
     return loss, {name: len(batch.inputs) * gradient for name, gradient in gradients.items()}
+
+
+# --- Faults in the wiring -------------------------------------------------------------------------------------
+
+
+def input_before_the_layer_below(model: ModelSpec, below: Array, inputs: Array) -> Array:
+    return np.concatenate((inputs, below), axis=-1) if model.input_to_every_layer else below
+
+
+def output_reads_the_last_layer_first(model: ModelSpec, outputs: list[Array]) -> Array:
+    return ORIGINAL["read_outputs"](model, outputs[::-1] if model.every_layer_to_output else outputs)
+
+
+def lower_layers_learn_nothing_from_the_output(model: ModelSpec, dread: Array) -> list[Array]:
+    *lower, last = ORIGINAL["read_outputs_backward"](model, dread)
+    return [*map(np.zeros_like, lower), last]
+
+
+def state_learned_but_not_used(model: ModelSpec, *arguments: Any) -> reference.LayerState:
+    return ORIGINAL["initial_state"](replace(model, learned_initial_state=False), *arguments)
+
+
+def initial_h_and_c_exchanged(model: ModelSpec, *arguments: Any) -> reference.LayerState:
+    h, c = ORIGINAL["initial_state"](model, *arguments)
+    return reference.LayerState(c, h)
+
+
+def initial_state_never_moved(model: ModelSpec, dstart: reference.LayerState, layer: int) -> Parameters:
+    return {name: 0 * value for name, value in ORIGINAL["initial_state_backward"](model, dstart, layer).items()}
+
+
+def initial_state_of_the_last_sequence(model: ModelSpec, dstart: reference.LayerState, layer: int) -> Parameters:
+    return ORIGINAL["initial_state_backward"](model, reference.LayerState(*(d[-1:] for d in dstart)), layer)
 
 
 # --- Faults in the optimiser ----------------------------------------------------------------------------------
@@ -134,6 +167,13 @@ FAULTS: dict[str, tuple[str, Function]] = {
     "learning rate outside the momentum": ("rmsprop_step", rate_outside_the_momentum),
     "h and c swapped in the carry": ("lstm_cell", state_swapped),
     "gradients summed instead of averaged": ("loss_and_gradients", gradients_summed),
+    "input before the layer below": ("layer_input", input_before_the_layer_below),
+    "output reads the last layer first": ("read_outputs", output_reads_the_last_layer_first),
+    "lower layers learn nothing from the output": ("read_outputs_backward", lower_layers_learn_nothing_from_the_output),
+    "initial state learned but not used": ("initial_state", state_learned_but_not_used),
+    "initial h and c exchanged": ("initial_state", initial_h_and_c_exchanged),
+    "initial state never moved": ("initial_state_backward", initial_state_never_moved),
+    "initial state of the last sequence alone": ("initial_state_backward", initial_state_of_the_last_sequence),
 }
 
 

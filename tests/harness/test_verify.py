@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend
-from backends.contract import OptimizerSpec, Parameters
+from backends.contract import WIRINGS, ModelSpec, OptimizerSpec, Parameters
 from harness import proof, verdict
 from harness.cli import main
 from harness.environment import available_cpus
@@ -24,7 +24,7 @@ from harness.proof import Observations, Proof
 from harness.runner import Outcome, Resources
 from harness.verdict import Verdict, verify_brief
 from harness.verification import cases
-from harness.verification.cases import Case, choose_cases, make_batch, start_parameters, training_cases
+from harness.verification.cases import Case, choose_cases, make_batch, start_parameters, training_cases, wired_cases
 from harness.verification.comparison import compare, worst
 from harness.verification.observation import quantities
 from harness.verification.oracle import expect
@@ -36,6 +36,8 @@ pytestmark = pytest.mark.usefixtures("fake_backends")
 PROJECT = Path(__file__).parents[2]
 SMALL = Case("small", 1, OptimizerSpec(), gradients=True, steps=(1, 10))
 RESOURCES = Resources(device="cpu", timeout_s=120)
+MODEL = ModelSpec(inputs=10, outputs=8, hidden=256, layers=2)
+WIRED = replace(MODEL, input_to_every_layer=True, learned_initial_state=True)
 
 
 def verify(*arguments: str) -> Result:
@@ -58,17 +60,27 @@ def test_every_form_and_clipping_is_met_in_float64_too() -> None:
     assert all(name in names for name in (*cases.optimizer_forms(), *cases.CLIP_VALUES))
 
 
+def test_the_papers_wiring_is_met_whole_in_both_precisions() -> None:
+    for chosen in choose_cases("all").values():
+        [case] = [case for case in chosen if case.wiring]
+        assert case.wiring == WIRINGS
+        assert case.gradients
+        assert case.steps == (1, 10, 100)
+
+
 def test_no_case_can_hide_a_fault_by_symmetry() -> None:
     model = training_cases()[0].model()
     sizes = [model.inputs, model.hidden, model.outputs, cases.BATCH_SIZE, make_batch(0).inputs.shape[1]]
     assert len(set(sizes)) == len(sizes)
-    assert all(np.all(array != 0) for array in start_parameters(model).values())
+    for each in (model, wired_cases()[0].model()):
+        assert all(np.all(array != 0) for array in start_parameters(each).values())
     assert all(len(set(cases.TASK.batch(seed=0, step=step, size=6).lengths)) > 1 for step in range(100))
     assert len(set(cases.learning_rates(0, 10))) > 3
 
 
 def test_a_case_survives_json() -> None:
-    assert all(Case.from_dict(json.loads(json.dumps(case.to_dict()))) == case for case in training_cases())
+    everything = [*training_cases(), *wired_cases()]
+    assert all(Case.from_dict(json.loads(json.dumps(case.to_dict()))) == case for case in everything)
 
 
 def test_every_quantity_of_every_case_has_a_tolerance() -> None:
@@ -244,9 +256,11 @@ def proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Proof]:
     return made
 
 
-def brief(name: str, precision: str = "float32", optimizer: OptimizerSpec | None = None) -> Verdict:
+def brief(
+    name: str, precision: str = "float32", optimizer: OptimizerSpec | None = None, model: ModelSpec = MODEL
+) -> Verdict:
     spec = OptimizerSpec() if optimizer is None else optimizer
-    return verify_brief(find_backend(name), "idiomatic", precision, RESOURCES, optimizer=spec, layers=2)
+    return verify_brief(find_backend(name), "idiomatic", precision, RESOURCES, optimizer=spec, model=model)
 
 
 def cached_files(tmp_path: Path) -> list[Path]:
@@ -258,10 +272,11 @@ def test_a_verdict_is_remembered_until_something_changes(proofs: list[Proof], mo
     assert len(proofs) == 1
     brief("reference", "float64")
     brief("reference", optimizer=OptimizerSpec(kind="rmsprop"))
-    assert len(proofs) == 3
+    brief("reference", model=WIRED)
+    assert len(proofs) == 4
     monkeypatch.setattr(verdict, "code_files", lambda _: iter([Path(__file__)]))
     brief("reference")
-    assert len(proofs) == 4
+    assert len(proofs) == 5
 
 
 def test_a_wrong_backend_is_not_verified_and_says_by_how_much(proofs: list[Proof]) -> None:
@@ -270,6 +285,28 @@ def test_a_wrong_backend_is_not_verified_and_says_by_how_much(proofs: list[Proof
     assert len(proofs) == 1
     assert not first.verified
     assert re.search(r"in case brief, float32: relative error .*, tolerance", str(first.reason))
+
+
+def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
+    proofs: list[Proof], tmp_path: Path
+) -> None:
+    brief("reference")
+    right, wrong = brief("reference"), brief("fake_backends.linear")
+    assert {row["quantity"] for row in right.worst} >= {"probabilities", "loss", "gradient"}
+    assert all(row["within"] and row["error"] <= row["tolerance"] for row in right.worst)
+    assert not all(row["within"] for row in wrong.worst)
+    run_file = tmp_path / "run.json"
+    run_file.write_text('{"cells": []}')
+    reference, linear = ("reference", "idiomatic", "float32"), ("linear", "idiomatic", "float32")
+    verdict.record_verdicts(run_file, {reference: wrong})
+    verdict.record_verdicts(run_file, {reference: right, linear: wrong})
+    run = json.loads(run_file.read_text())
+    assert run["cells"] == []
+    assert [(item["backend"], item["verified"]) for item in run["verification"]] == [
+        ("reference", True),
+        ("linear", False),
+    ]
+    assert run["verification"][0]["worst"] == right.worst
 
 
 def test_a_crash_is_not_remembered(proofs: list[Proof]) -> None:
@@ -283,14 +320,21 @@ def test_what_is_not_installed_or_has_no_tolerance_is_not_verified(proofs: list[
     assert "no tolerance is set for bfloat16" in str(brief("reference", "bfloat16").reason)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"verified": "yes", "reason": null}', '{"verified": true}', "\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "\0", '{"verified": true}', '{"verified": true, "reason": null}'),
+        '{"verified": "yes", "reason": null, "worst": []}',
+        '{"verified": true, "reason": null, "worst": [1]}',
+    ],
+)
 def test_a_corrupt_cache_is_ignored_and_replaced(proofs: list[Proof], tmp_path: Path, content: str) -> None:
     brief("reference")
     [file] = cached_files(tmp_path)
     file.write_text(content)
     assert brief("reference") == Verdict(True, None)
     assert len(proofs) == 2
-    assert json.loads(file.read_text()) == {"verified": True, "reason": None}
+    assert json.loads(file.read_text())["verified"] is True
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
@@ -304,10 +348,16 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
 def test_the_brief_case_keeps_the_recipe_and_lets_clipping_bite() -> None:
     recipe = OptimizerSpec(kind="rmsprop", epsilon=1e-10, initial_v=1.0, clip="element", clip_value=10.0)
-    case = verdict.brief_case(recipe, 3)
+    case = verdict.brief_case(recipe, MODEL)
     assert replace(case.optimizer, clip_value=10.0) == recipe
     unclipped = replace(case, optimizer=replace(case.optimizer, clip="none"))
     assert any(each.error > 1e-3 for each in compare("brief", "float32", expect(unclipped), expect(case)))
+
+
+def test_the_brief_case_has_the_depth_and_the_wiring_of_the_run() -> None:
+    case = verdict.brief_case(OptimizerSpec(), WIRED)
+    assert (case.model().layers, case.model().wiring) == (2, ("input_to_every_layer", "learned_initial_state"))
+    assert verdict.brief_case(OptimizerSpec(), MODEL).model().wiring == ()
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -367,6 +417,8 @@ def test_the_worked_example_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("matrix[0].copy()", "matrix[0]", "test_what_parameters_returns_is_a_copy"),
         ('{"device": "cpu",', "{", "test_settings_name_the_device"),
         ('raise Unsupported(f"NumPy', 'raise ValueError(f"NumPy', "test_what_it_cannot_do_is_unsupported"),
+        ("(self.weights, self.m, self.v)), s", "(self.weights, self.v, self.m)), s", "as_if_nothing_had_happened"),
+        ("self.v)), self.steps)", "self.v)), 0)", "test_a_restored_trainer_goes_on_as_if_nothing_had_happened"),
     ],
 )
 def test_a_broken_example_does_not_conform(

@@ -1,0 +1,55 @@
+"""Every implementation wires its layers as the oracle does: each switch alone, as verify does all of them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backends import BACKENDS, Backend
+from backends.contract import WIRINGS, OptimizerSpec
+from harness.presets import load_preset
+from harness.proof import prove
+from harness.runner import Resources, run_job
+from harness.verification.cases import Case
+
+IMPLEMENTATIONS = [
+    pytest.param(backend, implementation, id=f"{backend.name}-{implementation}")
+    for backend in BACKENDS.values()
+    for implementation in backend.implementations
+]
+RESOURCES = Resources(device="cpu", threads=1, timeout_s=300)
+
+
+def skip_where_missing(backend: Backend) -> None:
+    if missing := backend.missing_packages():
+        pytest.skip(f"{', '.join(missing)} is not installed")
+
+
+@pytest.mark.parametrize(("backend", "implementation"), IMPLEMENTATIONS)
+def test_any_wiring_is_the_oracles(backend: Backend, implementation: str) -> None:
+    skip_where_missing(backend)
+    cases = [Case(switch, 2, OptimizerSpec(), True, wiring=(switch,)) for switch in WIRINGS]
+    # Of one layer, each switch has its edge: no layer above the first, and no second output to join.
+    cases.append(Case("one layer", 1, OptimizerSpec(), True, wiring=WIRINGS))
+    proof = prove(backend, implementation, {"float32": cases}, RESOURCES)
+    assert proof.failure() is None
+    assert {deviation.case for deviation in proof.deviations} == {case.name for case in cases}
+    assert not proof.unsupported
+
+
+@pytest.mark.parametrize(("backend", "implementation"), IMPLEMENTATIONS)
+def test_the_papers_network_has_the_papers_number_of_parameters(
+    backend: Backend, implementation: str, tmp_path: Path
+) -> None:
+    """Counted in each framework's own model."""
+    skip_where_missing(backend)
+    request = {
+        "job": "describe",
+        "backend": backend.name,
+        "implementation": implementation,
+        "configuration": load_preset("paper").to_dict(),
+        "precision": "float32",
+    }
+    outcome = run_job(backend, request, RESOURCES, tmp_path / "log")
+    assert (outcome.status, outcome.body["n_parameters"]) == ("ok", 1_352_969)
