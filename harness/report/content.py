@@ -11,6 +11,7 @@ import pandas as pd
 from harness.report.cautions import Caution, find_cautions
 from harness.report.comparisons import compare_all
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
+from harness.report.learning_words import describe_target
 from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.records import Run
@@ -72,7 +73,9 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
         _results(tables),
         _failures(tables),
         _learning(tables, plots),
+        _quality(run, tables, plots),
         _lengths(run, variants, plots),
+        _positions(plots),
         _copies(run, plots),
         _time(tables),
         _throughput(run, tables, plots),
@@ -199,6 +202,24 @@ def _verification(run: Run) -> Section:
     )
     table = tabulate_verification(run)
     return Section("verification", "Verification", text, tables=[table] if table else [])
+
+
+def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "Measured on data that neither training nor the test set holds. A star marks where a seed first met the target."
+        " Differences are paired: the same seed starts from the same parameters and sees the same data."
+    )
+    if run.target.exists:
+        text = f"The target is {describe_target(run.target)}. {text}"
+    picture = _picture(plots, "quality.png", "Seed loss and wrong bits against training sequences and seconds")
+    shown = [*_readable(tables, "time_to_target"), *_readable(tables, "quality_comparisons")]
+    return Section("quality", "Quality, and the time to reach it", text, picture, shown)
+
+
+def _positions(plots: list[str]) -> Section:
+    text = "Where in the pattern the wrong bits are."
+    picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
+    return Section("positions", "Bit error by position", text, picture)
 
 
 def _settings(run: Run) -> list[Section]:

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.stats import Interval, largest_coverage, median_interval, ratio_interval, shows_difference
+from harness.stats import (
+    Interval,
+    largest_coverage,
+    least_p_value,
+    median_interval,
+    rank_p_value,
+    ratio_interval,
+    shows_difference,
+)
 
 RATES = st.lists(st.floats(1.0, 1e6), min_size=2, max_size=20)
 N_REPEATS, NOISE = 10, 0.05
@@ -121,3 +129,12 @@ def test_pairs_cancel_a_drift_that_would_hide_the_difference() -> None:
     left, right = (list(rate * drift * np.exp(generator.normal(0, 0.005, N_REPEATS))) for rate in (1.03 * 100, 100))
     assert shows_difference(ratio_interval(left, right))
     assert not shows_difference(ratio_interval(left, right, paired=False))
+
+
+def test_the_least_p_value_is_the_share_of_orders_that_separate_the_sides() -> None:
+    samples = np.random.default_rng(0).random((200_000, 7))
+    left, right = samples[:, :3], samples[:, 3:]
+    separated = (left.max(axis=1) < right.min(axis=1)) | (left.min(axis=1) > right.max(axis=1))
+    assert separated.mean() == pytest.approx(least_p_value(3, 4), abs=0.002)
+    assert rank_p_value([1, 2, 3], [4, 5, 6, 7]) == pytest.approx(least_p_value(3, 4))
+    assert rank_p_value([1, 2, 3], [1, 2, 3]) > 0.9
