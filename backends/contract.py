@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.floating]
 Parameters: TypeAlias = dict[str, Array]
-State: TypeAlias = dict[str, NDArray[np.generic]]
+State: TypeAlias = dict[str, NDArray[Any]]
 Setting: TypeAlias = str | int | float | bool | None
 
-PRECISIONS = ("float32", "float64", "bfloat16")
+# tf32 and bfloat16 say how the factors of a product are rounded: parameters, sums and all else stay float32. The stock
+# layers, which the idiomatic implementations are made of, either have no such thing or round their states as well.
+PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
+IDIOMATIC_PRECISIONS = ("float32", "float64", "tf32")
 OPTIMIZERS = ("adam", "rmsprop")
 CLIPPINGS = ("none", "element", "norm")
 WIRINGS = ("input_to_every_layer", "every_layer_to_output", "learned_initial_state")
@@ -40,6 +43,12 @@ def check_choice(owner: str, name: str, value: str, allowed: tuple[str, ...]) ->
     """Raise ValueError where `value` is not one of `allowed`."""
     if value not in allowed:
         raise ValueError(f"{owner}.{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def check_precision(whose: str, precision: str, supported: tuple[str, ...]) -> None:
+    """Raise Unsupported where `precision` is not one of `supported`."""
+    if precision not in supported:
+        raise Unsupported(f"{whose} computes in {', '.join(supported)}, not in {precision}")
 
 
 @dataclass(frozen=True)

@@ -402,7 +402,7 @@ class ReferenceTrainer:
     def __init__(self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters) -> None:
         self._model = model
         self._optimizer = optimizer
-        self._parameters: Parameters = {name: parameters[name].astype(np.float64) for name in model.shapes()}
+        self._parameters = _float64({name: parameters[name] for name in model.shapes()})
         self._state = initial_optimizer_state(optimizer, self._parameters)
 
     def train(self, chunk: Chunk) -> Array:
@@ -436,10 +436,8 @@ class ReferenceTrainer:
     def restore(self, state: State) -> None:
         """Train on from `state`. Raises ValueError where it is not this model's."""
         given = unpack_state(self._model, state)
-        self._parameters, m, v = (
-            {name: w.astype(np.float64) for name, w in slot.items()} for slot in (given.parameters, given.m, given.v)
-        )
-        self._state = OptimizerState(given.steps, m, v)
+        self._parameters = _float64(given.parameters)
+        self._state = OptimizerState(given.steps, _float64(given.m), _float64(given.v))
 
     def peak_memory_bytes(self) -> int | None:
         """None: a CPU does not tell."""
@@ -448,6 +446,10 @@ class ReferenceTrainer:
     def settings(self) -> dict[str, Setting]:
         """Device, arithmetic and library."""
         return {"device": "cpu", "arithmetic": "float64", "library": f"numpy {np.__version__}"}
+
+
+def _float64(arrays: Parameters) -> Parameters:
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
 
 
 def check_supported(device: str, precision: str) -> None:

@@ -39,7 +39,7 @@ def pack_state(parameters: Parameters, m: Parameters, v: Parameters, steps: int)
 def unpack_state(model: ModelSpec, state: State) -> TrainerState:
     """The inverse of pack_state. Raises ValueError where the state is not one of this model's."""
     check_state(model, state)
-    parameters, m, v = ({name: _floating(state[prefix + name]) for name in model.shapes()} for prefix in ("", M, V))
+    parameters, m, v = ({name: state[prefix + name] for name in model.shapes()} for prefix in ("", M, V))
     return TrainerState(parameters, m, v, int(state[STEP]))
 
 
@@ -73,7 +73,3 @@ def require_state(trainer: Trainer) -> None:
     if missing:
         reason = f"its trainer has no {' and no '.join(missing)}, which a checkpoint needs"
         raise Unsupported(f"this backend cannot be checkpointed: {reason}")
-
-
-def _floating(array: NDArray[Any]) -> NDArray[np.floating]:
-    return np.asarray(array)

@@ -13,11 +13,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from backends.contract import PRECISIONS
 from harness import __version__
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
-RUN_PRECISIONS = ("float32", "bfloat16")
-VERIFY_PRECISIONS = ("float32", "float64")
 
 
 class UsageError(click.ClickException):
@@ -34,7 +33,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--preset", default="quick", help="A preset's name, or FILE.toml."),
         click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override one key."),
         click.option("--device", default="auto", help="auto, cpu or cuda[:N]."),
-        click.option("--precision", default="float32", type=click.Choice(RUN_PRECISIONS)),
+        click.option("--precision", default="float32", help=f"Names with commas between: {', '.join(PRECISIONS)}."),
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default."),
     ]
     return _decorate(command, options)
@@ -149,7 +148,7 @@ def predict(folder: Path, **options: Any) -> None:
 @main.command()
 @click.option("--backend", "backends", default="all", help="all, names or modules with commas between them.")
 @click.option("--implementation", default="all", help="idiomatic, tuned or all.")
-@click.option("--precision", default="all", type=click.Choice(("all", *VERIFY_PRECISIONS)))
+@click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)))
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
 def verify(**options: Any) -> None:

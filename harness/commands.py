@@ -32,7 +32,6 @@ from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
 from harness.verdict import Verdict, verify_brief
 
-HARMLESS_IN_ALL = ("ok", "not_installed")
 # A cell that ended otherwise may go on from its checkpoint.
 ENDED_FOR_GOOD = ("ok", "diverged")
 
@@ -63,7 +62,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
     and the rest is left for --resume."""
     seeds = parse_seeds(options["seeds"])
-    plan = plan_cells(selection.backends, selection.implementations, selection.precision, seeds, options["repeats"])
+    plan = plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
     cells = plan.cells
     with Interruption() as interruption, _open_folder(selection, options, plan) as folder:
         _say(console, f"{len(cells)} cells into {folder.path}")
@@ -72,16 +71,19 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         for cell in cells:
             if interruption:
                 break
-            statuses.append(_run_one(cell, verdicts, selection, folder, console))
+            statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, console))
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done; --resume {folder.path} goes on")
         return RunEnd(folder.path, interruption.exit_code, True)
-    harmless = HARMLESS_IN_ALL if selection.everything else ("ok",)
-    went_well = reported and "ok" in statuses and all(status in harmless for status in statuses)
-    verified = all(verdict.verified for verdict in verdicts.values())
-    return RunEnd(folder.path, 0 if went_well and verified else 1, False)
+    # What nobody named one by one may be missing, or unable to compute in every precision.
+    harmless = {"ok", *(["not_installed"] if selection.everything else [])}
+    harmless |= {"unsupported"} if options["implementation"] == "all" else set()
+    trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
+    verified = bool(trained) and all(verdict.verified for verdict in trained)
+    went_well = reported and verified and all(status in harmless for status in statuses)
+    return RunEnd(folder.path, 0 if went_well else 1, False)
 
 
 def report(folder: Path) -> None:
@@ -110,8 +112,9 @@ def _report_cells(folder: RunFolder, console: Console) -> bool:
     try:
         folder.write_ceiling()
         write_report(folder.path)
-    except OSError as error:
-        _say(console, f"The report could not be written: {error.strerror}; `report {folder.path}` makes it again")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
         return False
     return True
 
@@ -155,11 +158,11 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -
     return RunFolder.create(options["out"] or default_folder(selection.preset), description)
 
 
-def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, str], Verdict]:
-    """Prove each implementation in brief before any is timed; by backend and implementation."""
-    verdicts: dict[tuple[str, str], Verdict] = {}
+def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, ...], Verdict]:
+    """Prove each variant in brief before any is timed."""
+    verdicts: dict[tuple[str, ...], Verdict] = {}
     for cell in cells:
-        key = (cell.backend.name, cell.implementation)
+        key = cell.variant
         if key in verdicts or cell.backend.missing_packages():
             continue
         if is_interrupted():
@@ -173,13 +176,13 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
             model=selection.config.model_spec(),
         )
         result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
-        console.print(f"{' '.join(key)} {cell.precision}: {result}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
     return verdicts
 
 
 def _run_one(
     cell: Cell,
-    verdicts: Mapping[tuple[str, str], Verdict],
+    verdict: Verdict | None,
     selection: Selection,
     folder: RunFolder,
     console: Console,
@@ -215,7 +218,6 @@ def _run_one(
         _say(console, f"{cell.name}: interrupted")
         return INTERRUPTED
     record = make_record(outcome, selection.config, made_with, attempt)
-    verdict = verdicts.get((cell.backend.name, cell.implementation))
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
     arrays = outcome.arrays if record["status"] == outcome.status else {}

@@ -22,6 +22,11 @@ class Cell:
     def name(self) -> str:
         return f"{self.backend.name}-{self.implementation}-{self.precision}-seed{self.seed}-r{self.repeat}"
 
+    @property
+    def variant(self) -> tuple[str, str, str]:
+        """Backend, implementation and precision: what is compared, whatever the seed and the repeat."""
+        return self.backend.name, self.implementation, self.precision
+
     def identity(self) -> dict[str, str | int]:
         """The columns that say which cell a row belongs to."""
         return {
@@ -43,34 +48,35 @@ class Plan:
 
 
 def plan_cells(
-    backends: list[Backend], implementations: list[str], precision: str, seeds: list[int], repeats: int
+    backends: list[Backend], implementations: list[str], precisions: list[str], seeds: list[int], repeats: int
 ) -> Plan:
     """Every variant once in each round of repeat and seed, in an order shuffled anew, so that drift falls on all alike.
 
     The shuffle depends on the repeat and the seed alone. Where there are repeats, the fastest kind of the first
-    backend runs twice a round.
+    backend runs twice a round, in the first precision.
     """
     variants = [
-        (backend, implementation)
+        (backend, implementation, precision)
         for backend in backends
         for implementation in implementations
         if implementation in backend.implementations
+        for precision in precisions
     ]
     installed = [variant for variant in variants if not variant[0].missing_packages()]
     itself = max(installed, key=lambda variant: variant[1]) if installed and repeats > 1 else None
     cells: list[Cell] = []
     for repeat, seed in itertools.product(range(repeats), seeds):
-        round_ = [Cell(*variant, precision, seed, repeat) for variant in variants]
+        round_ = [Cell(*variant, seed, repeat) for variant in variants]
         if itself:
-            round_.append(Cell(*itself, precision, seed, repeats + repeat))
+            round_.append(Cell(*itself, seed, repeats + repeat))
         order = np.random.default_rng([repeat, seed]).permutation(len(round_))
         cells += [round_[place] for place in order]
-    return Plan(cells, _name_a_a(itself, precision, repeats))
+    return Plan(cells, _name_a_a(itself, repeats))
 
 
-def _name_a_a(variant: tuple[Backend, str] | None, precision: str, repeats: int) -> dict[str, str | int] | None:
+def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> dict[str, str | int] | None:
     if variant is None:
         return None
-    backend, implementation = variant
+    backend, implementation, precision = variant
     names = {"backend": backend.name, "implementation": implementation, "precision": precision}
     return {**names, "first_repeat": repeats}

@@ -22,6 +22,7 @@ from harness.presets import ConfigurationError
 from harness.provenance import changed_sources
 from harness.schema import SAFE_NAME, SCHEMA_VERSION, UnreadableFile, digest, is_sealed, read_json, seal
 from harness.validation import parameter_faults, record_faults
+from harness.validation.shape import Head, Making, Measured, shape_fault
 
 FOLDERS = ("cells", "logs", "attempts")
 # What a run was asked for with, beside its configuration; a run that goes on must agree.
@@ -128,6 +129,8 @@ class RunFolder:
             return f"its record has schema version {record.get('schema_version')}, not {SCHEMA_VERSION}"
         if not is_sealed(record):
             return "its record was altered"
+        if fault := _first(filter(None, (shape_fault(record, kind) for kind in (Head, Making, Measured)))):
+            return fault
         if record["status"] != "ok":
             return f"it ended as {record['status']}"
         return (
@@ -260,7 +263,9 @@ def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def ceiling_samples(name: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The samples of one cell as ceiling.json holds them."""
     whose = {"after": name, "backend": record.get("backend"), "precision": record.get("precision")}
-    return [{**whose, "device": record.get("device"), **sample} for sample in record.get("ceiling") or []]
+    samples = record.get("ceiling")
+    known = [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else []
+    return [{**whose, "device": record.get("device"), **sample} for sample in known]
 
 
 def _other_making(record: Mapping[str, Any], cell: Cell, config: RunConfig, made_with: Mapping[str, Any]) -> str | None:
@@ -268,7 +273,7 @@ def _other_making(record: Mapping[str, Any], cell: Cell, config: RunConfig, made
     made = record.get("provenance") or {}
     if record.get("configuration_sha256") != digest(config.to_dict()):
         return "it was made with another configuration"
-    if changed := changed_sources(cell.backend, made.get("code") or {"": ""}):
+    if changed := changed_sources(cell.backend, made.get("code", {"": ""})):
         return f"its code has changed: {', '.join(changed[:3])}"
     was, now = {**made.get("versions", {}), "cpu": made.get("cpu")}, {**made_with["versions"], "cpu": made_with["cpu"]}
     other = [f"{key} {was.get(key)}, now {now.get(key)}" for key in {**was, **now} if was.get(key) != now.get(key)]

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import queue
-import re
 import secrets
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from harness.config import RunConfig
 from harness.environment import available_cpus
 from harness.guard import MARK, kill_marked
 from harness.interruption import is_interrupted
+from harness.one_line import one_line
 from harness.plan import Cell
 from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 from harness.provenance import PROJECT
@@ -37,7 +37,6 @@ MAXIMUM_REASON_LENGTH = 500
 N_LAST_LINES = 3
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"
-ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Listener = Callable[[Message], None]
@@ -293,9 +292,3 @@ def last_lines(log: Path, before_traceback: bool = False) -> list[str]:
         text = text.partition("Traceback (most recent call last)")[0]
     lines = [one_line(line) for line in text.splitlines()]
     return [line[:MAXIMUM_LINE_LENGTH] for line in lines if line][-N_LAST_LINES:]
-
-
-def one_line(text: str) -> str:
-    """Printable text on one line: no colours, no control characters, no half of a character."""
-    plain = ESCAPE_SEQUENCE.sub("", text)
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in plain).split())

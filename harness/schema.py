@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.one_line import one_line
+
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed")
@@ -24,6 +26,9 @@ MAXIMUM_FILE_BYTES = 2**28
 
 class UnreadableFile(ValueError):
     """A file that is not what it should be; its text is one line and does not name the file."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise UnreadableFile("it is nested too deeply") from None
     except ValueError as error:
-        raise UnreadableFile(" ".join(str(error).split())) from None
+        raise UnreadableFile(str(error)) from None
     if not isinstance(content, dict):
         raise UnreadableFile("it holds no object")
     return content

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend
+from backends.contract import PRECISIONS
 from harness.config import RunConfig
 from harness.environment import available_cpus
 from harness.presets import ConfigurationError, load_preset
@@ -28,7 +29,7 @@ class Selection:
     implementations: list[str]
     preset: str
     config: RunConfig
-    precision: str
+    precisions: list[str]
     resources: Resources
 
 
@@ -40,7 +41,7 @@ def select(options: Mapping[str, Any]) -> Selection:
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
         config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
-        precision=options["precision"],
+        precisions=select_precisions(options["precision"]),
         resources=select_resources(options),
     )
     if selection.resources.device.startswith("cuda"):
@@ -61,7 +62,7 @@ def describe(backend: Backend, implementation: str, selection: Selection) -> Out
         "job": "describe",
         "backend": backend.name,
         "implementation": implementation,
-        "precision": selection.precision,
+        "precision": selection.precisions[0],
         "configuration": selection.config.to_dict(),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -82,6 +83,14 @@ def select_implementations(text: str) -> list[str]:
     for name in names:
         if name not in IMPLEMENTATIONS:
             raise ConfigurationError(f"unknown implementation {name!r}; allowed: all, {', '.join(IMPLEMENTATIONS)}")
+    return list(dict.fromkeys(names))
+
+
+def select_precisions(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in PRECISIONS:
+            raise ConfigurationError(f"unknown precision {name!r}; allowed: {', '.join(PRECISIONS)}")
     return list(dict.fromkeys(names))
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from backends.contract import Setting, Unsupported
 
-DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
+DTYPES = {"float32": jnp.float32, "float64": jnp.float64, "tf32": jnp.float32, "bfloat16": jnp.float32}
 
 
 def gpus() -> list[str]:
@@ -24,13 +24,22 @@ def resolve_device(device: str) -> jax.Device:
     return jax.devices("cpu")[0] if resolved == "cpu" else jax.devices("gpu")[gpus().index(resolved)]
 
 
-def resolve_dtype(precision: str) -> jnp.dtype:
-    """The dtype of parameters and arithmetic; TF32 is switched off, so float32 means float32."""
-    jax.config.update("jax_default_matmul_precision", "highest")
-    if precision not in DTYPES:
-        raise Unsupported(f"the idiomatic JAX implementation computes in {' or '.join(DTYPES)}, not {precision}")
+def resolve_dtype(precision: str, device: jax.Device) -> jnp.dtype:
+    """The dtype of parameters and of all but products; TF32 is on for "tf32" alone, so float32 means float32."""
+    if precision == "tf32" and not has_tf32(device):
+        raise Unsupported("tf32 needs a GPU of compute capability 8.0 or later")
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if precision == "tf32" else "highest")
     jax.config.update("jax_enable_x64", precision == "float64")
     return jnp.dtype(DTYPES[precision])
+
+
+def product_dtype(precision: str) -> jnp.dtype:
+    """What the factors of products are rounded to."""
+    return jnp.dtype(jnp.bfloat16 if precision == "bfloat16" else DTYPES[precision])
+
+
+def has_tf32(device: jax.Device) -> bool:
+    return device.platform == "gpu" and float(device.compute_capability) >= 8.0
 
 
 def peak_memory_bytes(device: jax.Device) -> int | None:

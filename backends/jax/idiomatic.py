@@ -8,7 +8,18 @@ import numpy as np
 import optax
 from flax import nnx
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State
+from backends.contract import (
+    IDIOMATIC_PRECISIONS,
+    Array,
+    Batch,
+    Chunk,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    State,
+    check_precision,
+)
 from backends.jax.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype
 from backends.jax.optimizer import build_optimizer, find_averages
 from backends.state import pack_state, unpack_state
@@ -52,7 +63,8 @@ class JaxTrainer:
     def __init__(
         self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
     ) -> None:
-        self.device, self.dtype = resolve_device(device), resolve_dtype(precision)
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(precision, self.device)
         self.spec, self.optimizer_spec = model, optimizer
         with jax.default_device(self.device):
             self.network = CopyNetwork(model, self.dtype)
@@ -133,6 +145,7 @@ def mean_loss(network: CopyNetwork, inputs: jax.Array, targets: jax.Array) -> ja
 def build(
     model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
 ) -> JaxTrainer:
+    check_precision("the idiomatic JAX implementation", precision, IDIOMATIC_PRECISIONS)
     return JaxTrainer(model, optimizer, parameters, device, precision)
 
 

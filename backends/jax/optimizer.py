@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -10,8 +11,12 @@ import optax
 from backends.contract import OptimizerSpec
 
 
+@cache
 def build_optimizer(spec: OptimizerSpec) -> optax.GradientTransformationExtraArgs:
-    """Clipping and update in one chain; its update takes the step's learning rate as `learning_rate`."""
+    """Clipping and update in one chain; its update takes the step's learning rate as `learning_rate`.
+
+    The same for the same specification, so that a second trainer finds its training step compiled.
+    """
     if spec.kind == "adam":
         adam = optax.scale_by_adam(b1=spec.beta1, b2=spec.beta2, eps=spec.epsilon, eps_root=0.0)
         return optax.chain(clip_gradients(spec), adam, scale_by_learning_rate(), optax.scale(-1.0))

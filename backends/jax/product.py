@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from backends.contract import Array
-from backends.jax.device import resolve_device, resolve_dtype
+from backends.jax.device import product_dtype, resolve_device, resolve_dtype
 
 
 def build_product(left: Array, right: Array, *, device: str, precision: str) -> Callable[[], None]:
     """A call that multiplies (m, k) by (k, n) and returns when the device has finished."""
-    place, dtype = resolve_device(device), resolve_dtype(precision)
+    place = resolve_device(device)
+    resolve_dtype(precision, place)
+    dtype = product_dtype(precision)
     a, b = (jax.device_put(np.asarray(array, dtype), place) for array in (left, right))
     compiled = jax.jit(jnp.matmul)
 

@@ -1,13 +1,16 @@
-"""The copy network as fast as JAX goes on a CPU: a hand-written backward pass, and K steps in one dispatch.
+"""The copy network as fast as JAX goes on a CPU: a hand-written backward pass, K steps in one dispatch, split batches.
 
-Four things make the difference (figures in docs/tuning.md): the input projection of all time steps is one product; the
-backward scan yields the pre-activations' gradients alone, and the weights' gradients are one product after it; all
-factors of that scan which do not depend on it are computed before it; and a chunk's K optimiser steps are one scan in
-one call, with its buffers donated.
+Five things make the difference (figures in docs/tuning.md): the input projection of all time steps is one product; the
+forward scan leaves the very factors that the backward scan multiplies with; that scan yields the pre-activations'
+gradients alone, and the weights' gradients are products after it; a chunk's K optimiser steps are one scan in one call,
+with its buffers donated; and a large batch is split over the processors, which meet once a step instead of at every
+product.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,47 +18,94 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State
-from backends.jax.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype
+from backends.contract import (
+    PRECISIONS,
+    Array,
+    Batch,
+    Chunk,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    State,
+    check_precision,
+)
+from backends.jax.device import device_settings, peak_memory_bytes, product_dtype, resolve_device, resolve_dtype
 from backends.jax.optimizer import build_optimizer, find_averages, replace_averages
 from backends.state import pack_state, unpack_state
 
+# Each processor is a device of its own. JAX takes the number only before it first looks for devices.
+if hasattr(os, "sched_getaffinity"):
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+# Fewer rows than this a processor make products too small to be worth a split.
+MINIMUM_ROWS = 32
+SPLIT, WHOLE = PartitionSpec(None, "batch"), PartitionSpec()
+
 
 class LayerTrace(NamedTuple):
-    """What a layer's forward pass leaves for the backward pass, time first; start is h and c before it, (batch, H)."""
+    """What a layer's forward pass leaves for the backward pass, each (time, batch, H): its output h, the forget gate
+    f, and the derivatives of the cell and of the output by the pre-activations i, f, g, o and of h by the cell."""
 
-    inputs: jax.Array
-    start: tuple[jax.Array, jax.Array]
     h: jax.Array
-    c: jax.Array
-    gates: jax.Array
+    f: jax.Array
+    dc_by_i: jax.Array
+    dc_by_f: jax.Array
+    dc_by_g: jax.Array
+    dh_by_o: jax.Array
+    dh_by_c: jax.Array
+
+
+def product(dtype: Any, left: jax.Array, right: jax.Array) -> jax.Array:
+    """left @ right with the factors rounded to dtype, summed in at least float32."""
+    return jnp.matmul(
+        left.astype(dtype), right.astype(dtype), preferred_element_type=jnp.promote_types(dtype, jnp.float32)
+    )
+
+
+def gradient_product(dtype: Any, inputs: jax.Array, dz: jax.Array) -> jax.Array:
+    """The gradient (in, 4H) of a kernel from its inputs (time, batch, in) and dz (time, batch, 4H), both rounded."""
+    # Summing over both axes: XLA has no bfloat16 kernel for the same product of flattened matrices.
+    axes = ((0, 1), (0, 1)), ((), ())
+    return jax.lax.dot_general(
+        inputs.astype(dtype), dz.astype(dtype), axes, preferred_element_type=jnp.promote_types(dtype, jnp.float32)
+    )
 
 
 def layer_forward(
+    dtype: Any,
     inputs: jax.Array,
     kernel: jax.Array,
     recurrent_kernel: jax.Array,
     bias: jax.Array,
     start: tuple[jax.Array, jax.Array],
 ) -> LayerTrace:
-    """inputs (time, batch, in) -> h and c (time, batch, H) and the activated gates i, f, g, o (time, batch, 4H)."""
-    projected = inputs @ kernel + bias
+    """inputs (time, batch, in) -> the layer's trace, from h and c (batch, H) before the first time step. Its h has the
+    dtype of products."""
+    projected = product(dtype, inputs, kernel)
+    rounded_kernel = recurrent_kernel.astype(dtype)
 
-    def step(carry: tuple[jax.Array, jax.Array], z: jax.Array) -> tuple[Any, Any]:
+    def step(carry: tuple[jax.Array, jax.Array], z: jax.Array) -> tuple[Any, LayerTrace]:
         h, c = carry
-        i, f, g, o = jnp.split(z + h @ recurrent_kernel, 4, axis=-1)
+        i, f, g, o = jnp.split(z + bias + product(dtype, h, rounded_kernel), 4, axis=-1)
         i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
-        c = f * c + i * g
-        h = o * jnp.tanh(c)
-        return (h, c), (h, c, jnp.concatenate([i, f, g, o], axis=-1))
+        next_c = f * c + i * g
+        tanh_c = jnp.tanh(next_c)
+        h = (o * tanh_c).astype(dtype)
+        of_c = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
+        return (h, next_c), LayerTrace(h, f, *of_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c))
 
-    _, (h, c, gates) = jax.lax.scan(step, start, projected)
-    return LayerTrace(inputs, start, h, c, gates)
+    h, c = start
+    _, trace = jax.lax.scan(step, (h.astype(dtype), c), projected)
+    return trace
 
 
-@jax.custom_vjp
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm_layer(
+    dtype: Any,
     inputs: jax.Array,
     kernel: jax.Array,
     recurrent_kernel: jax.Array,
@@ -63,45 +113,40 @@ def lstm_layer(
     start: tuple[jax.Array, jax.Array],
 ) -> jax.Array:
     """inputs (time, batch, in) -> h (time, batch, H), from h and c (batch, H) before the first time step."""
-    return layer_forward(inputs, kernel, recurrent_kernel, bias, start).h
+    return layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, start).h
 
 
 def lstm_layer_forward(
+    dtype: Any,
     inputs: jax.Array,
     kernel: jax.Array,
     recurrent_kernel: jax.Array,
     bias: jax.Array,
     start: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, Any]:
-    trace = layer_forward(inputs, kernel, recurrent_kernel, bias, start)
-    return trace.h, (trace, kernel, recurrent_kernel)
+    trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, start)
+    return trace.h, (trace, inputs, kernel, recurrent_kernel, start[0])
 
 
-def lstm_layer_backward(residuals: Any, dh_out: jax.Array) -> tuple[Any, ...]:
-    trace, kernel, recurrent_kernel = residuals
-    h_start, c_start = trace.start
-    hidden = recurrent_kernel.shape[0]
-    i, f, g, o = jnp.split(trace.gates, 4, axis=-1)
-    tanh_c = jnp.tanh(trace.c)
-    of_dc = jnp.concatenate([g * i * (1 - i), _previous(trace.c, c_start) * f * (1 - f), i * (1 - g * g)], axis=-1)
-    of_dh = tanh_c * o * (1 - o)
-    dc_of_dh = o * (1 - tanh_c * tanh_c)
-    transposed = recurrent_kernel.T
+def lstm_layer_backward(dtype: Any, residuals: Any, dh_out: jax.Array) -> tuple[Any, ...]:
+    trace, inputs, kernel, recurrent_kernel, h_start = residuals
+    transposed = recurrent_kernel.T.astype(dtype)
 
-    def step(carry: tuple[jax.Array, jax.Array], factors: Any) -> tuple[Any, jax.Array]:
+    def step(carry: tuple[jax.Array, jax.Array], at_t: tuple[jax.Array, LayerTrace]) -> tuple[Any, jax.Array]:
         dh, dc = carry
-        dh_out, of_dc, of_dh, dc_of_dh, f = factors
+        dh_out, trace = at_t
         dh = dh + dh_out
-        dc = dc + dh * dc_of_dh
-        dz = jnp.concatenate([of_dc * jnp.tile(dc, 3), of_dh * dh], axis=-1)
-        return (dz @ transposed, dc * f), dz
+        dc = dc + dh * trace.dh_by_c
+        dz = [dc * trace.dc_by_i, dc * trace.dc_by_f, dc * trace.dc_by_g, dh * trace.dh_by_o]
+        dz = jnp.concatenate(dz, axis=-1).astype(dtype)
+        return (product(dtype, dz, transposed), dc * trace.f), dz
 
-    zeros = jnp.zeros_like(trace.h[0])
-    dstart, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, of_dc, of_dh, dc_of_dh, f), reverse=True)
-    flat = dz.reshape(-1, 4 * hidden)
-    dkernel = trace.inputs.reshape(flat.shape[0], -1).T @ flat
-    drecurrent_kernel = _previous(trace.h, h_start).reshape(-1, hidden).T @ flat
-    return dz @ kernel.T, dkernel, drecurrent_kernel, flat.sum(axis=0), dstart
+    zeros = jnp.zeros_like(trace.f[0])
+    dstart, dz = jax.lax.scan(step, (zeros, zeros), (dh_out, trace), reverse=True)
+    dkernel = gradient_product(dtype, inputs, dz)
+    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start), dz)
+    dinputs = product(dtype, dz, kernel.T).astype(inputs.dtype)
+    return dinputs, dkernel, drecurrent_kernel, dz.sum(axis=(0, 1), dtype=kernel.dtype), dstart
 
 
 lstm_layer.defvjp(lstm_layer_forward, lstm_layer_backward)
@@ -109,20 +154,19 @@ lstm_layer.defvjp(lstm_layer_forward, lstm_layer_backward)
 
 def _previous(states: jax.Array, start: jax.Array) -> jax.Array:
     """The state before each time step: the first one's, then all but the last."""
-    return jnp.concatenate([start[None], states[:-1]])
+    return jnp.concatenate([start[None].astype(states.dtype), states[:-1]])
 
 
-def initial_state(model: ModelSpec, parameters: Any, layer: int, signal: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """h and c (batch, H) before the first time step of a layer that reads signal (time, batch, in)."""
-    shape = (signal.shape[1], model.hidden)
-    if model.learned_initial_state:
-        h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
-        return jnp.broadcast_to(h, shape), jnp.broadcast_to(c, shape)
-    zeros = jnp.zeros(shape, signal.dtype)
-    return zeros, zeros
+def initial_state(model: ModelSpec, parameters: Any, layer: int, batch: int) -> tuple[jax.Array, jax.Array]:
+    """h and c (batch, H) of a layer before the first time step."""
+    shape, dtype = (batch, model.hidden), parameters["output.bias"].dtype
+    if not model.learned_initial_state:
+        return jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)
+    h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+    return jnp.broadcast_to(h, shape), jnp.broadcast_to(c, shape)
 
 
-def logits(model: ModelSpec, parameters: Any, inputs: jax.Array) -> jax.Array:
+def logits(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
     """inputs (batch, time, in) -> logits (batch, time, outputs); inside, time comes first."""
     inputs = hidden = inputs.swapaxes(0, 1)
     outputs = []
@@ -130,52 +174,63 @@ def logits(model: ModelSpec, parameters: Any, inputs: jax.Array) -> jax.Array:
         if layer and model.input_to_every_layer:
             hidden = jnp.concatenate([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        hidden = lstm_layer(hidden, *kernels, initial_state(model, parameters, layer, hidden))
+        hidden = lstm_layer(dtype, hidden, *kernels, initial_state(model, parameters, layer, inputs.shape[1]))
         outputs.append(hidden)
     read = jnp.concatenate(outputs, axis=-1) if model.every_layer_to_output else hidden
-    return (read @ parameters["output.kernel"] + parameters["output.bias"]).swapaxes(0, 1)
+    return (product(dtype, read, parameters["output.kernel"]) + parameters["output.bias"]).swapaxes(0, 1)
 
 
-def mean_loss(model: ModelSpec, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
-    return optax.sigmoid_binary_cross_entropy(logits(model, parameters, inputs), targets).mean()
+def mean_loss(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return optax.sigmoid_binary_cross_entropy(logits(model, dtype, parameters, inputs), targets).mean()
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4, 5))
 def train_steps(
+    mesh: Mesh,
     model: ModelSpec,
     optimizer: optax.GradientTransformationExtraArgs,
+    dtype: Any,
     parameters: Any,
     state: optax.OptState,
     inputs: jax.Array,
     targets: jax.Array,
     learning_rates: jax.Array,
 ) -> tuple[Any, optax.OptState, jax.Array]:
-    """K optimiser steps on inputs (K, batch, time, in): the parameters and state after them, the K losses."""
+    """K optimiser steps on inputs (K, batch, time, in): the parameters and state after them, the K losses.
+
+    Each device of the mesh computes the gradients of its rows, and the same update from their mean.
+    """
 
     def step(carry: tuple[Any, optax.OptState], batch: Any) -> tuple[Any, jax.Array]:
         parameters, state = carry
         inputs, targets, learning_rate = batch
-        loss, gradients = jax.value_and_grad(mean_loss, argnums=1)(model, parameters, inputs, targets)
+        loss, gradients = jax.value_and_grad(mean_loss, argnums=2)(model, dtype, parameters, inputs, targets)
+        loss, gradients = jax.lax.pmean((loss, gradients), "batch")
         updates, state = optimizer.update(gradients, state, parameters, learning_rate=learning_rate)
         return (optax.apply_updates(parameters, updates), state), loss
 
-    (parameters, state), losses = jax.lax.scan(step, (parameters, state), (inputs, targets, learning_rates))
-    return parameters, state, losses
+    def steps(parameters: Any, state: Any, *batches: jax.Array) -> tuple[Any, Any, jax.Array]:
+        (parameters, state), losses = jax.lax.scan(step, (parameters, state), batches)
+        return parameters, state, losses
+
+    specs = {"in_specs": (WHOLE, WHOLE, SPLIT, SPLIT, WHOLE), "out_specs": WHOLE, "check_vma": False}
+    return jax.shard_map(steps, mesh=mesh, **specs)(parameters, state, inputs, targets, learning_rates)
 
 
-loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=1), static_argnums=0)
+loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=2), static_argnums=(0, 1))
 
 
-@partial(jax.jit, static_argnums=0)
-def probabilities(model: ModelSpec, parameters: Any, inputs: jax.Array) -> jax.Array:
-    return jax.nn.sigmoid(logits(model, parameters, inputs))
+@partial(jax.jit, static_argnums=(0, 1))
+def probabilities(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(logits(model, dtype, parameters, inputs))
 
 
 class TunedJaxTrainer:
     def __init__(
         self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
     ) -> None:
-        self.device, self.dtype = resolve_device(device), resolve_dtype(precision)
+        self.device = resolve_device(device)
+        self.dtype, self.product_dtype = resolve_dtype(precision, self.device), product_dtype(precision)
         self.spec, self.optimizer_spec = model, optimizer
         self.optimizer = build_optimizer(optimizer)
         self.arrays = {name: self._tensor(array) for name, array in parameters.items()}
@@ -183,20 +238,22 @@ class TunedJaxTrainer:
         self.steps = 0
 
     def train(self, chunk: Chunk) -> Array:
-        batches = (self._tensor(array) for array in (chunk.inputs, chunk.targets, chunk.learning_rates))
-        self.arrays, self.averages, losses = train_steps(
-            self.spec, self.optimizer, self.arrays, self.averages, *batches
-        )
-        jax.block_until_ready((self.arrays, losses))
+        mesh = Mesh(np.array(self._devices(chunk.inputs.shape[1])), ("batch",))
+        whole, split = NamedSharding(mesh, WHOLE), NamedSharding(mesh, SPLIT)
+        carry = jax.device_put((self.arrays, self.averages), whole)
+        batches = [jax.device_put(np.asarray(array, self.dtype), split) for array in (chunk.inputs, chunk.targets)]
+        rates = jax.device_put(np.asarray(chunk.learning_rates, self.dtype), whole)
+        result = train_steps(mesh, self.spec, self.optimizer, self.product_dtype, *carry, *batches, rates)
+        self.arrays, self.averages, losses = jax.block_until_ready(result)
         self.steps += len(losses)
         return np.asarray(losses)
 
     def predict(self, inputs: Array) -> Array:
-        return np.asarray(probabilities(self.spec, self.arrays, self._tensor(inputs)))
+        return np.asarray(probabilities(self.spec, self.product_dtype, self._arrays(), self._tensor(inputs)))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
-        arrays = (self._tensor(array) for array in (batch.inputs, batch.targets))
-        loss, gradients = loss_and_gradients(self.spec, self.arrays, *arrays)
+        tensors = self._tensor(batch.inputs), self._tensor(batch.targets)
+        loss, gradients = loss_and_gradients(self.spec, self.product_dtype, self._arrays(), *tensors)
         return float(loss), {name: np.array(gradient) for name, gradient in gradients.items()}
 
     def parameters(self) -> Parameters:
@@ -204,7 +261,8 @@ class TunedJaxTrainer:
 
     def state(self) -> State:
         m, v = find_averages(self.optimizer_spec, self.averages)
-        slots = ({name: np.array(array) for name, array in slot.items()} for slot in (self.arrays, m, v))
+        # A compiled step returns dictionaries in alphabetical order.
+        slots = ({name: np.array(slot[name]) for name in self.spec.shapes()} for slot in (self.arrays, m, v))
         return pack_state(*slots, self.steps)
 
     def restore(self, state: State) -> None:
@@ -219,7 +277,24 @@ class TunedJaxTrainer:
         return peak_memory_bytes(self.device)
 
     def settings(self) -> dict[str, Setting]:
-        return {**device_settings(self.device), "execution": "jit of K steps", "lstm": "lax.scan with custom_vjp"}
+        return {
+            **device_settings(self.device),
+            "execution": "jit of K steps",
+            "lstm": "lax.scan with custom_vjp",
+            "products": self.product_dtype.name,
+            "processors_to_split_batches_over": self._n_processors(),
+        }
+
+    def _devices(self, batch: int) -> list[jax.Device]:
+        """As many processors as share the batch evenly and leave enough rows to each; a GPU takes it whole."""
+        shares = [n for n in range(1, self._n_processors() + 1) if batch % n == 0 and batch // n >= MINIMUM_ROWS]
+        return [self.device] if len(shares) < 2 else jax.devices("cpu")[: shares[-1]]
+
+    def _n_processors(self) -> int:
+        return len(jax.devices("cpu")) if self.device.platform == "cpu" else 1
+
+    def _arrays(self) -> dict[str, jax.Array]:
+        return jax.device_put(self.arrays, self.device)
 
     def _tensor(self, array: Array) -> jax.Array:
         return jax.device_put(np.asarray(array, self.dtype), self.device)
@@ -228,4 +303,5 @@ class TunedJaxTrainer:
 def build(
     model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
 ) -> TunedJaxTrainer:
+    check_precision("the tuned JAX implementation", precision, PRECISIONS)
     return TunedJaxTrainer(model, optimizer, parameters, device, precision)

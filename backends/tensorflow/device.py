@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from backends.contract import Setting, Unsupported
 
-DTYPES = {"float32": tf.float32, "float64": tf.float64}
+DTYPES = {"float32": tf.float32, "float64": tf.float64, "tf32": tf.float32, "bfloat16": tf.float32}
 
 
 def gpus() -> list[str]:
@@ -23,12 +25,21 @@ def resolve_device(device: str) -> str:
     return resolved
 
 
-def resolve_dtype(precision: str) -> tf.DType:
-    """The dtype of parameters and arithmetic; TF32 is switched off, so float32 means float32."""
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    if precision not in DTYPES:
-        raise Unsupported(f"the idiomatic TensorFlow implementation computes in {' or '.join(DTYPES)}, not {precision}")
+def resolve_dtype(precision: str, device: str) -> tf.DType:
+    """The dtype of parameters and of all but products; TF32 is on for "tf32" alone, so float32 means float32."""
+    if precision == "tf32" and not has_tf32(device):
+        raise Unsupported("tf32 needs a GPU of compute capability 8.0 or later")
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     return DTYPES[precision]
+
+
+def product_dtype(precision: str) -> tf.DType:
+    """What the factors of products are rounded to."""
+    return tf.bfloat16 if precision == "bfloat16" else DTYPES[precision]
+
+
+def has_tf32(device: str) -> bool:
+    return device != "cpu" and _gpu_details(device).get("compute_capability", (0, 0)) >= (8, 0)
 
 
 def device_scope(device: str) -> tf.device:
@@ -51,5 +62,9 @@ def device_settings(device: str) -> dict[str, Setting]:
 
 
 def _gpu_name(device: str) -> str:
+    return str(_gpu_details(device).get("device_name", "unknown"))
+
+
+def _gpu_details(device: str) -> dict[str, Any]:
     gpu = tf.config.list_physical_devices("GPU")[int(device.partition(":")[2])]
-    return str(tf.config.experimental.get_device_details(gpu).get("device_name", "unknown"))
+    return tf.config.experimental.get_device_details(gpu)

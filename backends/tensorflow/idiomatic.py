@@ -8,7 +8,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State
+from backends.contract import (
+    IDIOMATIC_PRECISIONS,
+    Array,
+    Batch,
+    Chunk,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    State,
+    check_precision,
+)
 from backends.state import pack_state, unpack_state
 from backends.tensorflow.device import device_scope, device_settings, peak_memory_bytes, resolve_device, resolve_dtype
 from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
@@ -48,7 +59,8 @@ class TensorFlowTrainer:
     def __init__(
         self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
     ) -> None:
-        self.device, self.dtype = resolve_device(device), resolve_dtype(precision)
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(precision, self.device)
         self.spec, self.optimizer_spec = model, optimizer
         with device_scope(self.device):
             self.network = build_network(model, self.dtype)
@@ -117,6 +129,7 @@ class TensorFlowTrainer:
 def build(
     model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
 ) -> TensorFlowTrainer:
+    check_precision("the idiomatic TensorFlow implementation", precision, IDIOMATIC_PRECISIONS)
     return TensorFlowTrainer(model, optimizer, parameters, device, precision)
 
 

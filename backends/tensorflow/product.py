@@ -7,12 +7,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from backends.contract import Array
-from backends.tensorflow.device import device_scope, resolve_device, resolve_dtype
+from backends.tensorflow.device import device_scope, product_dtype, resolve_device, resolve_dtype
 
 
 def build_product(left: Array, right: Array, *, device: str, precision: str) -> Callable[[], None]:
     """A call that multiplies (m, k) by (k, n) and returns when the device has finished."""
-    place, dtype = resolve_device(device), resolve_dtype(precision)
+    place = resolve_device(device)
+    resolve_dtype(precision, place)
+    dtype = product_dtype(precision)
     with device_scope(place):
         a, b = (tf.constant(array, dtype) for array in (left, right))
         compiled = tf.function(tf.matmul).get_concrete_function(a, b)

@@ -1,9 +1,9 @@
 """The copy network as fast as TensorFlow goes on a CPU: XLA, a hand-written backward pass, K steps in one dispatch.
 
 Four things make the difference (figures in docs/tuning.md): the input projection of all time steps is one product; the
-backward loop yields the pre-activations' gradients alone, and the weights' gradients are one product after it; all
-factors of that loop which do not depend on it are computed before it; and a chunk's K optimiser steps are one loop in
-one compiled call.
+forward loop leaves the very factors that the backward loop multiplies with; that loop yields the pre-activations'
+gradients alone, and the weights' gradients are products after it; and a chunk's K optimiser steps are one loop in one
+compiled call.
 """
 
 from __future__ import annotations
@@ -13,82 +13,133 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State
+from backends.contract import (
+    PRECISIONS,
+    Array,
+    Batch,
+    Chunk,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    State,
+    check_precision,
+)
 from backends.state import pack_state, unpack_state
-from backends.tensorflow.device import device_scope, device_settings, peak_memory_bytes, resolve_device, resolve_dtype
+from backends.tensorflow.device import (
+    device_scope,
+    device_settings,
+    peak_memory_bytes,
+    product_dtype,
+    resolve_device,
+    resolve_dtype,
+)
 from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
 class LayerTrace(NamedTuple):
-    """What a layer's forward pass leaves for the backward pass, time first; start is h and c before it, (batch, H)."""
+    """What a layer's forward pass leaves for the backward pass, each (time, batch, H): its output h, the forget gate
+    f, and the derivatives of the cell and of the output by the pre-activations i, f, g, o and of h by the cell."""
 
-    inputs: tf.Tensor
-    start: tuple[tf.Tensor, tf.Tensor]
     h: tf.Tensor
-    c: tf.Tensor
-    gates: tf.Tensor
+    f: tf.Tensor
+    dc_by_i: tf.Tensor
+    dc_by_f: tf.Tensor
+    dc_by_g: tf.Tensor
+    dh_by_o: tf.Tensor
+    dh_by_c: tf.Tensor
+
+
+def product(dtype: tf.DType, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """left (..., in) @ right (in, out) as one product of two matrices, the factors rounded to dtype, summed in at
+    least float32."""
+    flat = tf.reshape(tf.cast(left, dtype), (-1, left.shape[-1]))
+    whole = tf.matmul(flat, tf.cast(right, dtype), output_type=sum_dtype(dtype))
+    return tf.reshape(whole, (*left.shape[:-1], right.shape[-1]))
+
+
+def gradient_product(dtype: tf.DType, inputs: tf.Tensor, dz: tf.Tensor) -> tf.Tensor:
+    """The gradient (in, 4H) of a kernel from its inputs (time, batch, in) and dz (time, batch, 4H), both rounded."""
+    columns = tf.transpose(tf.reshape(tf.cast(inputs, dtype), (-1, inputs.shape[-1])))
+    return tf.matmul(columns, tf.reshape(dz, (-1, dz.shape[-1])), output_type=sum_dtype(dtype))
+
+
+def sum_dtype(dtype: tf.DType) -> tf.DType:
+    return tf.float32 if dtype == tf.bfloat16 else dtype
 
 
 def layer_forward(
+    dtype: tf.DType,
     inputs: tf.Tensor,
     kernel: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     bias: tf.Tensor,
     start: tuple[tf.Tensor, tf.Tensor],
 ) -> LayerTrace:
-    """inputs (time, batch, in) -> h and c (time, batch, H) and the activated gates i, f, g, o (time, batch, 4H)."""
-    projected = _product(inputs, kernel) + bias
+    """inputs (time, batch, in) -> the layer's trace, from h and c (batch, H) before the first time step. Its h has the
+    dtype of products."""
+    projected = product(dtype, inputs, kernel)
+    rounded_kernel = tf.cast(recurrent_kernel, dtype)
 
-    def step(h: tf.Tensor, c: tf.Tensor, z: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
-        i, f, g, o = tf.split(z + h @ recurrent_kernel, 4, axis=-1)
+    def step(h: tf.Tensor, c: tf.Tensor, z: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], LayerTrace]:
+        i, f, g, o = tf.split(z + bias + product(dtype, h, rounded_kernel), 4, axis=-1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-        c = f * c + i * g
-        h = o * tf.tanh(c)
-        return (h, c), (h, c, tf.concat([i, f, g, o], axis=-1))
+        next_c = f * c + i * g
+        tanh_c = tf.tanh(next_c)
+        h = tf.cast(o * tanh_c, dtype)
+        of_c = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
+        return (h, next_c), LayerTrace(h, f, *of_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c))
 
-    _, (h, c, gates) = _scan(step, start, (projected,))
-    return LayerTrace(inputs, start, h, c, gates)
+    h, c = start
+    _, trace = _scan(step, (tf.cast(h, dtype), c), (projected,))
+    return LayerTrace(*trace)
 
 
-@tf.custom_gradient
-def lstm_layer(
-    inputs: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
-    h_start: tf.Tensor,
-    c_start: tf.Tensor,
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-    """inputs (time, batch, in) -> h (time, batch, H), from h and c (batch, H) before the first time step."""
-    trace = layer_forward(inputs, kernel, recurrent_kernel, bias, (h_start, c_start))
-    return trace.h, lambda dh_out: lstm_layer_backward(trace, kernel, recurrent_kernel, dh_out)
+def lstm_layer(dtype: tf.DType, *arguments: tf.Tensor) -> tf.Tensor:
+    """inputs (time, batch, in), kernel, recurrent_kernel, bias, and h and c (batch, H) before the first time step
+    -> h (time, batch, H)."""
+
+    @tf.custom_gradient
+    def layer(
+        inputs: tf.Tensor,
+        kernel: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        bias: tf.Tensor,
+        h_start: tf.Tensor,
+        c_start: tf.Tensor,
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
+        trace = layer_forward(dtype, inputs, kernel, recurrent_kernel, bias, (h_start, c_start))
+        h = tf.cast(trace.h, bias.dtype)
+        return h, lambda dh_out: lstm_layer_backward(dtype, trace, inputs, kernel, recurrent_kernel, h_start, dh_out)
+
+    return layer(*arguments)
 
 
 def lstm_layer_backward(
-    trace: LayerTrace, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, dh_out: tf.Tensor
+    dtype: tf.DType,
+    trace: LayerTrace,
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    h_start: tf.Tensor,
+    dh_out: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    h_start, c_start = trace.start
-    hidden = recurrent_kernel.shape[0]
-    i, f, g, o = tf.split(trace.gates, 4, axis=-1)
-    tanh_c = tf.tanh(trace.c)
-    of_dc = tf.concat([g * i * (1 - i), _previous(trace.c, c_start) * f * (1 - f), i * (1 - g * g)], axis=-1)
-    of_dh = tanh_c * o * (1 - o)
-    dc_of_dh = o * (1 - tanh_c * tanh_c)
-    transposed = tf.transpose(recurrent_kernel)
+    transposed = tf.cast(tf.transpose(recurrent_kernel), dtype)
 
-    def step(dh: tf.Tensor, dc: tf.Tensor, *factors: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor]]:
-        dh_out, of_dc, of_dh, dc_of_dh, f = factors
+    def step(dh: tf.Tensor, dc: tf.Tensor, dh_out: tf.Tensor, *trace_t: tf.Tensor) -> tuple[tuple, tuple[tf.Tensor]]:
+        trace = LayerTrace(*trace_t)
         dh = dh + dh_out
-        dc = dc + dh * dc_of_dh
-        dz = tf.concat([of_dc * tf.tile(dc, (1, 3)), of_dh * dh], axis=-1)
-        return (dz @ transposed, dc * f), (dz,)
+        dc = dc + dh * trace.dh_by_c
+        dz = [dc * trace.dc_by_i, dc * trace.dc_by_f, dc * trace.dc_by_g, dh * trace.dh_by_o]
+        dz = tf.cast(tf.concat(dz, axis=-1), dtype)
+        return (product(dtype, dz, transposed), dc * trace.f), (dz,)
 
-    zeros = tf.zeros_like(trace.h[0])
-    dstart, (dz,) = _scan(step, (zeros, zeros), (dh_out, of_dc, of_dh, dc_of_dh, f), reverse=True)
-    flat = tf.reshape(dz, (-1, 4 * hidden))
-    dkernel = tf.matmul(tf.reshape(trace.inputs, (flat.shape[0], -1)), flat, transpose_a=True)
-    drecurrent_kernel = tf.matmul(tf.reshape(_previous(trace.h, h_start), (-1, hidden)), flat, transpose_a=True)
-    return _product(dz, tf.transpose(kernel)), dkernel, drecurrent_kernel, tf.reduce_sum(flat, axis=0), *dstart
+    zeros = tf.zeros_like(trace.f[0])
+    dstart, (dz,) = _scan(step, (zeros, zeros), (dh_out, *trace), reverse=True)
+    dkernel = gradient_product(dtype, inputs, dz)
+    drecurrent_kernel = gradient_product(dtype, _previous(trace.h, h_start), dz)
+    dinputs = product(dtype, dz, tf.transpose(kernel))
+    return dinputs, dkernel, drecurrent_kernel, tf.reduce_sum(tf.cast(dz, kernel.dtype), axis=(0, 1)), *dstart
 
 
 def _scan(
@@ -100,8 +151,8 @@ def _scan(
 ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
     """The last carry, and what step(*carry, *slices) yields at every time step, stacked, time first."""
     time_steps = sequences[0].shape[0]
-    shapes = [output.shape for output in step(*carry, *(sequence[0] for sequence in sequences))[1]]
-    outputs = tuple(tf.TensorArray(carry[0].dtype, time_steps, element_shape=shape) for shape in shapes)
+    slices = step(*carry, *(sequence[0] for sequence in sequences))[1]
+    outputs = tuple(tf.TensorArray(value.dtype, time_steps, element_shape=value.shape) for value in slices)
 
     def body(count: tf.Tensor, carry: tuple[tf.Tensor, ...], outputs: tuple[tf.TensorArray, ...]) -> tuple:
         t = time_steps - 1 - count if reverse else count
@@ -112,31 +163,23 @@ def _scan(
     return loop[1], [array.stack() for array in loop[2]]
 
 
-def _product(sequence: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """(time, batch, in) times (in, out) as one product of two matrices."""
-    time_steps, batch, inputs = sequence.shape
-    flat = tf.reshape(sequence, (time_steps * batch, inputs)) @ kernel
-    return tf.reshape(flat, (time_steps, batch, kernel.shape[1]))
-
-
 def _previous(states: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """The state before each time step: the first one's, then all but the last."""
-    return tf.concat([start[None], states[:-1]], axis=0)
+    return tf.concat([tf.cast(start[None], states.dtype), states[:-1]], axis=0)
 
 
 def initial_state(
-    model: ModelSpec, parameters: dict[str, tf.Variable], layer: int, signal: tf.Tensor
+    model: ModelSpec, parameters: dict[str, tf.Variable], layer: int, batch: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """h and c (batch, H) before the first time step of a layer that reads signal (time, batch, in)."""
-    shape = (signal.shape[1], model.hidden)
-    if model.learned_initial_state:
-        h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
-        return tf.broadcast_to(h, shape), tf.broadcast_to(c, shape)
-    zeros = tf.zeros(shape, signal.dtype)
-    return zeros, zeros
+    """h and c (batch, H) of a layer before the first time step."""
+    shape, dtype = (batch, model.hidden), parameters["output.bias"].dtype
+    if not model.learned_initial_state:
+        return tf.zeros(shape, dtype), tf.zeros(shape, dtype)
+    h, c = (parameters[f"lstm.{layer}.{name}"] for name in ("initial_h", "initial_c"))
+    return tf.broadcast_to(h, shape), tf.broadcast_to(c, shape)
 
 
-def logits(model: ModelSpec, parameters: dict[str, tf.Variable], inputs: tf.Tensor) -> tf.Tensor:
+def logits(model: ModelSpec, dtype: tf.DType, parameters: dict[str, tf.Variable], inputs: tf.Tensor) -> tf.Tensor:
     """inputs (batch, time, in) -> logits (batch, time, outputs); inside, time comes first."""
     inputs = hidden = tf.transpose(inputs, (1, 0, 2))
     outputs = []
@@ -144,18 +187,19 @@ def logits(model: ModelSpec, parameters: dict[str, tf.Variable], inputs: tf.Tens
         if layer and model.input_to_every_layer:
             hidden = tf.concat([hidden, inputs], axis=-1)
         kernels = (parameters[f"lstm.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
-        start = initial_state(model, parameters, layer, hidden)
-        hidden = lstm_layer(hidden, *(tf.convert_to_tensor(kernel) for kernel in kernels), *start)
+        start = initial_state(model, parameters, layer, inputs.shape[1])
+        hidden = lstm_layer(dtype, hidden, *(tf.convert_to_tensor(kernel) for kernel in kernels), *start)
         outputs.append(hidden)
     read = tf.concat(outputs, axis=-1) if model.every_layer_to_output else hidden
-    return tf.transpose(_product(read, parameters["output.kernel"]) + parameters["output.bias"], (1, 0, 2))
+    return tf.transpose(product(dtype, read, parameters["output.kernel"]) + parameters["output.bias"], (1, 0, 2))
 
 
 class TunedTensorFlowTrainer:
     def __init__(
         self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
     ) -> None:
-        self.device, self.dtype = resolve_device(device), resolve_dtype(precision)
+        self.device = resolve_device(device)
+        self.dtype, self.product_dtype = resolve_dtype(precision, self.device), product_dtype(precision)
         self.spec, self.optimizer_spec = model, optimizer
         with device_scope(self.device):
             self.variables = {name: tf.Variable(array, dtype=self.dtype) for name, array in parameters.items()}
@@ -193,8 +237,12 @@ class TunedTensorFlowTrainer:
         return peak_memory_bytes(self.device)
 
     def settings(self) -> dict[str, Setting]:
-        lstm = "tf.while_loop with custom_gradient"
-        return {**device_settings(self.device), "execution": "XLA of K steps", "lstm": lstm}
+        return {
+            **device_settings(self.device),
+            "execution": "XLA of K steps",
+            "lstm": "tf.while_loop with custom_gradient",
+            "products": self.product_dtype.name,
+        }
 
     @tf.function(jit_compile=True)
     def _train_steps(self, inputs: tf.Tensor, targets: tf.Tensor, learning_rates: tf.Tensor) -> tf.Tensor:
@@ -209,13 +257,13 @@ class TunedTensorFlowTrainer:
     @tf.function(jit_compile=True)
     def _backpropagate(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits(self.spec, self.variables, inputs))
-            loss = tf.reduce_mean(losses)
+            z = logits(self.spec, self.product_dtype, self.variables, inputs)
+            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, z))
         return loss, tape.gradient(loss, list(self.variables.values()))
 
     @tf.function(jit_compile=True)
     def _probabilities(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(logits(self.spec, self.variables, inputs))
+        return tf.sigmoid(logits(self.spec, self.product_dtype, self.variables, inputs))
 
     def _tensor(self, array: Array) -> tf.Tensor:
         return tf.constant(array, self.dtype)
@@ -224,4 +272,5 @@ class TunedTensorFlowTrainer:
 def build(
     model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
 ) -> TunedTensorFlowTrainer:
+    check_precision("the tuned TensorFlow implementation", precision, PRECISIONS)
     return TunedTensorFlowTrainer(model, optimizer, parameters, device, precision)

@@ -6,7 +6,7 @@ import torch
 
 from backends.contract import Setting, Unsupported
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "tf32": torch.float32, "bfloat16": torch.float32}
 
 
 def gpus() -> list[str]:
@@ -23,13 +23,22 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(resolved)
 
 
-def resolve_dtype(precision: str) -> torch.dtype:
-    """The dtype of parameters and arithmetic; TF32 is switched off, so float32 means float32."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    if precision not in DTYPES:
-        raise Unsupported(f"the idiomatic PyTorch implementation computes in {' or '.join(DTYPES)}, not {precision}")
+def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype of parameters and of all but products; TF32 is on for "tf32" alone, so float32 means float32."""
+    if precision == "tf32" and not has_tf32(device):
+        raise Unsupported("tf32 needs a GPU of compute capability 8.0 or later")
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     return DTYPES[precision]
+
+
+def product_dtype(precision: str) -> torch.dtype:
+    """What the factors of products are rounded to."""
+    return torch.bfloat16 if precision == "bfloat16" else DTYPES[precision]
+
+
+def has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def wait_for(device: torch.device) -> None:

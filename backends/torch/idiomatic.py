@@ -6,7 +6,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State
+from backends.contract import (
+    IDIOMATIC_PRECISIONS,
+    Array,
+    Batch,
+    Chunk,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    State,
+    check_precision,
+)
 from backends.state import pack_state, unpack_state
 from backends.torch.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype, wait_for
 from backends.torch.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
@@ -57,7 +68,8 @@ class TorchTrainer:
     def __init__(
         self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
     ) -> None:
-        self.device, self.dtype = resolve_device(device), resolve_dtype(precision)
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(precision, self.device)
         self.spec, self.optimizer_spec = model, optimizer
         network = WiredCopyNetwork(model) if model.wiring else CopyNetwork(model)
         self.network = network.to(self.device, self.dtype)
@@ -73,7 +85,7 @@ class TorchTrainer:
 
     def predict(self, inputs: Array) -> Array:
         with torch.no_grad():
-            return _array(torch.sigmoid(self.network(self._tensor(inputs))))
+            return _array(torch.sigmoid(self._logits(self._tensor(inputs))))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         loss = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
@@ -101,6 +113,9 @@ class TorchTrainer:
     def settings(self) -> dict[str, Setting]:
         return {**device_settings(self.device), "execution": "eager", "lstm": "torch.nn.LSTM"}
 
+    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.network(inputs)
+
     def _train_step(self, inputs: torch.Tensor, targets: torch.Tensor, learning_rate: float) -> torch.Tensor:
         loss = self._backpropagate(inputs, targets)
         clip_gradients(self.optimizer_spec, self.trained)
@@ -110,7 +125,7 @@ class TorchTrainer:
 
     def _backpropagate(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         self.network.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(self.network(inputs), targets)
+        loss = nn.functional.binary_cross_entropy_with_logits(self._logits(inputs), targets)
         loss.backward()
         return loss.detach()
 
@@ -121,6 +136,7 @@ class TorchTrainer:
 def build(
     model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
 ) -> TorchTrainer:
+    check_precision("the idiomatic PyTorch implementation", precision, IDIOMATIC_PRECISIONS)
     return TorchTrainer(model, optimizer, parameters, device, precision)
 
 

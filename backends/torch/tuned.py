@@ -11,7 +11,10 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from backends.contract import ModelSpec, OptimizerSpec, Parameters, Setting
+import torch
+
+from backends.contract import PRECISIONS, ModelSpec, OptimizerSpec, Parameters, Setting, check_precision
+from backends.torch.device import product_dtype
 from backends.torch.idiomatic import TorchTrainer
 from backends.torch.optimizer import build_optimizer
 
@@ -25,10 +28,17 @@ class TunedTorchTrainer(TorchTrainer):
     ) -> None:
         self.keeps_memory = keep_freed_memory()
         super().__init__(model, optimizer, parameters, device, precision)
+        self.product_dtype = product_dtype(precision)
         self.optimizer = build_optimizer(optimizer, self.trained, fused=True)
 
     def settings(self) -> dict[str, Setting]:
-        return {**super().settings(), "optimizer": "fused", "keeps_freed_memory": self.keeps_memory}
+        tuned = {"optimizer": "fused", "keeps_freed_memory": self.keeps_memory}
+        return {**super().settings(), **tuned, "products": str(self.product_dtype).removeprefix("torch.")}
+
+    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        rounds = self.product_dtype != self.dtype
+        with torch.autocast(self.device.type, self.product_dtype if rounds else None, enabled=rounds):
+            return super()._logits(inputs).to(self.dtype)
 
 
 def keep_freed_memory() -> bool:
@@ -42,4 +52,5 @@ def keep_freed_memory() -> bool:
 def build(
     model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
 ) -> TunedTorchTrainer:
+    check_precision("the tuned PyTorch implementation", precision, PRECISIONS)
     return TunedTorchTrainer(model, optimizer, parameters, device, precision)

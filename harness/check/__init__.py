@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.check.folder import find_faults
+from harness.one_line import one_line
 from harness.presets import ConfigurationError
 
 
@@ -28,7 +29,5 @@ def check(folder: Path) -> int:
 
 
 def _print(line: str) -> None:
-    """One line of printable text, whatever a record put into it."""
-    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(line.split()))
     encoding = sys.stdout.encoding or "utf-8"
-    print(plain.encode(encoding, "backslashreplace").decode(encoding))
+    print(one_line(line).encode(encoding, "backslashreplace").decode(encoding))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from harness.one_line import one_line
 from harness.validation import Fault
 
 # What may be missing where run.json says so: all else is small, or is what is checked.
@@ -20,7 +21,7 @@ class FileFault:
     fault: Fault
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.fault}"
+        return one_line(f"{self.file}: {self.fault}")
 
 
 @dataclass

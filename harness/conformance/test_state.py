@@ -53,7 +53,7 @@ def train(trainer: Trainer, first_step: int) -> np.ndarray:
 
 
 def assert_same(left: State, right: State) -> None:
-    assert list(left) == list(right)
+    assert left.keys() == right.keys()
     for name, array in left.items():
         assert array.dtype == right[name].dtype
         np.testing.assert_array_equal(array, right[name], err_msg=name)

@@ -12,12 +12,16 @@ from typing import Any, get_type_hints
 import msgspec
 
 from harness.config import RunConfig
+from harness.one_line import one_line
 
 FOLDER = Path(__file__).parent
 
 
 class ConfigurationError(ValueError):
     """A recipe or an option that cannot be used; its text is one line: what was wrong and what is allowed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 def preset_names() -> list[str]:
@@ -76,7 +80,7 @@ def convert(sections: dict[str, Any]) -> RunConfig:
     try:
         return msgspec.convert(sections, RunConfig)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ConfigurationError(_one_line(error)) from None
+        raise ConfigurationError(_place_first(error)) from None
 
 
 def _refuse_unknown(what: str, given: dict[str, Any], allowed: list[str], prefix: str = "") -> None:
@@ -87,7 +91,7 @@ def _refuse_unknown(what: str, given: dict[str, Any], allowed: list[str], prefix
             raise ConfigurationError(f"unknown {what} {prefix}{name}; {hint}allowed: {', '.join(allowed)}")
 
 
-def _one_line(error: Exception) -> str:
+def _place_first(error: Exception) -> str:
     """msgspec's text with its path `$.section.key` in front."""
     text, _, path = str(error).partition(" - at `$.")
     if not path or text.startswith(path.split(".")[0].rstrip("`")):

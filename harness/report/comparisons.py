@@ -37,7 +37,8 @@ class Comparison:
 
 
 def compare_all(run: Run, variants: list[Variant]) -> list[Comparison]:
-    """Every pair of ranked variants on one device and in one precision, the faster at the left; then the A/A pair."""
+    """Every pair of ranked variants on one device and in one precision, and every implementation's precisions, the
+    faster at the left; then the A/A pair."""
     compared = list(_compare_pairs([variant for variant in variants if variant.is_ranked]))
     return compared + [pair for pair in [compare_with_itself(run)] if pair]
 
@@ -75,8 +76,10 @@ def comparison_rows(comparisons: list[Comparison]) -> list[Row]:
 
 def _compare_pairs(variants: list[Variant]) -> Iterator[Comparison]:
     for left, right in combinations(variants, 2):
-        if (left.precision, left.device) == (right.precision, right.device):
-            names = (left.label, right.label, left.precision, left.device)
+        same_code = (left.backend, left.implementation) == (right.backend, right.implementation)
+        if left.device == right.device and (same_code or left.precision == right.precision):
+            precision = " / ".join(dict.fromkeys((left.precision, right.precision)))
+            names = (left.label, right.label, precision, left.device)
             if comparison := _compare(left.rates, right.rates, names):
                 yield comparison
 

@@ -36,7 +36,8 @@ def _fastest(place: Place, ranked: list[Variant], comparisons: list[Comparison],
     where = "" if is_only_place else f", in {' on '.join(part for part in place if part)},"
     if not others:
         return f"The only implementation with a throughput to rank{where} was {_rate(fastest)}."
-    compared = [item for item in comparisons if item.left == fastest.label and not item.is_a_a]
+    rivals = {other.label for other in others}
+    compared = [item for item in comparisons if item.left == fastest.label and item.right in rivals]
     close = [item for item in compared if item.conclusion == "no difference shown"]
     clear = [f"{_times(item)} {item.right}{_bounds(item.ratio)}" for item in compared if item not in close]
     sentence = f"Fastest in training on this run{where} was {_rate(fastest)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from harness.one_line import one_line
+
 RELATIVE_TOLERANCE = 1e-9
 ABSOLUTE_TOLERANCE = 1e-9
 
@@ -17,7 +19,7 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        return " ".join((f"{self.field}: {self.text}" if self.field else self.text).split())
+        return one_line(f"{self.field}: {self.text}" if self.field else self.text)
 
 
 def agree(left: float, right: float) -> bool:

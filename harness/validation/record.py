@@ -42,7 +42,7 @@ def provenance_faults(provenance: Mapping[str, Any]) -> list[Fault]:
     """What is wrong with what a cell says it was made with."""
     fault = shape_fault(provenance, Provenance)
     if fault:
-        return [fault]
+        return [Fault(f"provenance.{fault.field}", fault.text)]
     return [] if provenance["code"] else [Fault("provenance.code", "it names no source")]
 
 

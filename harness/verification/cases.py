@@ -64,10 +64,20 @@ class Case:
 
 def choose_cases(precision: str) -> dict[str, list[Case]]:
     """The cases of each precision, or of the one named. Every case in float32; in float64, where the same code
-    runs with smaller errors, those of 3 layers: every optimiser form and clipping form at least once."""
+    runs with smaller errors, those of 3 layers: every optimiser form and clipping form at least once; in bfloat16,
+    where only the products differ from float32, those with Adam and with the paper's wiring; tf32 only where it is
+    named, since it needs a GPU."""
     everything = [*model_cases(), *training_cases(), *wired_cases()]
-    chosen = {"float32": everything, "float64": [case for case in everything if case.layers == 3]}
-    return {name: cases for name, cases in chosen.items() if precision in (name, "all")}
+    rounded = [case for case in everything if case.gradients or case.optimizer.kind == "adam"]
+    chosen = {
+        "float32": everything,
+        "float64": [case for case in everything if case.layers == 3],
+        "bfloat16": rounded,
+        "tf32": rounded,
+    }
+    if precision != "all":
+        return {precision: chosen[precision]}
+    return {name: cases for name, cases in chosen.items() if name != "tf32"}
 
 
 def model_cases() -> list[Case]:

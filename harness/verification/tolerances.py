@@ -15,6 +15,15 @@ FLOAT32_HUNDRED_STEPS = 1e-4
 # The oracle is float64 itself, and only the order of sums differs: 2e-15.
 FLOAT64 = 1e-10
 
+# A bfloat16 keeps 4e-3, and every factor of every product is rounded to it. The errors of many factors cancel in a
+# sum: probabilities 8e-4, losses 6e-4. A gradient is a difference of such sums: 9e-3. Parameters move little: 1.2e-3.
+# A fault shows as 1e-1 and more.
+BFLOAT16_FORWARD = 4e-3
+BFLOAT16_GRADIENT = 3e-2
+BFLOAT16_PARAMETERS = 5e-3
+# TF32 keeps 5e-4, an eighth of that. Not measured: no GPU was at hand.
+TF32_SHARE = 1 / 8
+
 QUANTITIES = ("probabilities", "loss", "gradient", "after 1 step", "after 10 steps", "after 100 steps", "losses")
 
 TOLERANCES: dict[str, dict[str, float]] = {
@@ -29,7 +38,17 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "losses": FLOAT32_HUNDRED_STEPS,
     },
     "float64": dict.fromkeys(QUANTITIES, FLOAT64),
+    "bfloat16": {
+        "probabilities": BFLOAT16_FORWARD,
+        "loss": BFLOAT16_FORWARD,
+        "gradient": BFLOAT16_GRADIENT,
+        "after 1 step": BFLOAT16_PARAMETERS,
+        "after 10 steps": BFLOAT16_PARAMETERS,
+        "after 100 steps": BFLOAT16_PARAMETERS,
+        "losses": BFLOAT16_FORWARD,
+    },
 }
+TOLERANCES["tf32"] = {quantity: TF32_SHARE * value for quantity, value in TOLERANCES["bfloat16"].items()}
 
 PRECISIONS = tuple(TOLERANCES)
 

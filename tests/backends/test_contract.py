@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import backends
-from backends.contract import Batch, Chunk, ModelSpec, OptimizerSpec, Unsupported, check_at_least, check_choice
+from backends.contract import (
+    WIRINGS,
+    Batch,
+    Chunk,
+    ModelSpec,
+    OptimizerSpec,
+    Unsupported,
+    check_at_least,
+    check_choice,
+)
 
 ROOT = Path(backends.__file__).resolve().parents[1]
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax")
@@ -123,20 +133,54 @@ def test_shapes_are_canonical_layer_by_layer_with_the_output_last() -> None:
     ]
 
 
+def test_each_switch_changes_the_shapes_it_says() -> None:
+    plain = ModelSpec(inputs=3, outputs=2, hidden=5, layers=3)
+    changes = {
+        "input_to_every_layer": {"lstm.1.kernel": (5 + 3, 20), "lstm.2.kernel": (5 + 3, 20)},
+        "every_layer_to_output": {"output.kernel": (3 * 5, 2)},
+        "learned_initial_state": {f"lstm.{layer}.initial_{name}": (5,) for layer in range(3) for name in "hc"},
+    }
+    assert tuple(changes) == WIRINGS
+    assert plain.wiring == ()
+    for switch, change in changes.items():
+        wired = replace(plain, **{switch: True})
+        assert wired.wiring == (switch,)
+        assert wired.shapes() == plain.shapes() | change
+
+
+def test_a_learned_initial_state_comes_after_its_layers_bias() -> None:
+    names = list(ModelSpec(3, 2, 5, 2, learned_initial_state=True).shapes())
+    assert names[2:6] == ["lstm.0.bias", "lstm.0.initial_h", "lstm.0.initial_c", "lstm.1.kernel"]
+
+
 sizes = st.integers(1, 300)
 
 
 @settings(deadline=None)
 @given(inputs=sizes, outputs=sizes, hidden=sizes, layers=st.integers(1, 9))
 def test_parameters_number_what_the_equations_need(inputs: int, outputs: int, hidden: int, layers: int) -> None:
-    shapes = ModelSpec(inputs=inputs, outputs=outputs, hidden=hidden, layers=layers).shapes()
+    spec = ModelSpec(inputs=inputs, outputs=outputs, hidden=hidden, layers=layers)
+    shapes = spec.shapes()
     first = 4 * hidden * (inputs + hidden + 1)
     rest = (layers - 1) * 4 * hidden * (2 * hidden + 1)
-    assert sum(int(np.prod(shape)) for shape in shapes.values()) == first + rest + (hidden + 1) * outputs
+    assert (
+        sum(int(np.prod(shape)) for shape in shapes.values())
+        == spec.n_parameters()
+        == first + rest + (hidden + 1) * outputs
+    )
 
 
 def test_the_seeds_network_has_1326088_parameters() -> None:
-    assert sum(int(np.prod(shape)) for shape in ModelSpec(10, 8, 256, 3).shapes().values()) == 1_326_088
+    assert ModelSpec(10, 8, 256, 3).n_parameters() == 1_326_088
+
+
+def test_the_papers_network_has_1352969_parameters() -> None:
+    wired = ModelSpec(10, 9, 256, 3, **dict.fromkeys(WIRINGS, True))
+    assert wired.n_parameters() == 1_352_969
+    # No wiring with fewer switches has them, and neither have other outputs.
+    fewer = [wiring for n in range(3) for wiring in itertools.combinations(WIRINGS, n)]
+    others = [ModelSpec(10, outputs, 256, 3, **dict.fromkeys(wiring, True)) for wiring in fewer for outputs in (8, 9)]
+    assert all(other.n_parameters() != 1_352_969 for other in [*others, replace(wired, outputs=8)])
 
 
 # --- Frozen ---------------------------------------------------------------------------------------------------

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends import reference
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Unsupported
+from backends.contract import WIRINGS, Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Unsupported
 from harness.task import CopyTask, initial_parameters
 
 TASK = CopyTask(bits=2, min_length=1, max_length=3)
 ADAM = OptimizerSpec(kind="adam")
 
 
-def model_of(layers: int, hidden: int) -> ModelSpec:
-    return ModelSpec(inputs=TASK.input_channels, outputs=TASK.bits, hidden=hidden, layers=layers)
+def model_of(layers: int, hidden: int, wiring: tuple[str, ...] = ()) -> ModelSpec:
+    return ModelSpec(TASK.input_channels, TASK.bits, hidden, layers, **dict.fromkeys(wiring, True))
 
 
 def random_parameters(model: ModelSpec, seed: int = 0) -> Parameters:
@@ -59,9 +59,12 @@ def central_differences(model: ModelSpec, parameters: Parameters, name: str, bat
 # --- Gradients ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("layers", "hidden"), [(1, 5), (3, 3)])
-def test_every_gradient_agrees_with_central_differences(layers: int, hidden: int) -> None:
-    model = model_of(layers, hidden)
+@pytest.mark.parametrize(
+    ("layers", "hidden", "wiring"),
+    [(1, 5, ()), (3, 3, ()), *((2, 3, (switch,)) for switch in WIRINGS), (1, 3, WIRINGS), (3, 2, WIRINGS)],
+)
+def test_every_gradient_agrees_with_central_differences(layers: int, hidden: int, wiring: tuple[str, ...]) -> None:
+    model = model_of(layers, hidden, wiring)
     parameters = random_parameters(model)
     lengths = TASK.batch(seed=3, step=0, size=4).lengths
     assert len(set(lengths)) > 1
@@ -82,12 +85,13 @@ def test_every_gradient_agrees_with_central_differences(layers: int, hidden: int
     size=st.integers(1, 4),
     time=st.integers(1, 6),
     seed=st.integers(0, 1000),
+    wiring=st.sets(st.sampled_from(WIRINGS)),
 )
 @settings(max_examples=25, deadline=None)
-def test_slope_in_a_random_direction_agrees_for_any_shape(
-    layers: int, hidden: int, size: int, time: int, seed: int
+def test_slope_in_a_random_direction_agrees_for_any_shape_and_wiring(
+    layers: int, hidden: int, size: int, time: int, seed: int, wiring: set[str]
 ) -> None:
-    model = model_of(layers, hidden)
+    model = model_of(layers, hidden, tuple(wiring))
     parameters = random_parameters(model, seed)
     generator = np.random.default_rng(seed)
     batch = Batch(generator.random((size, time, model.inputs)), generator.random((size, time, model.outputs)))
@@ -150,6 +154,49 @@ def test_one_unit_computes_the_equations_of_the_specification() -> None:
 
     assert probabilities.shape == (1, 3, 1)
     np.testing.assert_allclose(probabilities.ravel(), expected, rtol=1e-14)
+
+
+def test_two_wired_layers_compute_the_equations_of_the_specification() -> None:
+    model = ModelSpec(1, 1, 1, 2, **dict.fromkeys(WIRINGS, True))
+    parameters = random_parameters(model)
+    inputs = [0.3, -1.2, 0.8]
+
+    def values(name: str) -> list[float]:
+        return parameters[name].ravel().tolist()
+
+    state = [[values(f"lstm.{layer}.initial_{name}")[0] for name in "hc"] for layer in range(2)]
+    expected = []
+    for x in inputs:
+        seen = [x]
+        for layer in range(2):
+            kernel = parameters[f"lstm.{layer}.kernel"].tolist()
+            recurrent, bias = values(f"lstm.{layer}.recurrent_kernel"), values(f"lstm.{layer}.bias")
+            h, c = state[layer]
+            z = [h * recurrent[gate] + bias[gate] for gate in range(4)]
+            for gate in range(4):
+                z[gate] += sum(each * row[gate] for each, row in zip(seen, kernel, strict=True))
+            i, f, g, o = z
+            c = logistic(f) * c + logistic(i) * math.tanh(g)
+            h = logistic(o) * math.tanh(c)
+            state[layer] = [h, c]
+            seen = [h, x]
+        slopes, offset = values("output.kernel"), values("output.bias")[0]
+        expected.append(logistic(state[0][0] * slopes[0] + state[1][0] * slopes[1] + offset))
+
+    trainer = reference.build(model, ADAM, parameters, device="cpu", precision="float64")
+    np.testing.assert_allclose(trainer.predict(np.array(inputs).reshape(1, 3, 1)).ravel(), expected, rtol=1e-14)
+
+
+def test_a_learned_initial_state_of_zeros_is_the_plain_network() -> None:
+    plain, learned = model_of(2, 4), model_of(2, 4, ("learned_initial_state",))
+    parameters = random_parameters(plain)
+    zeros = {name: np.zeros(shape) for name, shape in learned.shapes().items() if "initial" in name}
+    batch = batch_of(3)
+    value, gradients = reference.loss_and_gradients(learned, parameters | zeros, batch)
+    expected, plain_gradients = reference.loss_and_gradients(plain, parameters, batch)
+    assert value == expected
+    assert all(np.array_equal(gradients[name], gradient) for name, gradient in plain_gradients.items())
+    assert all(np.all(gradients[name] != 0) for name in zeros)
 
 
 def test_sequences_of_a_batch_do_not_touch_each_other() -> None:

@@ -88,6 +88,6 @@ def test_every_implementation_goes_on_from_a_state_to_the_last_bit(name: str, tm
     suite = ["-p", "harness.conformance.plugin", "--pyargs", "harness.conformance.test_state"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "--backend-module", module]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600)
     assert finished.returncode == 0, finished.stdout
     assert re.search(r"^14 passed in ", finished.stdout, re.MULTILINE), finished.stdout

@@ -114,6 +114,44 @@ def test_resume_keeps_what_is_complete_and_does_the_rest_again(
     assert "fake_backends.linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
 
 
+def test_resume_alone_goes_on_as_the_run_was_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert harness("run", "--backend", "reference", *SMALL, "--seeds", "0,1", "--out", str(folder)).returncode == 0
+    first = {path.name: path.read_bytes() for path in (folder / "cells").iterdir()}
+    (folder / "cells" / "reference-idiomatic-float32-seed1-r0.safetensors").write_bytes(b"")
+    finished = harness("run", "--resume", str(folder))
+    assert finished.returncode == 0
+    assert "seed0-r0: complete, kept" in finished.stdout
+    assert "seed1-r0: done again, for its parameters are not those of its record" in finished.stdout
+    kept = "reference-idiomatic-float32-seed0-r0.json"
+    assert (folder / "cells" / kept).read_bytes() == first[kept]
+    attempts = sorted(path.name for path in (folder / "attempts").iterdir())
+    assert attempts == [f"reference-idiomatic-float32-seed1-r0.1.{end}" for end in ("json", "log", "safetensors")]
+    assert harness("check", str(folder)).returncode == 0
+    refused = harness("run", "--resume", str(folder), "--preset", "quick", *SMALL, "--set", "train.batch=7")
+    assert refused.returncode == 2
+    assert refused.stderr == f"Error: {folder} was run with train.batch = 16, not 7\n"
+
+
+def test_a_full_disk_keeps_what_can_be_kept(tmp_path: Path) -> None:
+    """No file may grow beyond 60,000 bytes: the parameters of the larger model do not fit, its record does."""
+    folder = tmp_path / "run"
+    larger = ["--set", "model.hidden=64", "--set", "train.steps=9", "--set", "model.layers=1"]
+    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+    code += "runpy.run_module('harness', run_name='__main__')"
+    command = [sys.executable, "-c", code, "run", "--backend", "reference", *larger, "--out", str(folder)]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=120)
+    assert finished.returncode == 1
+    assert "Traceback" not in finished.stdout + finished.stderr
+    record = json.loads((folder / "cells" / "reference-idiomatic-float32-seed0-r0.json").read_text())
+    assert (record["status"], record["reason"]) == ("failed", "it could not be written: File too large")
+    assert len(record["losses"]) == 9
+    assert not list(folder.rglob("*.tmp"))
+    # With room again, the cell is done again and the report with it.
+    assert harness("run", "--resume", str(folder)).returncode == 0
+    assert harness("check", str(folder)).returncode == 0
+
+
 def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
     finished = harness("run", "--backend", "reference", *SMALL, "--out", str(tmp_path / "run"), "--json")
     assert finished.returncode == 0
@@ -133,7 +171,7 @@ def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
         (["--set", "train.batch=0"], "train.batch must be at least 1, not 0"),
         (["--seeds", "0,-1"], "--seeds '0,-1': allowed are whole numbers of at least 0"),
         (["--threads", "4096"], "--threads 4096: this process may use 1 to "),
-        (["--precision", "float8"], "'float8' is not one of 'float32', 'bfloat16'"),
+        (["--precision", "float8"], "unknown precision 'float8'; allowed: float32, float64, tf32, bfloat16"),
         (["--repeats", "0"], "0 is not in the range x>=1"),
     ],
 )
@@ -209,13 +247,14 @@ def _read_terminal(descriptor: int) -> str:
     return content.decode(errors="replace")
 
 
+@pytest.mark.parametrize(("preset", "counted"), [("seed", "1,326,088"), ("paper", "1,352,969")])
 @pytest.mark.parametrize("name", FRAMEWORKS)
-def test_list_counts_the_parameters_in_the_framework_itself(name: str) -> None:
+def test_list_counts_the_parameters_in_the_framework_itself(name: str, preset: str, counted: str) -> None:
     if BACKENDS[name].missing_packages():
         pytest.skip(f"{name} is not installed here")
-    finished = harness("list", "--backend", name, "--preset", "seed")
+    finished = harness("list", "--backend", name, "--preset", preset)
     assert finished.returncode == 0
-    assert "1,326,088" in finished.stdout
+    assert finished.stdout.count(counted) == len(BACKENDS[name].implementations)
 
 
 @pytest.mark.skipif(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from backends.contract import OptimizerSpec
+from backends.contract import WIRINGS, OptimizerSpec
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from harness.task import CopyTask
 
@@ -44,6 +44,22 @@ def test_the_model_takes_its_channels_from_the_task() -> None:
     config = RunConfig(task=CopyTask(bits=5), model=ModelConfig(layers=2, hidden=7))
     spec = config.model_spec()
     assert (spec.inputs, spec.outputs, spec.hidden, spec.layers) == (7, 5, 7, 2)
+    assert spec.wiring == ()
+
+
+def test_idle_outputs_and_the_wiring_reach_the_model() -> None:
+    wired = ModelConfig(layers=2, hidden=7, input_to_every_layer=True, learned_initial_state=True)
+    spec = RunConfig(task=CopyTask(bits=5, idle_outputs=2), model=wired).model_spec()
+    assert (spec.inputs, spec.outputs) == (7, 7)
+    assert spec.wiring == ("input_to_every_layer", "learned_initial_state")
+
+
+def test_a_configuration_from_before_the_wiring_is_a_plain_stack() -> None:
+    sections = RunConfig().to_dict()
+    for section, keys in {"model": WIRINGS, "task": ("idle_outputs",)}.items():
+        for key in keys:
+            del sections[section][key]
+    assert RunConfig.from_dict(sections) == RunConfig()
 
 
 def test_a_dictionary_is_the_whole_configuration() -> None:

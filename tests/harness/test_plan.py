@@ -9,7 +9,7 @@ ABSENT = Backend("absent", {"tuned": "no_such_package.tuned"}, packages=("no_suc
 
 
 def test_every_round_has_every_variant_once_and_one_of_them_twice() -> None:
-    plan = plan_cells([LEFT, RIGHT], ["idiomatic", "tuned"], "float32", [0, 5], 3)
+    plan = plan_cells([LEFT, RIGHT], ["idiomatic", "tuned"], ["float32"], [0, 5], 3)
     names = [cell.name for cell in plan.cells]
     for number in range(6):
         repeat, seed = divmod(number, 2)
@@ -24,23 +24,30 @@ def test_every_round_has_every_variant_once_and_one_of_them_twice() -> None:
 
 
 def test_the_order_changes_from_round_to_round_and_is_the_same_each_time() -> None:
-    plan = plan_cells([LEFT, RIGHT], ["idiomatic", "tuned"], "float32", [0], 8)
+    plan = plan_cells([LEFT, RIGHT], ["idiomatic", "tuned"], ["float32"], [0], 8)
     rounds = [[cell.backend.name + cell.implementation for cell in plan.cells[n : n + 4]] for n in range(0, 32, 4)]
     assert len({tuple(round_) for round_ in rounds}) > 1
-    assert plan == plan_cells([LEFT, RIGHT], ["idiomatic", "tuned"], "float32", [0], 8)
+    assert plan == plan_cells([LEFT, RIGHT], ["idiomatic", "tuned"], ["float32"], [0], 8)
 
 
 def test_one_process_each_is_not_compared_with_itself() -> None:
-    plan = plan_cells([LEFT], ["idiomatic", "tuned"], "float32", [0], 1)
+    plan = plan_cells([LEFT], ["idiomatic", "tuned"], ["float32"], [0], 1)
     assert plan.a_a is None
     assert len(plan.cells) == 2
 
 
 def test_an_implementation_a_backend_lacks_is_left_out() -> None:
-    assert plan_cells([RIGHT], ["tuned"], "float32", [0], 1).cells == []
+    assert plan_cells([RIGHT], ["tuned"], ["float32"], [0], 1).cells == []
 
 
 def test_what_is_not_installed_is_never_the_one_compared_with_itself() -> None:
-    plan = plan_cells([ABSENT, RIGHT], ["idiomatic", "tuned"], "float32", [0], 2)
+    plan = plan_cells([ABSENT, RIGHT], ["idiomatic", "tuned"], ["float32"], [0], 2)
     assert plan.a_a is not None
     assert plan.a_a["backend"] == "right"
+
+
+def test_every_precision_is_a_variant_of_its_own() -> None:
+    plan = plan_cells([LEFT], ["tuned"], ["float32", "bfloat16"], [0], 2)
+    assert {cell.variant for cell in plan.cells} == {("left", "tuned", "float32"), ("left", "tuned", "bfloat16")}
+    assert plan.a_a is not None
+    assert plan.a_a["precision"] == "float32"

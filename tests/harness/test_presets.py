@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.contract import OptimizerSpec
+from backends.contract import WIRINGS, OptimizerSpec
 from harness.presets import ConfigurationError, load_preset, preset_names
 
 
@@ -35,6 +35,18 @@ def test_the_seed_preset_is_the_seeds_recipe() -> None:
     assert (config.evaluate.test_batches, config.evaluate.test_batch) == (100, 100)
 
 
+def test_the_paper_preset_is_what_the_paper_states_with_the_inferred_wiring() -> None:
+    config = load_preset("paper")
+    assert (config.task.min_length, config.task.max_length, config.task.bits) == (1, 20, 8)
+    assert (config.model.layers, config.model.hidden) == (3, 256)
+    assert config.model_spec().wiring == WIRINGS
+    assert config.model_spec().n_parameters() == 1_352_969
+    optimizer = config.optimizer
+    assert (optimizer.kind, optimizer.momentum, config.train.learning_rate) == ("rmsprop", 0.9, 3e-5)
+    assert (optimizer.clip, optimizer.clip_value) == ("element", 10.0)
+    assert config.train.batch * config.train.steps == 1_000_000
+
+
 def test_set_overrides_one_key_and_leaves_the_others() -> None:
     config = load_preset("quick", ["model.hidden=64", "train.schedule=constant", "evaluate.beyond=[2, 4.5]"])
     assert (config.model.hidden, config.model.layers) == (64, 3)
@@ -54,6 +66,8 @@ def test_set_overrides_one_key_and_leaves_the_others() -> None:
         ("train.schedule=linear", "train.schedule must be one of constant, cosine, not 'linear'"),
         ("optimizer.beta2=1", "optimizer.beta2 must be at least 0 and below 1, not 1"),
         ("optimizer.kind=sgd", "optimizer.kind must be one of adam, rmsprop, not 'sgd'"),
+        ("task.idle_outputs=-1", "task.idle_outputs must be at least 0, not -1"),
+        ("model.learned_initial_state=1", "model.learned_initial_state: expected `bool`, got `int`"),
         ("task.max_length=0", "task.max_length must be at least 1, not 0"),
         ("hidden=3", "--set 'hidden=3' is not of the form section.key=value"),
         ("model.hidden", "--set 'model.hidden' is not of the form section.key=value"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -446,6 +447,21 @@ def test_tasks_and_batches_are_frozen() -> None:
         batch.inputs = batch.targets  # type: ignore[misc]
 
 
+# --- Idle outputs ---------------------------------------------------------------------------------------------
+
+
+def test_an_idle_output_changes_nothing_but_the_width_of_the_targets() -> None:
+    plain, wide = CopyTask(bits=3, max_length=4), CopyTask(bits=3, max_length=4, idle_outputs=2)
+    assert (wide.input_channels, wide.output_channels, plain.output_channels) == (5, 5, 3)
+    pairs = [[task.batch(seed=1, step=2, size=7) for task in (plain, wide)]]
+    pairs += [[task.evaluation_batch(seed=1, length=9, size=7) for task in (plain, wide)]]
+    for expected, batch in pairs:
+        assert batch.inputs.tobytes() == expected.inputs.tobytes()
+        assert batch.targets.shape == (*expected.targets.shape[:2], 5)
+        np.testing.assert_array_equal(wide.bits_of(batch.targets), expected.targets)
+        assert np.all(batch.targets[..., 3:] == np.float32(0.001))
+
+
 # --- Initial parameters ---------------------------------------------------------------------------------------
 
 WIDE_MODEL = ModelSpec(inputs=10, outputs=8, hidden=96, layers=3)
@@ -543,3 +559,23 @@ def test_another_seed_gives_other_kernels_and_the_same_biases(seed: int, other: 
     for name, values in parameters.items():
         agree = np.array_equal(values, others[name])
         assert agree == (name.endswith("bias") or seed == other)
+
+
+def test_the_wiring_changes_no_other_initial_parameter_and_the_initial_state_is_zero() -> None:
+    """Whatever has the shape it had has the values it had, as long as no kernel before it has grown."""
+    plain = initial_parameters(SMALL_MODEL, seed=5)
+    learned = initial_parameters(replace(SMALL_MODEL, learned_initial_state=True), seed=5)
+    wired = initial_parameters(replace(SMALL_MODEL, input_to_every_layer=True, every_layer_to_output=True), seed=5)
+    assert all(learned[name].tobytes() == values.tobytes() for name, values in plain.items())
+    assert all(np.all(learned[name] == 0) for name in learned.keys() - plain.keys())
+    assert len(learned) == len(plain) + 2 * SMALL_MODEL.layers
+    for name in ("lstm.0.kernel", "lstm.0.recurrent_kernel"):
+        assert wired[name].tobytes() == plain[name].tobytes()
+    rows, columns = wired["lstm.1.kernel"].shape
+    assert np.abs(wired["lstm.1.kernel"]).max() <= np.sqrt(6 / (rows + SMALL_MODEL.hidden + columns))
+
+
+def test_the_plain_networks_initial_parameters_are_what_they_always_were() -> None:
+    """Published runs started from them."""
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in initial_parameters(SEED_MODEL, seed=0).values()))
+    assert digest.hexdigest()[:16] == "5688b5cd9438288d"

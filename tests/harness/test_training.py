@@ -9,9 +9,9 @@ import pytest
 
 from backends.contract import Array, Chunk
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
-from harness.evaluation import Validation
+from harness.evaluation import Validation, evaluate
 from harness.history import History
-from harness.task import CopyTask
+from harness.task import CopyBatch, CopyTask
 from harness.training import make_chunk, train_steps
 
 CONFIG = RunConfig(task=CopyTask(max_length=3), model=ModelConfig(layers=1, hidden=2))
@@ -69,6 +69,40 @@ def test_a_loss_that_is_not_finite_ends_the_cell_and_keeps_what_came_before() ->
     record = train(with_train(steps=6, chunk=3), [0.7, 0.6, 0.5, 0.4, float("inf"), 0.2])
     assert (record["status"], record["reason"]) == ("diverged", "the loss is inf at step 5")
     assert record["losses"] == [0.7, 0.6, 0.5, 0.4]
+
+
+class Copier:
+    """Answers every bit rightly, and 0.5 on the idle outputs."""
+
+    def __init__(self, task: CopyTask) -> None:
+        self.task, self.right = task, {}
+        for length in (1, 2, 3, 6, 18):
+            self.remember(task.evaluation_batch(seed=0, length=length, size=4))
+        self.remember(task.batch(seed=0, step=0, size=4, stream="test"))
+
+    def remember(self, batch: CopyBatch) -> None:
+        for inputs, targets in zip(batch.inputs, batch.targets, strict=True):
+            self.right[inputs.tobytes()] = targets
+
+    def predict(self, inputs: Array) -> Array:
+        answers = np.stack([self.right[each.tobytes()] for each in inputs])
+        answers[..., self.task.bits :] = 0.5
+        return answers
+
+
+def test_idle_outputs_count_in_no_measure_and_are_not_drawn() -> None:
+    measured = []
+    for idle_outputs in (0, 1):
+        task = CopyTask(bits=2, max_length=3, idle_outputs=idle_outputs)
+        evaluation = EvaluateConfig(test_batches=1, test_batch=4, sequences=4, beyond=())
+        config = dataclasses.replace(CONFIG, task=task, evaluate=evaluation)
+        measured.append(evaluate(Copier(task), config))
+    plain, idle = measured
+    floors = [each["test"].pop("cross_entropy_floor") for each in measured]
+    assert idle == plain
+    assert plain["lengths"][0]["wrong_bits"] == 0
+    # The floor of the training loss is over all outputs, and an idle one costs more than one of which some are due.
+    assert floors[1] > floors[0]
 
 
 def test_the_first_calls_of_each_shape_are_warm_up() -> None:

@@ -388,6 +388,8 @@ def test_the_worked_example_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("matrix[0].copy()", "matrix[0]", "test_what_parameters_returns_is_a_copy"),
         ('{"device": "cpu",', "{", "test_settings_name_the_device"),
         ('raise Unsupported(f"NumPy', 'raise ValueError(f"NumPy', "test_what_it_cannot_do_is_unsupported"),
+        ("(self.weights, self.m, self.v)), s", "(self.weights, self.v, self.m)), s", "as_if_nothing_had_happened"),
+        ("self.v)), self.steps)", "self.v)), 0)", "test_a_restored_trainer_goes_on_as_if_nothing_had_happened"),
     ],
 )
 def test_a_broken_example_does_not_conform(

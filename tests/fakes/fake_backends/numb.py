@@ -1,4 +1,4 @@
-"""Starts a child and then waits in native code without ever letting another thread of Python run."""
+"""In the tests' own run: starts a child and waits in native code, without ever letting another thread of Python run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from fake_backends.linear import LinearTrainer
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
+        if chunk.inputs.shape[1] != 4:
+            return super().train(chunk)
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         print("numb", flush=True)
         ctypes.PyDLL(None).pause()

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backends.contract import WIRINGS
 from harness.report.load import read_run
 from harness.report.tables import make_tables
 from harness.report.variants import find_variants
@@ -21,6 +23,15 @@ def test_the_run_is_described(mixed_run: Path) -> None:
     text = describe_run(read_run(mixed_run))
     for part in ("1 to 5 random vectors of 8 bits", "hidden 128", "335,112 parameters", "batch 16", "Imaginary CPU"):
         assert part in text
+
+
+def test_a_wiring_that_is_inferred_is_said_to_be(run_folder: Callable[..., Path], record: Make) -> None:
+    folder = run_folder(record("torch"))
+    assert "inferred" not in describe_run(read_run(folder))
+    content = json.loads((folder / "run.json").read_text())
+    content["configuration"]["model"] |= dict.fromkeys(WIRINGS, True)
+    (folder / "run.json").write_text(json.dumps(content))
+    assert "The paper does not state this wiring: it is inferred" in describe_run(read_run(folder))
 
 
 def test_the_fastest_is_named_with_ratios_and_what_is_not_verified_is_not_ranked(mixed_run: Path) -> None:
