@@ -91,7 +91,9 @@ def _median(curves: list[list[Validated]], name: str) -> NDArray[np.float64]:
 def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
     if quality == "seed_loss":
         axes.set_yscale("log")
-        _mark_bound(axes, measures.median(measures.seed_loss_floor(cell) for cell in run.ok_cells), "floor")
+        floor = measures.median(measures.seed_loss_floor(cell) for cell in run.ok_cells)
+        _mark_bound(axes, floor, "least possible", side="top")
+        axes.set_ylim(bottom=0.9 * floor if floor else None)
     else:
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS)
         axes.set_ylim(bottom=0)
@@ -105,12 +107,13 @@ def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
     axes.set_xlim(left=0)
 
 
-def _mark_bound(axes: Axes, bound: float | None, name: str) -> None:
+def _mark_bound(axes: Axes, bound: float | None, name: str, side: str = "bottom") -> None:
+    """A line with its text above it, or with its top below it."""
     if bound is None:
         return
     axes.axhline(bound, color=QUIET, linewidth=1, linestyle=(0, (1, 2)))
     text = f"{name}, {number(bound)}"
-    axes.text(0.995, bound, text, ha="right", va="bottom", transform=axes.get_yaxis_transform(), **NOTE)
+    axes.text(0.995, bound, text, ha="right", va=side, transform=axes.get_yaxis_transform(), **NOTE)
 
 
 def _has_positions(variants: list[Variant], length: int) -> bool:
