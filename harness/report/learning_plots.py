@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from harness.config import SEED_LENGTH
 from harness.metrics import middle_third
 from harness.report import measures
-from harness.report.positions import find_length, measured_lengths
+from harness.report.positions import SEED_LENGTH, find_length, measured_lengths
 from harness.report.quantities import number
 from harness.report.records import Cell, Run, Validated
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
