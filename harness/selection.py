@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from backends import BACKENDS, FRAMEWORKS, Backend, find_backend
+from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
 from harness.config import RunConfig
 from harness.environment import available_cpus
@@ -74,7 +74,8 @@ def select_backends(text: str) -> list[Backend]:
     try:
         return [find_backend(name) for name in names]
     except KeyError as error:
-        allowed = f"all, {', '.join(BACKENDS)}, or a module as package.module"
+        known = dict.fromkeys([*BACKENDS, *(backend.name for backend in registered_backends())])
+        allowed = f"all, {', '.join(known)}, or a module as package.module"
         raise ConfigurationError(f"unknown backend {error}; allowed: {allowed}") from None
 
 

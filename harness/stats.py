@@ -10,13 +10,14 @@ section 11.6): it sees the two or three samples in the middle and nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, bootstrap, t
+from scipy.stats import beta, bootstrap, mannwhitneyu, t
 
 N_RESAMPLES = 9999
 # Any will do; a fixed one makes the interval a function of the samples.
@@ -118,6 +119,16 @@ def largest_coverage(n_samples: int) -> float:
     takes 6 samples.
     """
     return 1 - 2.0 ** (1 - n_samples)
+
+
+def rank_p_value(left: Sequence[float], right: Sequence[float]) -> float:
+    """The probability of ranks at least as far apart if both sides were alike (Mann and Whitney 1947, two-sided)."""
+    return float(mannwhitneyu(left, right).pvalue)
+
+
+def least_p_value(n_left: int, n_right: int) -> float:
+    """The least rank_p_value of so few samples: 2 / C(n + m, n), where all of one side exceed all of the other."""
+    return 2 / math.comb(n_left + n_right, n_left)
 
 
 def _interval(statistic: Any, samples: list[Sequence[float]], confidence: float, *, paired: bool) -> Interval:

@@ -13,8 +13,10 @@ from harness.stats import (
     Interval,
     clustered_proportion_interval,
     largest_coverage,
+    least_p_value,
     mean_difference_interval,
     median_interval,
+    rank_p_value,
     ratio_interval,
     share_interval,
     shows_difference,
@@ -131,6 +133,15 @@ def test_pairs_cancel_a_drift_that_would_hide_the_difference() -> None:
     left, right = (list(rate * drift * np.exp(generator.normal(0, 0.005, N_REPEATS))) for rate in (1.03 * 100, 100))
     assert shows_difference(ratio_interval(left, right))
     assert not shows_difference(ratio_interval(left, right, paired=False))
+
+
+def test_the_least_p_value_is_the_share_of_orders_that_separate_the_sides() -> None:
+    samples = np.random.default_rng(0).random((200_000, 7))
+    left, right = samples[:, :3], samples[:, 3:]
+    separated = (left.max(axis=1) < right.min(axis=1)) | (left.min(axis=1) > right.max(axis=1))
+    assert separated.mean() == pytest.approx(least_p_value(3, 4), abs=0.002)
+    assert rank_p_value([1, 2, 3], [4, 5, 6, 7]) == pytest.approx(least_p_value(3, 4))
+    assert rank_p_value([1, 2, 3], [1, 2, 3]) > 0.9
 
 
 # --- Quality --------------------------------------------------------------------------------------------------

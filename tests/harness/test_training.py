@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from backends.contract import Array, Chunk
+from harness.chunks import make_chunk
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from harness.evaluation import Validation, evaluate
 from harness.history import History
 from harness.task import CopyBatch, CopyTask
-from harness.training import make_chunk, train_steps
+from harness.training import train_steps
 
 CONFIG = RunConfig(task=CopyTask(max_length=3), model=ModelConfig(layers=1, hidden=2))
 
@@ -76,7 +77,7 @@ class Copier:
 
     def __init__(self, task: CopyTask) -> None:
         self.task, self.right = task, {}
-        for length in (1, 2, 3, 6, 18):
+        for length in (1, 2, 3, 6, 18, 20):
             self.remember(task.evaluation_batch(seed=0, length=length, size=4))
         self.remember(task.batch(seed=0, step=0, size=4, stream="test"))
 
