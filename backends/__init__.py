@@ -1,4 +1,8 @@
-"""The backends by name, loaded on demand: importing this package imports no framework."""
+"""The backends by name, loaded on demand: importing this package imports no framework.
+
+Another distribution adds one with an entry point of the group ENTRY_POINTS, whose value is a module that builds
+trainers or, as "package:NAME", a Backend.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from backends.contract import Implementation
@@ -18,7 +22,8 @@ class Backend:
     """A backend's name, the modules of its implementations, and what must be installed for it.
 
     thread_variables and gpu_variables are environment variables that have to be set before the framework is
-    imported; a thread variable takes the number of threads. product is the module of its own matrix product.
+    imported; a thread variable takes the number of threads. product is the module of its own matrix product. A backend
+    with a problem cannot be loaded; its text says why.
     """
 
     name: str
@@ -28,6 +33,7 @@ class Backend:
     thread_variables: tuple[str, ...] = ()
     gpu_variables: dict[str, str] = field(default_factory=dict)
     product: str | None = None
+    problem: str | None = None
 
     def missing_packages(self) -> list[str]:
         return [package for package in self.packages if importlib.util.find_spec(package) is None]
@@ -41,7 +47,9 @@ class Backend:
         return installed
 
     def load(self, implementation: str) -> Implementation:
-        """Import the implementation's module, and with it the framework."""
+        """Import the implementation's module, and with it the framework. Raises ImportError for a problem."""
+        if self.problem:
+            raise ImportError(self.problem)
         return cast(Implementation, importlib.import_module(self.implementations[implementation]))
 
 
@@ -82,15 +90,52 @@ BACKENDS = {
 }
 
 FRAMEWORKS = ("torch", "tensorflow", "jax")
+ENTRY_POINTS = "lstm_copy_benchmark.backends"
+# A cell's name joins its parts with hyphens.
+NAME = re.compile(r"[A-Za-z_]\w*")
+MODULE = re.compile(rf"{NAME.pattern}(\.{NAME.pattern})+")
 
 
 def find_backend(name: str) -> Backend:
-    """The backend of that name, or one whose single implementation is the module "package.module".
+    """The backend of that name, here or registered, or one whose single implementation is the module "package.module".
 
     Raises KeyError where the name is neither.
     """
     if name in BACKENDS:
         return BACKENDS[name]
-    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name):
+    for backend in registered_backends():
+        if backend.name == name:
+            return backend
+    if not MODULE.fullmatch(name):
         raise KeyError(name)
     return Backend(name=name, implementations={"idiomatic": name}, packages=(name.partition(".")[0],))
+
+
+def registered_backends() -> list[Backend]:
+    """What other distributions register, in order of name. One that cannot be used is there too, with its problem."""
+    entries = sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value))
+    backends: list[Backend] = []
+    for entry in entries:
+        backend = _read_entry(entry)
+        if any(backend.name == other.name for other in backends):
+            backend = replace(backend, problem=f"{entry.value}: {entry.name} is registered twice")
+        backends.append(backend)
+    return backends
+
+
+def _read_entry(entry: importlib.metadata.EntryPoint) -> Backend:
+    package = entry.value.partition(":")[0].partition(".")[0].strip()
+    broken = Backend(name=entry.name, implementations={"idiomatic": entry.value}, packages=(package,))
+    if entry.name in BACKENDS:
+        return replace(broken, problem=f"{entry.value}: the name {entry.name} is this suite's own")
+    if not NAME.fullmatch(entry.name):
+        return replace(broken, problem=f"{entry.value}: {entry.name!r} is no name; allowed are letters, digits and _")
+    if ":" not in entry.value:
+        return broken
+    try:
+        backend = entry.load()
+    except Exception as error:
+        return replace(broken, problem=f"{entry.value} cannot be loaded: {type(error).__name__}: {error}")
+    if not isinstance(backend, Backend):
+        return replace(broken, problem=f"{entry.value} is no backends.Backend but {type(backend).__name__}")
+    return replace(backend, name=entry.name)

@@ -15,8 +15,10 @@ from click.core import ParameterSource
 
 from backends.contract import PRECISIONS
 from harness import __version__
+from harness.examples import show_examples
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
 
 
 class UsageError(click.ClickException):
@@ -46,6 +48,7 @@ def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."),
         click.option("--out", type=click.Path(path_type=Path), help="The new folder; must not exist."),
+        click.option("-q", "--quiet", is_flag=True, help="Print the results' folder and nothing else."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
     ]
     return _decorate(command, options)
@@ -57,15 +60,19 @@ def _decorate(command: Callable[..., Any], options: list[Callable[..., Any]]) ->
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    epilog=show_examples("main"), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="harness")
 def main() -> None:
     """Train the same 3-layer LSTM on the copy task in PyTorch, TensorFlow and JAX, and compare them."""
 
 
-@main.command()
+@main.command(epilog=show_examples("run"))
 @shared_options
 @measuring_options
+@click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
+@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write scalars while cells train.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder, as it was asked for.")
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
@@ -82,7 +89,7 @@ def run(context: click.Context, /, **options: Any) -> None:
     sys.exit(exit_code)
 
 
-@main.command(context_settings={"default_map": {"preset": "throughput"}})
+@main.command(epilog=show_examples("sweep"), context_settings={"default_map": {"preset": "throughput"}})
 @shared_options
 @measuring_options
 @click.option(
@@ -103,14 +110,41 @@ def sweep(**options: Any) -> None:
     sys.exit(exit_code)
 
 
-@main.command()
+@main.command(epilog=show_examples("report"))
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
+def report(folder: Path, as_json: bool) -> None:
     """Make every table and plot of RUN again from its raw records."""
     from harness import commands
 
     with _one_line_errors():
-        commands.report(folder)
+        commands.report(folder, as_json=as_json)
+
+
+@main.command(epilog=show_examples("export"))
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--format", required=True, type=click.Choice(EXPORT_FORMATS), help="Which tool is to read it.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new file, or for tensorboard a new folder.")
+def export(**options: Any) -> None:
+    """Write RUN in the format of another tool; JSON goes to standard output unless --out names a file."""
+    from harness.exports import export as export_run
+
+    with _one_line_errors():
+        export_run(options)
+
+
+@main.command(epilog=show_examples("compare"))
+@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--fail-if-slower", "limit", metavar="PERCENT", help="Exit 1 where a step takes that much longer: 5%.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder for tables and a plot.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on standard output.")
+def compare(**options: Any) -> None:
+    """Hold runs against the first of them: speed, what was learned, and what differs around them."""
+    from harness.compare import compare as compare_runs
+
+    with _one_line_errors():
+        exit_code = compare_runs(options)
+    sys.exit(exit_code)
 
 
 @main.command()
@@ -125,10 +159,31 @@ def check(folder: Path) -> None:
 
 
 @main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--lengths", default="10,20,40,120", show_default=True, help="Lengths with commas between them.")
+@click.option("--cell", "cells", multiple=True, metavar="NAME", help="A cell of RUN; by default one of each backend.")
+@click.option("--backend", "backends", help="Compute with the parameters in these backends too, and compare.")
+@click.option("--implementation", help="idiomatic, tuned or all; by default that of the cell.")
+@click.option("--sequence-seed", type=click.IntRange(min=0), help="Draws the sequences; by default as in RUN's copies.")
+@click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to draw; RUN/predictions by default.")
+def predict(folder: Path, **options: Any) -> None:
+    """Draw what RUN's trained networks predict, in their own framework or in another."""
+    from harness.predict import predict as predict_copies
+
+    _check_device(options["device"])
+    with _one_line_errors():
+        exit_code = predict_copies(folder, options)
+    sys.exit(exit_code)
+
+
+@main.command(epilog=show_examples("verify"))
 @click.option("--backend", "backends", default="all", help="all, names or modules with commas between them.")
 @click.option("--implementation", default="all", help="idiomatic, tuned or all.")
 @click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)))
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
 def verify(**options: Any) -> None:
     """Prove that every implementation computes what the reference does, in forward, gradients and training."""
@@ -140,22 +195,31 @@ def verify(**options: Any) -> None:
     sys.exit(exit_code)
 
 
-@main.command(name="list")
+@main.command(name="list", epilog=show_examples("list"))
 @shared_options
-def list_(**options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print presets and backends as JSON on standard output.")
+def list_(as_json: bool, **options: Any) -> None:
     """List presets, backends and the parameters each backend counts in the preset's network."""
     from harness import commands
 
     with _one_line_errors():
-        commands.list_backends(_selection(options))
+        commands.list_backends(_selection(options), as_json=as_json)
 
 
-@main.command()
-def env() -> None:
-    """Print what this machine is and what is installed, as JSON."""
+@main.command(epilog=show_examples("env"))
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+def env(as_json: bool) -> None:
+    """Print what this machine is and what is installed, as every run records it."""
+    from rich.console import Console
+
     from harness.environment import describe_environment
+    from harness.environment.show import print_environment
 
-    click.echo(json.dumps(describe_environment(), indent=1))
+    environment = describe_environment()
+    if as_json:
+        click.echo(json.dumps(environment, indent=1))
+    else:
+        print_environment(environment, Console())
 
 
 def _selection(options: dict[str, Any]) -> Any:

@@ -13,22 +13,33 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from backends import Backend, registered_backends
+from harness import exports
+from harness.announcement import Schedule, describe_estimate, describe_plan
+from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.config import RunConfig
-from harness.environment import cpu_model, describe_environment
+from harness.environment import cpu_model, describe_environment, load_average
+from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.progress import CellProgress
+from harness.protocol import Message
 from harness.provenance import versions
 from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
-from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, run_cell
+from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason, run_cell
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
 from harness.verdict import Verdict, record_verdicts, verify_brief
+
+WIDTH = 80
+# A cell that ended otherwise may go on from its checkpoint.
+ENDED_FOR_GOOD = ("ok", "diverged")
 
 
 @dataclass(frozen=True)
@@ -43,11 +54,14 @@ class RunEnd:
 def run(selection: Selection, options: Mapping[str, Any]) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
     number where one asked for the end."""
-    console = Console(stderr=bool(options["as_json"]))
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     end = run_cells(selection, options, console)
+    if options["quiet"]:
+        _print_failures(end.folder)
     if options["as_json"]:
-        rows = {"folder": str(end.folder), "summary": summary_rows(end.folder)}
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        _print_json(end.folder)
+    elif options["quiet"]:
+        sys.stdout.write(f"{end.folder}\n")
     else:
         _print_report(end.folder, console)
     return end.exit_code
@@ -57,17 +71,21 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
     and the rest is left for --resume."""
     seeds = parse_seeds(options["seeds"])
+    if events := options.get("tensorboard"):
+        exports.check_installed()
     plan = plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
     cells = plan.cells
-    with Interruption() as interruption, _open_folder(selection, options, plan) as folder:
-        _say(console, f"{len(cells)} cells into {folder.path}")
+    environment = describe_environment()
+    with Interruption() as interruption, _open_folder(selection, options, plan, environment) as folder:
+        _announce(selection, plan, folder, environment, console)
         verdicts = _verify(cells, selection, console)
         record_verdicts(folder.path / "run.json", verdicts)
         statuses: list[str] = []
+        schedule = Schedule(cells)
         for cell in cells:
             if interruption:
                 break
-            statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, console))
+            statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, schedule, events, console))
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
@@ -82,7 +100,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     return RunEnd(folder.path, 0 if went_well else 1, False)
 
 
-def report(folder: Path) -> None:
+def report(folder: Path, *, as_json: bool) -> None:
     if not (folder / "run.json").is_file():
         raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
     try:
@@ -91,12 +109,27 @@ def report(folder: Path) -> None:
         raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"{folder}: {error}") from None
-    _print_report(folder, Console())
+    if as_json:
+        _print_json(folder)
+    else:
+        _print_report(folder, Console())
+
+
+def _print_json(folder: Path) -> None:
+    rows = {"folder": str(folder), "summary": summary_rows(folder)}
+    sys.stdout.write(json.dumps(rows, indent=1) + "\n")
 
 
 def _print_report(folder: Path, console: Console) -> None:
     print_summary(folder, console)
     _say(console, f"Report: {folder / 'report.html'}")
+
+
+def _print_failures(folder: Path) -> None:
+    for row in summary_rows(folder):
+        if row["status"] != "ok":
+            names = " ".join(row[name] for name in ("backend", "implementation", "status"))
+            sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
 
 
 def _say(console: Console, text: str) -> None:
@@ -115,43 +148,68 @@ def _report_cells(folder: RunFolder, console: Console) -> bool:
     return True
 
 
-def list_backends(selection: Selection) -> None:
+def list_backends(selection: Selection, *, as_json: bool) -> None:
     """Count the parameters where they are: in each framework's own model, in a process of its own."""
+    # Besides what was asked for, or all, whatever other distributions register.
+    listed = [*selection.backends, *(registered_backends() if selection.everything else [])]
+    rows = [_list_row(backend, name, selection) for backend in listed for name in backend.implementations]
+    if as_json:
+        sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
+        return
     console = Console()
     console.print(f"Presets: {', '.join(preset_names())}", highlight=False)
     model = selection.config.model
     network = f"{model.layers} x {model.hidden}"
     table = Table("backend", "implementation", "versions", "device", f"parameters of {network}", box=None)
-    for backend in selection.backends:
-        missing = backend.missing_packages()
-        for implementation in backend.implementations:
-            if missing:
-                table.add_row(backend.name, implementation, "not installed", "", f"[dim]extra: {backend.extra}[/]")
-                continue
-            outcome = describe(backend, implementation, selection)
-            versions = ", ".join(f"{name} {version}" for name, version in backend.versions().items())
-            counted = f"{outcome.body['n_parameters']:,}" if outcome.status == "ok" else str(outcome.reason)
-            device = str(outcome.body.get("settings", {}).get("device", ""))
-            table.add_row(backend.name, implementation, versions, device, counted)
+    for row in rows:
+        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        counted = row["reason"] if row["n_parameters"] is None else f"{row['n_parameters']:,}"
+        cells = (row["backend"], row["implementation"], versions, row["device"] or "", counted)
+        table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
 
 
-def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan) -> RunFolder:
+def _list_row(backend: Backend, implementation: str, selection: Selection) -> dict[str, Any]:
+    row = {"backend": backend.name, "implementation": implementation, "versions": backend.versions()}
+    unknown = {"device": None, "n_parameters": None}
+    if backend.problem:
+        return {**row, "status": "failed", "reason": backend.problem, **unknown}
+    if missing := backend.missing_packages():
+        return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
+    outcome = describe(backend, implementation, selection)
+    device = outcome.body.get("settings", {}).get("device")
+    counted = {"device": device, "n_parameters": outcome.body.get("n_parameters")}
+    return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
+
+
+def _open_folder(
+    selection: Selection, options: Mapping[str, Any], plan: Plan, environment: Mapping[str, Any]
+) -> RunFolder:
     if options["out"] and options["resume"]:
         raise ConfigurationError("--out and --resume name two folders; give one of them")
     description = {
         "preset": selection.preset,
-        "command": shlex.join(["python", "-m", "harness", *sys.argv[1:]]),
+        "command": shorten(shlex.join(["python", "-m", "harness", *sys.argv[1:]])),
         "configuration": selection.config.to_dict(),
         "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
         "options": remember(options, selection.resources.threads),
-        "environment": describe_environment(),
+        "environment": environment,
         "cells": [cell.name for cell in plan.cells],
         "a_a": plan.a_a,
     }
     if options["resume"]:
         return RunFolder.resume(options["resume"], description)
     return RunFolder.create(options["out"] or default_folder(selection.preset), description)
+
+
+def _announce(
+    selection: Selection, plan: Plan, folder: RunFolder, environment: Mapping[str, Any], console: Console
+) -> None:
+    has_gpu = bool(environment["gpu"]["devices"])
+    estimate = describe_estimate(selection, plan.cells, has_gpu=has_gpu)
+    for line in [*describe_plan(selection, plan.cells), estimate]:
+        console.print(Text(line), width=min(WIDTH, console.width))
+    _say(console, f"Results: {folder.path}")
 
 
 def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, ...], Verdict]:
@@ -181,34 +239,73 @@ def _run_one(
     verdict: Verdict | None,
     selection: Selection,
     folder: RunFolder,
+    schedule: Schedule,
+    events: Path | None,
     console: Console,
 ) -> str:
     made_with = {"versions": versions(cell.backend), "cpu": cpu_model()}
     why = folder.incompleteness(cell, selection.config, made_with)
     if why is None:
+        schedule.finish(cell, None)
         _say(console, f"{cell.name}: complete, kept")
         return "ok"
     if folder.record(cell).exists():
         _say(console, f"{cell.name}: done again, for {why}")
-    started_s = time.monotonic()
+    started_s, load_before = time.monotonic(), load_average()
     try:
         attempt = folder.begin_attempt(cell)
     except OSError as error:
+        schedule.finish(cell, None)
         _say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
         return "failed"
-    with CellProgress(cell.name, selection.config.train.steps, console) as progress:
-        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), progress.show)
+    path = checkpoint_path(folder.path, cell.name)
+    checkpoint = _read_checkpoint(path, cell, made_with, console)
+    with (
+        CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress,
+        exports.Scalars(events and events / cell.name) as scalars,
+    ):
+
+        def listen(message: Message) -> None:
+            if message.kind != "checkpoint":
+                progress.show(message)
+                scalars.listen(message)
+                return
+            try:
+                write_checkpoint(path, message, made_with)
+            except OSError as error:
+                _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
+
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
+        identity = {"cell": cell.name, **cell.identity(), "status": outcome.status}
+        scalars.complete({**identity, **outcome.body}, selection.config.train.batch)
     if outcome.status == INTERRUPTED:
         _say(console, f"{cell.name}: interrupted")
         return INTERRUPTED
     record = make_record(outcome, selection.config, made_with, attempt)
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
+    record["load_average"] = {"before": load_before, "after": load_average()}
     arrays = outcome.arrays if record["status"] == outcome.status else {}
     written = folder.write_cell(cell, record, arrays)
+    if written["status"] in ENDED_FOR_GOOD:
+        path.unlink(missing_ok=True)
     reason = f": {written['reason']}" if written["reason"] else ""
-    _say(console, f"{cell.name}: {written['status']} in {time.monotonic() - started_s:.1f} s{reason}")
+    duration_s = time.monotonic() - started_s
+    schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
+    _say(console, f"{cell.name}: {written['status']} in {duration_s:.1f} s ({schedule}){reason}")
     return str(written["status"])
+
+
+def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], console: Console) -> Message | None:
+    """Where the cell goes on; None to start it anew."""
+    try:
+        checkpoint = read_checkpoint(path, made_with)
+    except ValueError as error:
+        _say(console, f"{cell.name}: {error}; it starts anew")
+        return None
+    if checkpoint:
+        _say(console, f"{cell.name}: goes on after step {len(checkpoint.body['history']['losses']):,}")
+    return checkpoint
 
 
 def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from backends.contract import Array, ModelSpec, OptimizerSpec, Parameters, check
 from harness.task import CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
+HELD_OUT_SIZES = ("test_batches", "test_batch", "validation_batches", "sequences")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class TrainConfig:
     A chunk is what a trainer is handed at once. The learning rate rises linearly over warmup_steps, then stays
     ("constant") or falls along half a cosine to 0 at the last step ("cosine"). Training ends early once the mean
     loss of an epoch of epoch_steps is at most stop_at_loss; 0 never stops.
+
+    Every evaluate_every steps (0: never) and at the last one the network is evaluated on the validation data; with
+    stop_at_target training ends where that meets the target. A state to resume from is kept every checkpoint_every_s
+    seconds (0: never).
     """
 
     batch: int = 100
@@ -50,12 +56,15 @@ class TrainConfig:
     warmup_steps: int = 0
     epoch_steps: int = 1000
     stop_at_loss: float = 0.0
+    evaluate_every: int = 0
+    stop_at_target: bool = False
+    checkpoint_every_s: float = 120.0
 
     def __post_init__(self) -> None:
         sizes = {name: getattr(self, name) for name in ("batch", "steps", "chunk", "epoch_steps")}
         check_at_least("train", sizes, 1)
-        rates = {name: getattr(self, name) for name in ("learning_rate", "warmup_steps", "stop_at_loss")}
-        check_at_least("train", rates, 0)
+        names = ("learning_rate", "warmup_steps", "stop_at_loss", "evaluate_every", "checkpoint_every_s")
+        check_at_least("train", {name: getattr(self, name) for name in names}, 0)
         check_choice("train", "schedule", self.schedule, SCHEDULES)
 
     def learning_rates(self, first_step: int, n_steps: int) -> Array:
@@ -70,19 +79,46 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class TargetConfig:
+    """The quality to reach: at most so much of each that is given, on validation data that the test data never meet.
+
+    seed_loss is the seed's metric in nats, padding included; wrong_bits_per_sequence the mean over sequences of
+    mixed lengths.
+    """
+
+    seed_loss: float | None = None
+    wrong_bits_per_sequence: float | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least("target", self.bounds(), 0)
+
+    def bounds(self) -> dict[str, float]:
+        """Those that are given."""
+        given = {"seed_loss": self.seed_loss, "wrong_bits_per_sequence": self.wrong_bits_per_sequence}
+        return {name: bound for name, bound in given.items() if bound is not None}
+
+    def is_met_by(self, measured: Mapping[str, Any]) -> bool:
+        """Whether there is a target and all of it is reached."""
+        bounds = self.bounds()
+        return bool(bounds) and all(measured[name] <= bound for name, bound in bounds.items())
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
-    """The held-out data, the same for every cell: test_batches batches of test_batch sequences as in training, and
-    `sequences` sequences of each single length; the longer lengths are `beyond` times the longest trained."""
+    """The held-out data, the same for every cell: test_batches batches of test_batch sequences of mixed lengths, as
+    many validation_batches for evaluation while training goes on, and `sequences` sequences of each single length;
+    the longer lengths are `beyond` times the longest trained."""
 
     seed: int = 0
     test_batches: int = 10
     test_batch: int = 100
+    validation_batches: int = 10
     sequences: int = 200
     beyond: tuple[float, ...] = (1.5, 2.0, 3.0, 6.0)
 
     def __post_init__(self) -> None:
         check_at_least("evaluate", {"seed": self.seed}, 0)
-        sizes = {name: getattr(self, name) for name in ("test_batches", "test_batch", "sequences")}
+        sizes = {name: getattr(self, name) for name in HELD_OUT_SIZES}
         check_at_least("evaluate", sizes, 1)
         for factor in self.beyond:
             check_at_least("evaluate", {"beyond": factor}, 1)
@@ -100,13 +136,20 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training recipe: the task, the network, its optimiser, the schedule and the measures."""
+    """One training recipe: the task, the network, its optimiser, the schedule, the measures and what to reach."""
 
     task: CopyTask = field(default_factory=CopyTask)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    target: TargetConfig = field(default_factory=TargetConfig)
+
+    def __post_init__(self) -> None:
+        if self.target.bounds() and not self.train.evaluate_every:
+            raise ValueError("a target needs train.evaluate_every: so many steps lie between two evaluations")
+        if self.train.stop_at_target and not self.target.bounds():
+            raise ValueError("train.stop_at_target needs a target: target.seed_loss or target.wrong_bits_per_sequence")
 
     def model_spec(self) -> ModelSpec:
         return ModelSpec(
@@ -136,4 +179,5 @@ class RunConfig:
             optimizer=OptimizerSpec(**sections["optimizer"]),
             train=TrainConfig(**sections["train"]),
             evaluate=EvaluateConfig(**evaluate),
+            target=TargetConfig(**sections.get("target", {})),
         )

@@ -1,17 +1,20 @@
-"""The jobs a worker can be asked for, by name: describe a backend, train a cell, or observe for verify."""
+"""The jobs a worker can be asked for, by name: describe a backend, train a cell, predict, or observe for verify."""
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from backends import find_backend
 from backends.contract import Parameters, Unsupported
 from harness.ceiling import measure_ceiling
 from harness.config import RunConfig
-from harness.protocol import write_message
+from harness.protocol import read_arrays, write_message
 from harness.provenance import loaded_sources
-from harness.training import train_cell
+from harness.training import total_s, train_cell
 from harness.verification.cases import Case
 from harness.verification.observation import observe
 
@@ -24,9 +27,12 @@ class Incomplete(Exception):
         self.measured = measured
 
 
-def do(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
-    """Raises whatever the backend raises, or Incomplete because of it."""
-    JOBS[request["job"]](request, stream, started_s)
+def do(request: dict[str, Any], stream: BinaryIO, started_s: float, payload: bytes = b"") -> None:
+    """`payload` holds the arrays that the request lists. Raises whatever the backend raises, or Incomplete because of
+    it."""
+    # Copied, because frameworks complain of arrays that cannot be written to.
+    arrays = {name: array.copy() for name, array in read_arrays(io.BytesIO(payload), request.get("arrays", [])).items()}
+    JOBS[request["job"]]({**request, "arrays": arrays}, stream, started_s)
 
 
 def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
@@ -70,7 +76,7 @@ def measure(request: dict[str, Any], record: dict[str, Any], stream: BinaryIO) -
     )
     timeline["ceiling_s"] = time.perf_counter() - measured_s
     record["sources"] = loaded_sources(backend)
-    timeline["total_s"] = time.time() - request["spawned_at"]
+    timeline["total_s"] = total_s(request)
     timeline["other_s"] = timeline["total_s"] - sum(timeline[part] for part in timeline if part != "total_s")
     return parameters
 
@@ -90,4 +96,20 @@ def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     write_message(stream, "result", {})
 
 
-JOBS = {"describe": describe, "train": train, "verify": verify}
+def predict(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+    """The probabilities (time, bits) of one held-out sequence of each length, from the request's parameters; the arrays
+    are named by length."""
+    implementation = find_backend(request["backend"]).load(request["implementation"])
+    config = RunConfig.from_dict(request["configuration"])
+    placed = {"device": request["device"], "precision": request["precision"]}
+    trainer = implementation.build(config.model_spec(), config.optimizer, request["arrays"], **placed)
+    predicted = {}
+    for length in request["lengths"]:
+        batch = config.task.evaluation_batch(seed=request["sequence_seed"], length=length, size=1)
+        predicted[str(length)] = config.task.bits_of(trainer.predict(batch.inputs))[0]
+    if not all(np.isfinite(array).all() for array in predicted.values()):
+        raise FloatingPointError("the predictions are not finite")
+    write_message(stream, "result", {"settings": trainer.settings()}, predicted)
+
+
+JOBS = {"describe": describe, "train": train, "predict": predict, "verify": verify}

@@ -57,8 +57,14 @@ def mean_absolute_error(probabilities: Array, targets: Array) -> float:
     return float(np.abs(probabilities.astype(np.float64) - targets).mean())
 
 
+def middle_third(length: int) -> NDArray[np.bool_]:
+    """Which positions of a pattern have their centre in its middle third (length,): 7 to 12 of 0..19."""
+    centre = (np.arange(length) + 0.5) / length
+    return np.asarray((centre >= 1 / 3) & (centre < 2 / 3))
+
+
 def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """The measures of sequences of one length, as the record keeps them."""
+    """The measures of copies, as the record keeps them."""
     wrong = wrong_bits(probabilities, targets, mask)
     due = int(mask.sum()) * targets.shape[-1]
     return {
@@ -68,10 +74,31 @@ def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_])
         "exact_fraction": float((wrong == 0).mean()),
         "bits_per_sequence": float(bits_per_sequence(probabilities, targets, mask).mean()),
         "mean_absolute_error": mean_absolute_error(probabilities, targets),
+        "seed_loss": seed_loss(probabilities, targets),
+        "seed_loss_floor": seed_loss_floor(targets),
     }
 
 
-def training_step_operations(n_parameters: int, batch: int, time_steps: int) -> int:
+def locate_wrong_bits(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> dict[str, list[int]]:
+    """Where the wrong bits of sequences of one length are, as the record keeps it.
+
+    wrong_bits_by_position counts over all sequences, for each vector of the pattern. wrong_bits_middle and
+    wrong_bits_outside count by sequence, in the middle third of the pattern and outside it; sequences without a wrong
+    bit are left out.
+    """
+    length = int(mask[0].sum())
+    wrong = (probabilities > 0.5) != (targets > 0.5)
+    by_position = wrong[mask].reshape(len(targets), length, targets.shape[-1]).sum(axis=2)
+    by_sequence, middle = by_position.sum(axis=1), by_position[:, middle_third(length)].sum(axis=1)
+    has_wrong = by_sequence > 0
+    return {
+        "wrong_bits_by_position": by_position.sum(axis=0).tolist(),
+        "wrong_bits_middle": middle[has_wrong].tolist(),
+        "wrong_bits_outside": (by_sequence - middle)[has_wrong].tolist(),
+    }
+
+
+def training_step_operations(n_parameters: int, batch: int, time_steps: float) -> float:
     """Floating-point operations of one training step: each parameter takes part in one multiply-add forward and two
     backward, at every time step of every sequence. 33.4e9 for 1,326,088 parameters, batch 100 and 42 time steps.
 

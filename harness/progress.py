@@ -6,22 +6,46 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from harness.protocol import Message
 
 PLAIN_LINE_INTERVAL_S = 10.0
 
 
-class CellProgress:
-    """Shows a worker's messages; use as a context manager around the cell."""
+def say_duration(seconds: float) -> str:
+    """To two units at most: 40 s, 3 min, 1 h 20 min, 2 days 5 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h" + (f" {minutes} min" if minutes else "")
+    days, hours = divmod(hours, 24)
+    return f"{days} day{'s' * (days > 1)}" + (f" {hours} h" if hours else "")
 
-    def __init__(self, name: str, n_steps: int, console: Console) -> None:
+
+class CellTimeRemaining(TimeRemainingColumn):
+    """For a cell; the line of the whole run says its time in words."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["state"] else Text()
+
+
+class CellProgress:
+    """Shows a worker's messages; use as a context manager around the cell. place is (cells done, cells, words)."""
+
+    def __init__(self, name: str, n_steps: int, console: Console, place: tuple[int, int, str]) -> None:
         self.name, self.n_steps, self.console = name, n_steps, console
         self.last_line_s = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-        self.bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+        self.bar = Progress(*columns, CellTimeRemaining(), console=console, transient=True)
         self.task = self.bar.add_task(name, total=n_steps, state="starting")
+        n_done, n_cells, words = place
+        self.bar.add_task(words, total=n_cells, completed=n_done, state="")
 
     def __enter__(self) -> CellProgress:
         if self.console.is_terminal:
@@ -46,4 +70,7 @@ class CellProgress:
         self.bar.update(self.task, completed=step, state=state)
         if not self.console.is_terminal and time.monotonic() - self.last_line_s >= PLAIN_LINE_INTERVAL_S:
             self.last_line_s = time.monotonic()
-            self.console.print(f"{self.name}: step {step} of {self.n_steps}  {state}", soft_wrap=True, highlight=False)
+            left_s = self.bar.tasks[0].time_remaining
+            left = "" if left_s is None else f"  about {say_duration(left_s)} left"
+            line = f"{self.name}: step {step} of {self.n_steps}  {state}{left}"
+            self.console.print(line, soft_wrap=True, highlight=False)

@@ -1,8 +1,9 @@
 """Messages between the parent and a worker.
 
-The parent writes one request, a JSON line, to the worker's standard input and leaves it open: its end tells the
-worker that the parent is gone. The worker answers on a pipe of its own, never on stdout: each message is a JSON
-line, followed by the bytes of the arrays its header lists under "arrays" as [name, dtype, shape].
+The parent writes one request, a JSON line and the bytes of the arrays it lists under "arrays", to the worker's
+standard input and leaves it open: its end tells the worker that the parent is gone. The worker answers on a pipe of its
+own, never on stdout: each message is a JSON line, followed by the bytes of the arrays its header lists under "arrays"
+as [name, dtype, shape].
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from backends.contract import Array
 MAXIMUM_HEADER_BYTES = 2**26
 MAXIMUM_ARRAYS_BYTES = 2**31
 DTYPES = ("float32", "float64", "bool", "int64")
-KINDS = ("phase", "progress", "observation", "unsupported", "result", "error")
+KINDS = ("phase", "progress", "checkpoint", "observation", "unsupported", "result", "error")
 
 
 class ProtocolError(Exception):
@@ -38,13 +39,17 @@ class Message:
 
 def write_message(stream: BinaryIO, kind: str, body: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> None:
     """Raises ValueError for a number that JSON cannot hold, before anything is written."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    layout = [[name, array.dtype.name, list(array.shape)] for name, array in contiguous.items()]
+    layout, payload = encode_arrays(arrays)
     header = {"kind": kind, "body": body, "arrays": layout}
     stream.write(json.dumps(header, allow_nan=False).encode() + b"\n")
-    for array in contiguous.values():
-        stream.write(array.tobytes())
+    stream.write(payload)
     stream.flush()
+
+
+def encode_arrays(arrays: Mapping[str, Array]) -> tuple[list[list[Any]], bytes]:
+    """Their layout as [name, dtype, shape], and their bytes one after the other."""
+    layout = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+    return layout, b"".join(array.tobytes() for array in arrays.values())
 
 
 def read_message(stream: BinaryIO) -> Message | None:
@@ -54,7 +59,7 @@ def read_message(stream: BinaryIO) -> Message | None:
         return None
     try:
         header = _read_header(line)
-        arrays = _read_arrays(stream, header["arrays"])
+        arrays = read_arrays(stream, header["arrays"])
         return Message(str(header["kind"]), dict(header["body"]), arrays)
     except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
         what = f"{type(error).__name__} {error}"[:200]
@@ -75,7 +80,8 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _read_arrays(stream: BinaryIO, layout: list[list[Any]]) -> dict[str, Array]:
+def read_arrays(stream: BinaryIO, layout: list[list[Any]]) -> dict[str, Array]:
+    """The arrays of a layout. Raises ValueError."""
     n_bytes = sum(_size_bytes(dtype, shape) for _, dtype, shape in layout)
     if n_bytes > MAXIMUM_ARRAYS_BYTES:
         raise ValueError(f"arrays of {n_bytes} bytes, more than {MAXIMUM_ARRAYS_BYTES}")

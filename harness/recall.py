@@ -48,6 +48,6 @@ def recall(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]
     if "backends" not in given and not all(name in (*BACKENDS, "all") for name in stored.backends.split(",")):
         raise ConfigurationError(f"{path} was run with --backend {stored.backends}; name it again")
     recalled = {**options, **{name: value for name, value in asdict(stored).items() if name not in given}}
-    if not {"preset", "overrides"} & {*given}:
+    if not {"preset", "overrides", "stop_at_target"} & {*given}:
         recalled["configuration"] = convert(description["configuration"])
     return recalled

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backends import Backend
-from backends.contract import Parameters
+from backends.contract import Array, Parameters
 from harness.config import RunConfig
 from harness.environment import available_cpus
 from harness.guard import MARK, kill_marked
 from harness.interruption import is_interrupted
 from harness.one_line import one_line
 from harness.plan import Cell
-from harness.protocol import Message, ProtocolError, read_message
+from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 from harness.provenance import PROJECT
 from harness.schema import STATUSES
 
@@ -68,8 +68,16 @@ class Outcome:
     arrays: Parameters
 
 
-def run_cell(cell: Cell, config: RunConfig, resources: Resources, log: Path, listen: Listener) -> Outcome:
-    """Train one cell in a fresh process. Never raises for what the worker does."""
+def run_cell(
+    cell: Cell,
+    config: RunConfig,
+    resources: Resources,
+    log: Path,
+    listen: Listener,
+    checkpoint: Message | None = None,
+) -> Outcome:
+    """Train one cell in a fresh process, from the checkpoint of an earlier one if there is one. Never raises for what
+    the worker does."""
     missing = cell.backend.missing_packages()
     if missing:
         return Outcome("not_installed", missing_reason(cell.backend, missing), {}, {})
@@ -81,7 +89,10 @@ def run_cell(cell: Cell, config: RunConfig, resources: Resources, log: Path, lis
         "seed": cell.seed,
         "configuration": config.to_dict(),
     }
-    return run_job(cell.backend, request, resources, log, listen)
+    if checkpoint is None:
+        return run_job(cell.backend, request, resources, log, listen)
+    going_on = {**request, "checkpoint": checkpoint.body}
+    return run_job(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)
 
 
 def missing_reason(backend: Backend, missing: list[str]) -> str:
@@ -90,9 +101,16 @@ def missing_reason(backend: Backend, missing: list[str]) -> str:
 
 
 def run_job(
-    backend: Backend, request: Mapping[str, Any], resources: Resources, log: Path, listen: Listener = lambda _: None
+    backend: Backend,
+    request: Mapping[str, Any],
+    resources: Resources,
+    log: Path,
+    listen: Listener = lambda _: None,
+    *,
+    arrays: Mapping[str, Array] = {},
 ) -> Outcome:
-    """Do one job in a fresh process, its output going to `log`. Nothing that it started outlives it."""
+    """Do one job in a fresh process, which is handed the arrays, its output going to `log`. Nothing that it started
+    outlives it."""
     placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.time()}
     mark = secrets.token_hex(16)
     n_killed = out_of_memory_kills()
@@ -102,7 +120,7 @@ def run_job(
         return Outcome("failed", f"its process could not be started: {error.strerror}", {}, {})
     outcome = Outcome(INTERRUPTED, None, {}, {})
     try:
-        _send(worker, placed)
+        _send(worker, placed, arrays)
         outcome = _listen(answers, resources.timeout_s, log, listen) or _silent_end(worker, n_killed)
     finally:
         _end(worker, mark, politely=outcome.status in ("timeout", INTERRUPTED))
@@ -142,12 +160,14 @@ def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]
     return {**os.environ, **threads, **python, **quiet, **backend.gpu_variables, **hidden}
 
 
-def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
+def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Standard input stays open: its end would tell the worker that we are gone."""
     assert worker.stdin is not None
     # A worker that died at once tells how by its exit status.
     with contextlib.suppress(BrokenPipeError):
-        worker.stdin.write(json.dumps(request).encode() + b"\n")
+        layout, payload = encode_arrays(arrays)
+        listed = {**request, "arrays": layout, "arrays_bytes": len(payload)}
+        worker.stdin.write(json.dumps(listed).encode() + b"\n" + payload)
         worker.stdin.flush()
 
 

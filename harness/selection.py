@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from backends import BACKENDS, FRAMEWORKS, Backend, find_backend
+from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
 from harness.config import RunConfig
 from harness.environment import available_cpus
@@ -40,9 +40,9 @@ def select(options: Mapping[str, Any]) -> Selection:
         everything=options["backends"] == "all",
         implementations=select_implementations(options["implementation"]),
         preset=options["preset"],
-        config=options.get("configuration") or load_preset(options["preset"], options["overrides"]),
+        config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
         precisions=select_precisions(options["precision"]),
-        resources=_select_resources(options),
+        resources=select_resources(options),
     )
     if selection.resources.device.startswith("cuda"):
         _check_device(selection)
@@ -74,7 +74,8 @@ def select_backends(text: str) -> list[Backend]:
     try:
         return [find_backend(name) for name in names]
     except KeyError as error:
-        allowed = f"all, {', '.join(BACKENDS)}, or a module as package.module"
+        known = dict.fromkeys([*BACKENDS, *(backend.name for backend in registered_backends())])
+        allowed = f"all, {', '.join(known)}, or a module as package.module"
         raise ConfigurationError(f"unknown backend {error}; allowed: {allowed}") from None
 
 
@@ -94,7 +95,13 @@ def select_precisions(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _select_resources(options: Mapping[str, Any]) -> Resources:
+def _overrides(options: Mapping[str, Any]) -> list[str]:
+    """Those given, and --stop-at-target as the key of the recipe that it is."""
+    stopping = ["train.stop_at_target=true"] if options.get("stop_at_target") else []
+    return [*options["overrides"], *stopping]
+
+
+def select_resources(options: Mapping[str, Any]) -> Resources:
     available = available_cpus()
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available

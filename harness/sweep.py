@@ -43,7 +43,7 @@ def sweep(options: Mapping[str, Any]) -> int:
     parse_seeds(options["seeds"])
     plan = [(point, select_point(point, base, options)) for point in parse_points(options["sweeps"])]
     folder = new_folder(options["out"])
-    console = Console(stderr=bool(options["as_json"]))
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     rows: list[dict[str, Any]] = []
     exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
@@ -58,6 +58,8 @@ def sweep(options: Mapping[str, Any]) -> int:
             break
     if options["as_json"]:
         sys.stdout.write(json.dumps({"folder": str(folder), "points": rows}, indent=1) + "\n")
+    elif options["quiet"]:
+        sys.stdout.write(f"{folder}\n")
     else:
         print_sweep(rows, console)
         console.print(f"Report: {folder / 'sweep.md'}", soft_wrap=True, highlight=False)

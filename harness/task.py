@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.contract import Array, ModelSpec, Parameters, check_at_least
+from backends.contract import Array, ModelSpec, Parameters, check_at_least, check_choice
 
-STREAMS = {"train": 0, "test": 1, "initial": 2}
+STREAMS = {"train": 0, "test": 1, "initial": 2, "validation": 3, "lengths": 4}
+LENGTHS_PER_BATCH = ("mixed", "one")
+PADDINGS = ("full", "trimmed")
 LOW, HIGH = np.float32(0.001), np.float32(1.0)
 END_FLAG, START_FLAG, FIRST_BIT = 0, 1, 2
 
@@ -37,17 +39,46 @@ class CopyTask:
     t = 0 start flag; t = 1..L the pattern; t = L+1 end flag; the pattern is due at t = L+2 .. 2L+1.
     Zeros and padding are 0.001, ones are 1.0, in inputs and in targets. idle_outputs adds that many target channels
     after the bits on which nothing is ever due: 0.001 throughout. They count in the training loss, in no measure.
+
+    How training batches are drawn; held-out ones are always of mixed lengths on all of min_length..max_length and
+    padded in full, whatever these say:
+
+    lengths_per_batch: "mixed" draws a length for each sequence, "one" a single length for all of a batch.
+    length_power: a length is drawn with a probability in proportion to length ** length_power; 0 is uniform.
+    curriculum_steps: the longest length that may be drawn grows from min_length to max_length over that many steps.
+    padding: "full" gives every batch the time steps of max_length; "trimmed" those of the longest sequence it may
+        hold (its one length, or with mixed lengths the longest the curriculum allows), rounded up to a multiple of
+        time_multiple, so that few shapes have to be compiled, but never more than in full.
+    padded_share: the share of trimmed batches that keep the full padding: a network that never saw what follows a
+        copy cannot know to be silent there.
+    steps_per_draw: that many consecutive steps share their one length and their number of time steps, so that they
+        fit into one chunk.
     """
 
     bits: int = 8
     min_length: int = 1
     max_length: int = 20
     idle_outputs: int = 0
+    lengths_per_batch: str = "mixed"
+    length_power: float = 0.0
+    curriculum_steps: int = 0
+    padding: str = "full"
+    padded_share: float = 0.0
+    time_multiple: int = 1
+    steps_per_draw: int = 1
 
     def __post_init__(self) -> None:
         check_at_least("task", {"bits": self.bits, "min_length": self.min_length}, 1)
         check_at_least("task", {"max_length": self.max_length}, self.min_length)
         check_at_least("task", {"idle_outputs": self.idle_outputs}, 0)
+        check_choice("task", "lengths_per_batch", self.lengths_per_batch, LENGTHS_PER_BATCH)
+        check_choice("task", "padding", self.padding, PADDINGS)
+        check_at_least("task", {"length_power": self.length_power}, -10)
+        check_at_least("task", {"curriculum_steps": self.curriculum_steps, "padded_share": self.padded_share}, 0)
+        check_at_least("task", {"time_multiple": self.time_multiple, "steps_per_draw": self.steps_per_draw}, 1)
+        for name, bound in (("length_power", 10), ("padded_share", 1)):
+            if getattr(self, name) > bound:
+                raise ValueError(f"task.{name} must be at most {bound}, not {getattr(self, name):g}")
 
     @property
     def input_channels(self) -> int:
@@ -67,18 +98,65 @@ class CopyTask:
         return 2 * length + 2
 
     def batch(self, *, seed: int, step: int, size: int, stream: str = "train") -> CopyBatch:
-        """`size` sequences of lengths uniform on min_length..max_length, padded to 2 * max_length + 2 steps."""
+        """`size` sequences of the training data, drawn as configured, or of the held-out data of another stream:
+        lengths uniform on min_length..max_length, padded to 2 * max_length + 2 steps."""
         generator = _generator(seed, stream, step)
-        lengths = generator.integers(self.min_length, self.max_length, size=size, endpoint=True)
-        return self._compose(generator, lengths, self.max_length)
+        if stream != "train":
+            lengths = self._draw_lengths(generator, size, self.max_length, 0.0)
+            return self._compose(generator, lengths, self.time_steps(self.max_length))
+        draw = self._draw(seed, step)
+        if draw.length is not None:
+            lengths = np.full(size, draw.length)
+        else:
+            lengths = self._draw_lengths(generator, size, draw.longest, self.length_power)
+        return self._compose(generator, lengths, draw.time_steps)
+
+    def steps_of_one_shape(self, step: int) -> int | None:
+        """From `step` on, how many training batches are sure to have as many time steps as its own; None: all."""
+        return None if self.padding == "full" else self.steps_per_draw - step % self.steps_per_draw
 
     def evaluation_batch(self, *, seed: int, length: int, size: int, step: int = 0) -> CopyBatch:
         """`size` sequences of one length, of any length, from the test stream; 2 * length + 2 steps."""
         generator = _generator(seed, "test", step, length)
-        return self._compose(generator, np.full(size, length), length)
+        return self._compose(generator, np.full(size, length), self.time_steps(length))
 
-    def _compose(self, generator: np.random.Generator, lengths: NDArray[np.int64], longest: int) -> CopyBatch:
-        size, steps = len(lengths), self.time_steps(longest)
+    def _draw(self, seed: int, step: int) -> _Draw:
+        """What the steps that share a draw have in common."""
+        number = step // self.steps_per_draw
+        longest = self._longest_at(number * self.steps_per_draw)
+        if (self.lengths_per_batch, self.padding) == ("mixed", "full"):
+            return _Draw(longest, None, self.time_steps(self.max_length))
+        generator = _generator(seed, "lengths", number)
+        is_padded = bool(generator.random() < self.padded_share)
+        length = None
+        if self.lengths_per_batch == "one":
+            length = int(self._draw_lengths(generator, 1, longest, self.length_power)[0])
+        return _Draw(longest, length, self._time_steps_at(length or longest, is_padded=is_padded))
+
+    def _longest_at(self, step: int) -> int:
+        """The longest length that may be drawn, by the curriculum."""
+        if step >= self.curriculum_steps:
+            return self.max_length
+        n_lengths = self.max_length - self.min_length + 1
+        return self.min_length + n_lengths * step // self.curriculum_steps
+
+    def _time_steps_at(self, longest: int, *, is_padded: bool) -> int:
+        in_full = self.time_steps(self.max_length)
+        if self.padding == "full" or is_padded:
+            return in_full
+        n_multiples = -(-self.time_steps(longest) // self.time_multiple)
+        return min(n_multiples * self.time_multiple, in_full)
+
+    def _draw_lengths(self, generator: np.random.Generator, size: int, longest: int, power: float) -> NDArray[np.int64]:
+        if power == 0:
+            return generator.integers(self.min_length, longest, size=size, endpoint=True)
+        lengths = np.arange(self.min_length, longest + 1)
+        # In shares of the longest, so that no power overflows.
+        weights = (lengths / longest) ** power
+        return generator.choice(lengths, size=size, p=weights / weights.sum())
+
+    def _compose(self, generator: np.random.Generator, lengths: NDArray[np.int64], steps: int) -> CopyBatch:
+        size, longest = len(lengths), (steps - 2) // 2
         position = np.arange(longest)
         shown = position < lengths[:, None]
         pattern = np.where(self._random_bits(generator, size, longest) & shown[:, :, None], HIGH, LOW)
@@ -99,6 +177,16 @@ class CopyTask:
         octets = np.frombuffer(generator.bytes(size * longest * n_bytes), np.uint8)
         unpacked = np.unpackbits(octets.reshape(size, longest, n_bytes), axis=-1, count=self.bits)
         return unpacked.view(np.bool_)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What training steps share: the longest length that may be drawn, the one length of their batches (None where
+    lengths are mixed) and their number of time steps."""
+
+    longest: int
+    length: int | None
+    time_steps: int
 
 
 def initial_parameters(

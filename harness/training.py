@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections import Counter
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from backends.contract import Array, Chunk, Implementation, Parameters, Trainer
-from harness import metrics
+from backends.contract import Implementation, Parameters, Trainer
+from harness.chunks import Chunks
 from harness.config import RunConfig
+from harness.evaluation import Validation, evaluate
+from harness.history import History, OtherProcesses
 from harness.protocol import write_message
-from harness.task import CopyBatch
 
-# A framework may compile, tune or allocate in the first calls of a shape; these are never counted as steady.
-WARMUP_CALLS = 2
 PROGRESS_INTERVAL_S = 0.5
+# What a process does once; a cell that was resumed did it in each of its processes.
+PROCESS_STAGES = ("spawn_s", "import_s", "build_s")
 
 
 def train_cell(
     implementation: Implementation, request: dict[str, Any], record: dict[str, Any], stream: BinaryIO
 ) -> Parameters:
-    """Fill `record` with what happened and return the final parameters."""
-    config = RunConfig.from_dict(request["configuration"])
+    """Fill `record` with what happened and return the final parameters.
+
+    A request with a "checkpoint" goes on from it: its history, and in "arrays" the trainer's state.
+    """
+    config, earlier = RunConfig.from_dict(request["configuration"]), request.get("checkpoint")
     begun_s = time.perf_counter()
     trainer = implementation.build(
         config.model_spec(),
@@ -34,103 +36,111 @@ def train_cell(
         device=request["device"],
         precision=request["precision"],
     )
+    if earlier:
+        trainer.restore(request["arrays"])
     record["timeline"]["build_s"] = time.perf_counter() - begun_s
+    if earlier:
+        for stage in PROCESS_STAGES:
+            record["timeline"][stage] += earlier["timeline"][stage]
     record["settings"] = {**trainer.settings(), "cpus": request["cpus"]}
     record["device"] = record["settings"]["device"]
     record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
-    train_steps(trainer, config, request["seed"], record, stream)
+    history = History(earlier and earlier["history"])
+    timeline = {stage: record["timeline"][stage] for stage in PROCESS_STAGES}
+    checkpoints = Checkpoints(stream, config.train.checkpoint_every_s, timeline, lambda: total_s(request))
+    train_steps(trainer, config, request["seed"], record, stream, history, checkpoints)
     if record["status"] == "ok":
         write_message(stream, "phase", {"phase": "evaluate"})
         begun_s = time.perf_counter()
-        record["evaluation"] = evaluate(trainer, config)
+        try:
+            record["evaluation"] = evaluate(trainer, config)
+        except FloatingPointError as error:
+            record.update(status="diverged", reason=f"{error} after step {len(history.losses)}")
         record["timeline"]["evaluation_s"] = time.perf_counter() - begun_s
     record["peak_memory_bytes"] = trainer.peak_memory_bytes()
     return trainer.parameters()
 
 
-def train_steps(trainer: Trainer, config: RunConfig, seed: int, record: dict[str, Any], stream: BinaryIO) -> None:
-    """Take the configured steps, chunk by chunk; stop early at the loss to reach, or where it is not finite."""
-    history, others = History(), OtherProcesses()
-    progress = Progress(stream, config.train.batch)
-    while len(history.losses) < config.train.steps and not _has_arrived(config, history.losses):
-        begun_s = time.perf_counter()
-        chunk = make_chunk(config, seed, len(history.losses))
-        made_s = time.perf_counter()
-        losses = trainer.train(chunk)
-        trained_s = time.perf_counter()
-        if losses.shape != chunk.learning_rates.shape:
-            raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
-        history.append(losses.tolist(), data_s=made_s - begun_s, train_s=trained_s - made_s)
-        if not np.isfinite(losses).all():
-            record.update(status="diverged", reason=history.drop_divergence())
-            break
-        progress.report(history)
-    record.update(losses=history.losses, chunks=history.chunks, other_cpu_share=others.share())
+def total_s(request: Mapping[str, Any]) -> float:
+    """Seconds since the cell's process was started, with those of earlier processes up to their last checkpoint."""
+    earlier = request.get("checkpoint")
+    return time.time() - float(request["spawned_at"]) + (float(earlier["timeline"]["total_s"]) if earlier else 0.0)
+
+
+def train_steps(
+    trainer: Trainer,
+    config: RunConfig,
+    seed: int,
+    record: dict[str, Any],
+    stream: BinaryIO,
+    history: History | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> None:
+    """Take the configured steps, chunk by chunk; stop early at what is to be reached, or where a loss or a prediction
+    is not finite."""
+    history = history or History()
+    others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
+    with Chunks(config, seed, len(history.losses)) as chunks:
+        while not _is_done(config, history):
+            begun_s = time.perf_counter()
+            chunk = chunks.take()
+            taken_s = time.perf_counter()
+            losses = trainer.train(chunk)
+            trained_s = time.perf_counter()
+            if losses.shape != chunk.learning_rates.shape:
+                raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
+            time_steps = chunk.inputs.shape[2]
+            times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
+            history.append(losses.tolist(), time_steps=time_steps, **times)
+            if not np.isfinite(losses).all():
+                record.update(status="diverged", reason=history.drop_divergence())
+                break
+            progress.report(history)
+            if _is_evaluation_due(config, history):
+                validation = validation or Validation(config)
+                try:
+                    validate(trainer, validation, config, history)
+                except FloatingPointError as error:
+                    record.update(status="diverged", reason=f"{error} after step {len(history.losses)}")
+                    break
+            if checkpoints:
+                checkpoints.keep(trainer, history)
+    names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps")
+    record.update({name: getattr(history, name) for name in names}, other_cpu_share=others.share())
     record["timeline"].update(history.times())
 
 
-class History:
-    """Every loss, and a row for each chunk: its steps, seconds of training and of making its data, the seconds since
-    training began, and whether the call belongs to the warm-up of its shape."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.chunks: dict[str, list[Any]] = {name: [] for name in ("steps", "train_s", "data_s", "elapsed_s", "warmup")}
-        self.calls: Counter[int] = Counter()
-        self.started_s = time.perf_counter()
-
-    def append(self, losses: list[float], *, data_s: float, train_s: float) -> None:
-        self.losses += losses
-        self.calls[len(losses)] += 1
-        elapsed_s = time.perf_counter() - self.started_s
-        row = (len(losses), train_s, data_s, elapsed_s, self.calls[len(losses)] <= WARMUP_CALLS)
-        for column, value in zip(self.chunks.values(), row, strict=True):
-            column.append(value)
-
-    def drop_divergence(self) -> str:
-        """Forget the first loss that is not finite and those after it, which JSON cannot hold; say where it was."""
-        step = next(step for step, loss in enumerate(self.losses, 1) if not np.isfinite(loss))
-        loss = self.losses[step - 1]
-        del self.losses[step - 1 :]
-        return f"the loss is {loss} at step {step}"
-
-    def times(self) -> dict[str, float]:
-        """first_step_s is the first call less its other steps at the steady pace: what compilation costs. Where no
-        call is steady the two cannot be told apart, and it is the whole first call."""
-        steps, train_s, warmup = (np.array(self.chunks[name]) for name in ("steps", "train_s", "warmup"))
-        first_step_s = float(train_s[0])
-        if not warmup.all():
-            pace_s = np.median(np.repeat(train_s[~warmup] / steps[~warmup], steps[~warmup]))
-            first_step_s = max(float(first_step_s - (steps[0] - 1) * pace_s), float(pace_s))
-        steady_s = float(train_s.sum()) - first_step_s
-        return {"first_step_s": first_step_s, "steady_s": steady_s, "data_s": float(np.sum(self.chunks["data_s"]))}
+def validate(trainer: Trainer, validation: Validation, config: RunConfig, history: History) -> None:
+    """Evaluate after the last step, between two chunks; the clock of the history goes on."""
+    begun_s = time.perf_counter()
+    measured = validation.measure(trainer)
+    history.pause("validation", time.perf_counter() - begun_s)
+    step = len(history.losses)
+    at = {"step": step, "sequences": step * config.train.batch, "elapsed_s": history.elapsed_s()}
+    history.evaluations.append({**at, **measured})
+    if history.target_reached is None and config.target.is_met_by(measured):
+        history.target_reached = history.evaluations[-1]
 
 
-class OtherProcesses:
-    """How much of the machine's processors other processes use, from its making on."""
+class Checkpoints:
+    """Sends the parent all that a later process needs to go on, once in every_s seconds; never where that is 0 or where
+    the trainer, one from outside this repository, cannot tell its state."""
 
-    def __init__(self) -> None:
-        self.machine_s, self.own_s, self.started_s = machine_busy_s(), time.process_time(), time.perf_counter()
+    def __init__(
+        self, stream: BinaryIO, every_s: float, timeline: Mapping[str, float], total_s: Callable[[], float]
+    ) -> None:
+        self.stream, self.every_s, self.timeline, self.total_s = stream, every_s, timeline, total_s
+        self.kept_s = time.perf_counter()
 
-    def share(self) -> float | None:
-        """0..1 of all processors; None where the system does not tell."""
-        busy_s = machine_busy_s()
-        if busy_s is None or self.machine_s is None:
-            return None
-        own_s = time.process_time() - self.own_s
-        available_s = (os.cpu_count() or 1) * (time.perf_counter() - self.started_s)
-        return max(0.0, (busy_s - self.machine_s - own_s) / available_s)
-
-
-def machine_busy_s() -> float | None:
-    """Seconds that all processors together have worked since boot: user, nice, system, interrupts and stolen time of
-    Linux' /proc/stat; None elsewhere."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[:8])
-    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+    def keep(self, trainer: Trainer, history: History) -> None:
+        begun_s = time.perf_counter()
+        read_state = getattr(trainer, "state", None)
+        if read_state is None or not self.every_s or begun_s - self.kept_s < self.every_s:
+            return
+        timeline = {**self.timeline, "total_s": self.total_s()}
+        write_message(self.stream, "checkpoint", {"history": history.to_dict(), "timeline": timeline}, read_state())
+        self.kept_s = time.perf_counter()
+        history.pause("checkpoint", self.kept_s - begun_s)
 
 
 class Progress:
@@ -148,92 +158,17 @@ class Progress:
         write_message(self.stream, "progress", body)
 
 
-def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
-    """The next batches from first_step (0-based): a chunk ends with the epoch and with the last step."""
-    train = config.train
-    n_steps = min(train.chunk, train.steps - first_step, train.epoch_steps - first_step % train.epoch_steps)
-    batches = [
-        config.task.batch(seed=seed, step=step, size=train.batch) for step in range(first_step, first_step + n_steps)
-    ]
-    return Chunk(
-        inputs=np.stack([batch.inputs for batch in batches]),
-        targets=np.stack([batch.targets for batch in batches]),
-        learning_rates=train.learning_rates(first_step, n_steps),
-    )
+def _is_done(config: RunConfig, history: History) -> bool:
+    has_met_target = config.train.stop_at_target and history.target_reached is not None
+    return len(history.losses) >= config.train.steps or has_met_target or _has_reached_loss(config, history.losses)
 
 
-def _has_arrived(config: RunConfig, losses: list[float]) -> bool:
+def _has_reached_loss(config: RunConfig, losses: list[float]) -> bool:
     epoch = config.train.epoch_steps
     return bool(losses and len(losses) % epoch == 0 and np.mean(losses[-epoch:]) <= config.train.stop_at_loss)
 
 
-def evaluate(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
-    """The measures on the held-out data: the mixed test set, each length, and one sequence a length to draw."""
-    return {
-        "test": _evaluate_test_set(trainer, config),
-        "lengths": [_evaluate_length(trainer, config, length) for length in config.evaluate.lengths(config.task)],
-        "copies": [_draw_copy(trainer, config, length) for length in config.evaluate.copy_lengths(config.task)],
-    }
-
-
-def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
-    size, seed = config.evaluate.test_batch, config.evaluate.seed
-    batches = [
-        config.task.batch(seed=seed, step=step, size=size, stream="test")
-        for step in range(config.evaluate.test_batches)
-    ]
-    probabilities = _predict(trainer, config, np.concatenate([batch.inputs for batch in batches]))
-    all_targets = np.concatenate([batch.targets for batch in batches])
-    targets = config.task.bits_of(all_targets)
-    return {
-        "sequences": len(targets),
-        "seed_loss": metrics.seed_loss(probabilities, targets),
-        "seed_loss_floor": metrics.seed_loss_floor(targets),
-        # The training loss counts every output, idle ones too; so does its floor.
-        "cross_entropy_floor": metrics.cross_entropy_floor(all_targets),
-        "mean_absolute_error": metrics.mean_absolute_error(probabilities, targets),
-    }
-
-
-def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
-    batch = _evaluation_batch(config, length)
-    targets = config.task.bits_of(batch.targets)
-    return {
-        "length": length,
-        **metrics.copy_measures(_predict(trainer, config, batch.inputs), targets, batch.mask),
-    }
-
-
-def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
-    """The first sequence of the length's evaluation batch: picked by its place, not by its looks."""
-    batch = _evaluation_batch(config, length)
-    prediction = _predict(trainer, config, batch.inputs[: config.evaluate.test_batch])[0]
-    return {
-        "length": length,
-        "target": _rounded(config.task.bits_of(batch.targets[0])),
-        "prediction": _rounded(prediction),
-    }
-
-
-def _evaluation_batch(config: RunConfig, length: int) -> CopyBatch:
-    evaluate = config.evaluate
-    return config.task.evaluation_batch(seed=evaluate.seed, length=length, size=evaluate.sequences)
-
-
-def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
-    """Predicted bits (batch, time, bits), in pieces of test_batch sequences, so that long sequences need no more
-    memory than training.
-
-    Raises FloatingPointError where one is not finite: compared with 0.5, NaN would count as a 0.
-    """
-    size = config.evaluate.test_batch
-    pieces = [trainer.predict(inputs[start : start + size]) for start in range(0, len(inputs), size)]
-    probabilities = np.concatenate(pieces)
-    if not np.isfinite(probabilities).all():
-        raise FloatingPointError("the predictions are not finite")
-    return config.task.bits_of(probabilities)
-
-
-def _rounded(array: Array) -> list[list[float]]:
-    rounded: list[list[float]] = np.round(array.astype(np.float64), 4).tolist()
-    return rounded
+def _is_evaluation_due(config: RunConfig, history: History) -> bool:
+    """Every so many steps, and after the last."""
+    every, step = config.train.evaluate_every, len(history.losses)
+    return bool(every) and (step % every == 0 or _is_done(config, history))

@@ -35,13 +35,16 @@ def verify(options: Mapping[str, Any]) -> int:
     Raises ConfigurationError for options that cannot be used, before anything is started.
     """
     targets = select_targets(options)
-    console = Console(stderr=bool(options["as_json"]))
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     started_s = time.monotonic()
     proofs = []
     with console.status("verifying"):
         for proof in prove_all(targets, choose_cases(options["precision"]), options["device"]):
             proofs.append(proof)
             print_proof(proof, console)
+    if options["quiet"]:
+        unverified = [proof for proof in proofs if proof.failure()]
+        sys.stderr.write("".join(f"{each.backend} {each.implementation}: {each.failure()}\n" for each in unverified))
     if options["as_json"]:
         sys.stdout.write(json.dumps([to_json(proof) for proof in proofs], indent=1) + "\n")
     else:

@@ -23,11 +23,12 @@ def main() -> None:
     if not line:
         return  # The parent is gone already.
     request, answers = json.loads(line), int(sys.argv[1])
+    payload = sys.stdin.buffer.read(request.get("arrays_bytes", 0))
     end_with_parent()
     start_guard(answers)
     set_affinity(request["cpus"])
     with os.fdopen(answers, "wb") as stream:
-        answer(request, stream)
+        answer(request, stream, payload)
 
 
 def set_affinity(cpus: list[int] | None) -> None:
@@ -39,14 +40,14 @@ def set_affinity(cpus: list[int] | None) -> None:
             raise RuntimeError(f"asked for processors {cpus}, the system gave {in_force}")
 
 
-def answer(request: dict[str, Any], stream: BinaryIO) -> None:
+def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> None:
     """Do the job and write its messages; whatever it raises becomes an error message."""
     # NumPy sizes its thread pool at import, so nothing that imports it may come before the affinity is set.
     from harness import jobs
     from harness.protocol import write_message
 
     try:
-        jobs.do(request, stream, STARTED_S)
+        jobs.do(request, stream, STARTED_S, payload)
     except BaseException as error:
         cause, measured = error, {}
         if isinstance(error, jobs.Incomplete) and error.__cause__:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text
+from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text, until
 
-STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "ceiling_s"]
-STAGES += ["other_s", "total_s"]
+STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "recompile_s", "steady_s", "data_s", "validation_s"]
+STAGES += ["checkpoint_s", "evaluation_s", "ceiling_s", "other_s", "total_s"]
 
 # In the files: the first columns of the first four are an interface, and so is their order.
 TABLES = {
@@ -18,7 +18,9 @@ TABLES = {
             backend implementation precision device status seeds train_loss seed_loss bits_per_sequence bit_error
             sequences_per_s step_ms startup_s peak_memory_bytes verified
             rank seed_loss_floor seed_loss_excess n_parameters cells reason
-            sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share""",
+            sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
+            wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
+            steps_to_target""",
         "comparisons": "left right ratio low high repeats conclusion precision device a_a",
         "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s",
         "products": "precision device backend product gflop_per_s low high samples is_ceiling",
@@ -27,7 +29,17 @@ TABLES = {
             status verified""",
         "bit_error_by_length": """
             backend implementation precision seed length sequences bit_error exact_fraction bits_per_sequence
-            repeat trained wrong_bits verified""",
+            repeat trained wrong_bits verified bit_error_low bit_error_high bits_by_chance mean_absolute_error seed_loss
+            seed_loss_floor seed_loss_excess""",
+        "time_to_target": """
+            backend implementation precision seed repeat target_reached seconds_to_target sequences_to_target
+            steps_to_target seed_loss wrong_bits_per_sequence resumed device status verified""",
+        "evaluations": """
+            backend implementation precision seed repeat step sequences elapsed_s seed_loss wrong_bits_per_sequence
+            status verified""",
+        "quality_comparisons": "measure left right difference low high seeds_compared conclusion precision",
+        "bit_error_by_position": """
+            backend implementation precision seed repeat length position sequences wrong_bits bit_error verified""",
         "throughput": """
             backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
             seed device verified overhead_share other_cpu_share""",
@@ -44,14 +56,19 @@ SHOWN = {
     table: columns.split()
     for table, columns in {
         "summary": """
-            rank backend implementation sequences_per_s sequences_per_s_interval bit_error ceiling_share step_ms
-            gflop_per_s train_loss seed_loss seed_loss_excess bits_per_sequence startup_s overhead_share
+            rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
+            sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
+            train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s overhead_share
             peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
-            backend implementation precision seed repeat length trained sequences bit_error exact_fraction
-            bits_per_sequence""",
+            backend implementation precision seed repeat length trained sequences bit_error bit_error_interval
+            exact_fraction bits_per_sequence bits_by_chance mean_absolute_error seed_loss seed_loss_excess""",
+        "time_to_target": """
+            backend implementation precision device seed repeat seconds_to_target sequences_to_target steps_to_target
+            seed_loss wrong_bits_per_sequence resumed status""",
+        "quality_comparisons": "measure left right difference difference_interval seeds_compared conclusion precision",
         "throughput": """
             backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
             step_ms_p95 steps overhead_share other_cpu_share""",
@@ -69,6 +86,8 @@ BOUNDS = {
     "sequences_per_s_interval": ("sequences_per_s_low", "sequences_per_s_high"),
     "ratio_interval": ("low", "high"),
     "rate_range": ("low", "high"),
+    "bit_error_interval": ("bit_error_low", "bit_error_high"),
+    "difference_interval": ("low", "high"),
 }
 
 
@@ -114,6 +133,34 @@ COLUMNS = {
     "bit_error": Column(
         "bit error", percent, "wrong bits over all due bits (in the summary: of the trained lengths); 50 % is chance"
     ),
+    "bit_error_interval": Column(
+        "95 % interval",
+        percent,
+        "exact binomial interval with the effective number of bits: those of one sequence go wrong together",
+    ),
+    "bits_by_chance": Column("by chance", integer, "bits a sequence that guessing costs, one for each bit"),
+    "mean_absolute_error": Column(
+        "mean absolute error", number, "the error metric of the script this suite started from, over all outputs"
+    ),
+    "wrong_bits_per_sequence": Column(
+        "wrong bits a sequence", number, "mean over held-out sequences of mixed lengths as in training"
+    ),
+    "seconds_to_target": Column(
+        "to target, s",
+        until,
+        "from before the first batch until validation data first met the target, evaluations included; median over"
+        " seeds, of which one that never arrives counts as infinite",
+    ),
+    "sequences_to_target": Column("sequences to target", until, "training sequences until then"),
+    "steps_to_target": Column("steps to target", until, "optimiser steps until then"),
+    "seeds_reached": Column("seeds arrived", text, "seeds that met the target, of those run"),
+    "resumed": Column("resumed", integer, "how often the cell went on in a new process after a stop"),
+    "measure": Column("measure", text, "less is better in all of them"),
+    "difference": Column("difference", number, "the mean over seeds of left less right, on the same seed and data"),
+    "difference_interval": Column(
+        "95 % interval", number, "Student's interval of paired samples; where it holds 0 no difference is shown"
+    ),
+    "seeds_compared": Column("seeds", integer),
     "sequences_per_s": Column(
         "sequences/s", number, "batch size over the median time of a steady training step; making the data is left out"
     ),
@@ -176,6 +223,11 @@ COLUMNS = {
     "import_s": Column("import, s", number, "importing the framework"),
     "build_s": Column("build, s", number, "making the model and moving the parameters into it"),
     "first_step_s": Column("first step, s", number, "the first optimiser step, compilation included"),
+    "recompile_s": Column(
+        "further shapes, s", number, "what the first calls of further shapes of data took beyond the steady pace"
+    ),
+    "validation_s": Column("validation, s", number, "evaluations while training went on"),
+    "checkpoint_s": Column("checkpoints, s", number, "reading and sending the state to resume from"),
     "steady_s": Column("training, s", number, "all later optimiser steps"),
     "data_s": Column("data, s", number, "making the batches"),
     "evaluation_s": Column("evaluation, s", number, "measuring the trained model"),

@@ -11,6 +11,7 @@ import pandas as pd
 from harness.report.cautions import Caution, find_cautions
 from harness.report.comparisons import compare_all
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
+from harness.report.learning_words import describe_target
 from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.records import Run
@@ -22,8 +23,9 @@ from harness.report.words import conclude, describe_run
 COMPARED = (
     "Every pair on the same device and in the same precision, and each implementation's precisions beside each other."
     " Where an interval holds 1, no difference is shown. Each interval is meant to miss the true ratio in one run of"
-    " twenty, so among many pairs an interval that barely excludes 1 proves little. The last row, where there is one, compares an implementation with itself: its ratio is"
-    " the noise floor, and what differs by no more may not differ at all."
+    " twenty, so among many pairs an interval that barely excludes 1 proves little. The last row, where there is one,"
+    " compares an implementation with itself: its ratio is the noise floor, and what differs by no more may not differ"
+    " at all."
 )
 
 
@@ -71,7 +73,9 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
         _results(tables),
         _failures(tables),
         _learning(tables, plots),
+        _quality(run, tables, plots),
         _lengths(run, variants, plots),
+        _positions(plots),
         _copies(run, plots),
         _time(tables),
         _throughput(run, tables, plots),
@@ -198,6 +202,24 @@ def _verification(run: Run) -> Section:
     )
     table = tabulate_verification(run)
     return Section("verification", "Verification", text, tables=[table] if table else [])
+
+
+def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "Measured on data that neither training nor the test set holds. A star marks where a seed first met the target."
+        " Differences are paired: the same seed starts from the same parameters and sees the same data."
+    )
+    if run.target.exists:
+        text = f"The target is {describe_target(run.target)}. {text}"
+    picture = _picture(plots, "quality.png", "Seed loss and wrong bits against training sequences and seconds")
+    shown = [*_readable(tables, "time_to_target"), *_readable(tables, "quality_comparisons")]
+    return Section("quality", "Quality, and the time to reach it", text, picture, shown)
+
+
+def _positions(plots: list[str]) -> Section:
+    text = "Where in the pattern the wrong bits are."
+    picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
+    return Section("positions", "Bit error by position", text, picture)
 
 
 def _settings(run: Run) -> list[Section]:

@@ -31,7 +31,8 @@ def conclude_in_one_sentence(run: Run, variants: list[Variant]) -> str:
     said = [*_speeds(variants, comparisons), *_doubtful_floor(comparisons)]
     said += [*_learning(run, variants), *_verification(variants), *_failures(run)]
     sentence = "; ".join(said)
-    return f"{sentence[:1].upper() if sentence.startswith('no ') else sentence[:1]}{sentence[1:]}."
+    starts_with_name = any(sentence.startswith(variant.label) for variant in variants)
+    return f"{sentence[:1] if starts_with_name else sentence[:1].upper()}{sentence[1:]}."
 
 
 def key_figures(run: Run, variants: list[Variant]) -> list[KeyFigure]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from harness import metrics
 from harness.report.records import Cell, LengthMeasures, TaskSection
+from harness.stats import Interval, clustered_proportion_interval
 from harness.task import CopyTask
 
 FINAL_STEPS = 100
@@ -37,12 +38,30 @@ def elapsed_s(cell: Cell) -> NDArray[np.float64]:
 
 
 def step_ms(cell: Cell) -> NDArray[np.float64]:
-    """Milliseconds of every steady step: a chunk's mean, repeated for each of its steps; warm-up left out."""
+    """Milliseconds of every steady step: a chunk's mean, repeated for each of its steps; warm-up left out.
+
+    Where sequences are of several numbers of time steps, each step is taken relative to the median of its own number,
+    times the mean over all steps of those medians: the step that this training takes on average.
+    """
     if cell.chunks is None:
         return np.array([], np.float64)
     steady = ~np.array(cell.chunks.warmup, np.bool_)
     steps = np.array(cell.chunks.steps, np.int64)[steady]
-    return np.repeat(1000 * np.array(cell.chunks.train_s, np.float64)[steady] / steps, steps)
+    samples = np.repeat(1000 * np.array(cell.chunks.train_s, np.float64)[steady] / steps, steps)
+    time_steps = steady_time_steps(cell)
+    medians = np.zeros_like(samples)
+    for number in set(time_steps.tolist()):
+        medians[time_steps == number] = np.median(samples[time_steps == number])
+    return samples if len(set(time_steps.tolist())) <= 1 else samples / medians * medians.mean()
+
+
+def steady_time_steps(cell: Cell) -> NDArray[np.int64]:
+    """The number of time steps of every steady step; zeros where the record, an older one, does not tell."""
+    if cell.chunks is None:
+        return np.array([], np.int64)
+    steady = ~np.array(cell.chunks.warmup, np.bool_)
+    time_steps = np.array(cell.chunks.time_steps or [0] * len(steady), np.int64)
+    return np.repeat(time_steps[steady], np.array(cell.chunks.steps, np.int64)[steady])
 
 
 def sequences_per_s(cell: Cell, batch: int) -> float | None:
@@ -62,11 +81,13 @@ def steady_calls(cell: Cell) -> int:
 
 
 def overhead_share(cell: Cell) -> float | None:
-    """The share of the steady chunks' elapsed time outside training calls: making data, timing, recording."""
+    """The share of the steady chunks' elapsed time outside training calls: making data, timing, recording. What was
+    evaluated or kept between chunks is no part of it."""
     if not cell.chunks or not steady_calls(cell):
         return None
     steady = ~np.array(cell.chunks.warmup, np.bool_)
-    elapsed = np.diff([0.0, *cell.chunks.elapsed_s])[steady].sum()
+    pause_s = np.array(cell.chunks.pause_s or [0.0] * len(steady), np.float64)
+    elapsed = (np.diff([0.0, *cell.chunks.elapsed_s]) - pause_s)[steady].sum()
     train = np.array(cell.chunks.train_s, np.float64)[steady].sum()
     return float((elapsed - train) / elapsed) if elapsed > 0 else None
 
@@ -76,8 +97,9 @@ def gflop_per_s(cell: Cell, batch: int, task: TaskSection) -> float | None:
     step = median_step_ms(cell)
     if step is None or cell.n_parameters is None:
         return None
-    operations = metrics.training_step_operations(cell.n_parameters, batch, CopyTask.time_steps(task.max_length))
-    return operations / (step / 1000) / 1e9
+    known = steady_time_steps(cell)
+    time_steps = float(known.mean()) if known.any() else CopyTask.time_steps(task.max_length)
+    return metrics.training_step_operations(cell.n_parameters, batch, time_steps) / (step / 1000) / 1e9
 
 
 def startup_s(cell: Cell) -> float | None:
@@ -97,8 +119,15 @@ def seed_loss_floor(cell: Cell) -> float | None:
 
 def seed_loss_excess(cell: Cell) -> float | None:
     """How far the seed's loss lies above the least it can be, nats."""
-    loss, floor = seed_loss(cell), seed_loss_floor(cell)
+    return excess(seed_loss(cell), seed_loss_floor(cell))
+
+
+def excess(loss: float | None, floor: float | None) -> float | None:
     return None if loss is None or floor is None else loss - floor
+
+
+def mean_absolute_error(cell: Cell) -> float | None:
+    return cell.evaluation.test.mean_absolute_error if cell.evaluation else None
 
 
 def cross_entropy_floor(cell: Cell) -> float | None:
@@ -117,6 +146,19 @@ def bits_per_sequence(cell: Cell, task: TaskSection) -> float | None:
     trained = _trained(cell, task)
     n_sequences = sum(item.sequences for item in trained)
     return sum(item.bits_per_sequence * item.sequences for item in trained) / n_sequences if n_sequences else None
+
+
+def wrong_bits_per_sequence(cell: Cell) -> float | None:
+    """Wrong bits of a sequence of the test set, mean over its mixed lengths."""
+    return cell.evaluation.test.wrong_bits_per_sequence if cell.evaluation else None
+
+
+def bit_error_interval(item: LengthMeasures, task: TaskSection) -> Interval | None:
+    """The bit error of a length with its interval over sequences, 0..1; None in older records."""
+    counts = item.wrong_bits_by_sequence
+    if counts is None:
+        return None
+    return clustered_proportion_interval(counts, item.length * task.bits, item.sequences)
 
 
 def is_trained(length: int, task: TaskSection) -> bool:

@@ -33,6 +33,14 @@ def percent(value: object) -> str:
     return f"{share:.3g} %" if share >= 10 else f"{share:.2g} %"
 
 
+def until(value: object) -> str:
+    """An effort up to a goal, whole from 1,000 on: 12.35, 320,000; never where it is infinite."""
+    if _is_unknown(value):
+        return ""
+    effort = _float(value)
+    return "never" if math.isinf(effort) else f"{effort:,.0f}" if effort >= 1000 else number(effort)
+
+
 def ratio(value: object) -> str:
     """A ratio of speeds to a tenth of a per cent: 1.234."""
     return "" if _is_unknown(value) else f"{_float(value):,.3f}"

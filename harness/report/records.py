@@ -15,15 +15,20 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 @dataclass(frozen=True)
 class Chunks:
     """Calls of Trainer.train: optimiser steps of each, its seconds, seconds since training began at its end, and
-    whether it is left out of the steady state."""
+    whether it is left out of the steady state. time_steps of each sequence, and pause_s, the seconds of evaluations and
+    checkpoints before the call; empty in older records, where sequences were all of one length and nothing paused."""
 
     steps: list[int] = field(default_factory=list)
     train_s: list[float] = field(default_factory=list)
     elapsed_s: list[float] = field(default_factory=list)
     warmup: list[bool] = field(default_factory=list)
+    time_steps: list[Count] = field(default_factory=list)
+    pause_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if len({len(self.steps), len(self.train_s), len(self.elapsed_s), len(self.warmup)}) > 1:
+        columns: list[list[Any]] = [self.steps, self.train_s, self.elapsed_s, self.warmup]
+        columns += [column for column in (self.time_steps, self.pause_s) if column]
+        if len({len(column) for column in columns}) > 1:
             raise ValueError("its chunks are of unequal length")
 
 
@@ -34,19 +39,56 @@ class TestMeasures:
     seed_loss: float | None = None
     seed_loss_floor: float | None = None
     cross_entropy_floor: float | None = None
+    mean_absolute_error: float | None = None
+    wrong_bits_per_sequence: float | None = None
 
 
 @dataclass(frozen=True)
 class LengthMeasures:
-    """Measures on `sequences` test sequences of one length; wrong bits by position are over all of them (length,)."""
+    """Measures on `sequences` test sequences of one length; losses in nats.
 
-    length: int
-    sequences: int
+    wrong_bits_by_position counts over all sequences (length,). wrong_bits_middle and wrong_bits_outside count by
+    sequence, in the middle third of the pattern and outside it, of the sequences that have a wrong bit.
+    """
+
+    length: Count
+    sequences: Count
     wrong_bits: int
     bit_error: float
     exact_fraction: float
     bits_per_sequence: float
+    mean_absolute_error: float | None = None
+    seed_loss: float | None = None
+    seed_loss_floor: float | None = None
     wrong_bits_by_position: list[int] | None = None
+    wrong_bits_middle: list[int] | None = None
+    wrong_bits_outside: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.wrong_bits_by_position is not None and len(self.wrong_bits_by_position) != self.length:
+            raise ValueError(f"the wrong bits by position of length {self.length} are not of that number")
+        middle, outside = self.wrong_bits_middle or [], self.wrong_bits_outside or []
+        if len(middle) != len(outside) or len(middle) > self.sequences:
+            raise ValueError(f"the wrong bits by sequence of length {self.length} do not belong together")
+
+    @property
+    def wrong_bits_by_sequence(self) -> list[int] | None:
+        """The wrong bits of each sequence that has some; None in older records."""
+        if self.wrong_bits_middle is None or self.wrong_bits_outside is None:
+            return None
+        return [inside + out for inside, out in zip(self.wrong_bits_middle, self.wrong_bits_outside, strict=True)]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """An evaluation on the validation data after `step` steps and `sequences` sequences; elapsed_s since training
+    began, evaluations included."""
+
+    step: int
+    sequences: int
+    elapsed_s: float
+    seed_loss: float
+    wrong_bits_per_sequence: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +132,9 @@ class Cell:
     losses: list[float | None] | None = None
     chunks: Chunks | None = None
     evaluation: Evaluation | None = None
+    evaluations: list[Validated] = field(default_factory=list)
+    target_reached: Validated | None = None
+    resumed_at_steps: list[int] = field(default_factory=list)
     peak_memory_bytes: int | None = None
     other_cpu_share: float | None = None
 
@@ -104,6 +149,18 @@ class TaskSection:
     bits: int
     min_length: int
     max_length: int
+
+
+@dataclass(frozen=True)
+class TargetSection:
+    """The bounds that the validation measures have to meet; none where there is no target."""
+
+    seed_loss: float | None = None
+    wrong_bits_per_sequence: float | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.seed_loss is not None or self.wrong_bits_per_sequence is not None
 
 
 @dataclass(frozen=True)
@@ -190,6 +247,7 @@ class Run:
     cells: list[Cell]
     products: list[Product] = field(default_factory=list)
     ceiling_problem: str | None = None
+    target: TargetSection = TargetSection()
 
     @property
     def ok_cells(self) -> list[Cell]:

@@ -7,6 +7,7 @@ from typing import Any
 from harness.report import measures
 from harness.report.records import Cell, Run
 from harness.report.speed import measure_speed
+from harness.report.target import measure_time_to_target
 from harness.report.variants import short_label
 
 Row = dict[str, Any]
@@ -43,6 +44,7 @@ def _summary_row(run: Run, cells: list[Cell]) -> Row:
         "seeds": " ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
         "verified": measures.all_verified(cell.verified for cell in cells),
         "cells": len(cells),
+        **_to_target(run, cells),
         "reason": "; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
         **measured,
     }
@@ -61,7 +63,21 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
         "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
         "peak_memory_bytes": None if memory is None else round(memory),
         "n_parameters": cells[0].n_parameters,
+        "wrong_bits_per_sequence": measures.median(measures.wrong_bits_per_sequence(cell) for cell in cells),
+        "mean_absolute_error": measures.median(measures.mean_absolute_error(cell) for cell in cells),
         **_speed(run, cells),
+    }
+
+
+def _to_target(run: Run, cells: list[Cell]) -> Row:
+    taken = measure_time_to_target(run, cells)
+    if taken is None:
+        return {}
+    return {
+        "seeds_reached": taken.reached,
+        "seconds_to_target": taken.seconds,
+        "sequences_to_target": taken.sequences,
+        "steps_to_target": taken.steps,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from harness.report.columns import STAGES, TABLES
 from harness.report.comparisons import compare_all, comparison_rows
 from harness.report.distance import distance_rows
 from harness.report.load import read_run
-from harness.report.records import Cell, Run
+from harness.report.positions import position_rows
+from harness.report.quality import compare_quality, quality_rows
+from harness.report.records import Cell, LengthMeasures, Run
 from harness.report.summary import Row, identity, make_summary
+from harness.report.target import evaluation_rows, target_rows
 from harness.report.variants import find_variants
 
-FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a")
+FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a", "target_reached")
 
 
 def make_tables(run: Run) -> dict[str, pd.DataFrame]:
@@ -33,6 +37,10 @@ def make_tables(run: Run) -> dict[str, pd.DataFrame]:
         "throughput": [_throughput_row(run, cell) for cell in run.ok_cells if measures.step_ms(cell).size],
         "timeline": [_timeline_row(cell) for cell in run.cells],
         "loss_distance": distance_rows(run, variants),
+        "time_to_target": target_rows(run),
+        "evaluations": evaluation_rows(run),
+        "quality_comparisons": quality_rows(compare_quality(run, variants)),
+        "bit_error_by_position": position_rows(run),
         "not_ok": [identity(cell) for cell in run.cells if cell.status != "ok"],
     }
     frames = {name: _frame(name, rows[name]) for name in rows}
@@ -40,8 +48,15 @@ def make_tables(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def summary_rows(folder: Path) -> list[Row]:
-    """The summary of a run's folder as plain rows, with the columns of summary.csv; None where unknown."""
-    return [{column: row.get(column) for column in TABLES["summary"]} for row in make_summary(read_run(folder))]
+    """The summary of a run's folder as plain rows, with the columns of summary.csv; None where unknown or infinite,
+    which JSON cannot hold."""
+    return [
+        {column: _finite(row.get(column)) for column in TABLES["summary"]} for row in make_summary(read_run(folder))
+    ]
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -72,10 +87,21 @@ def _length_rows(run: Run, cell: Cell) -> list[Row]:
             "exact_fraction": item.exact_fraction,
             "bits_per_sequence": item.bits_per_sequence,
             "wrong_bits": item.wrong_bits,
+            "mean_absolute_error": item.mean_absolute_error,
+            "seed_loss": item.seed_loss,
+            "seed_loss_floor": item.seed_loss_floor,
+            "seed_loss_excess": measures.excess(item.seed_loss, item.seed_loss_floor),
+            "bits_by_chance": item.length * run.task.bits,
+            **_interval(item, run),
             "trained": measures.is_trained(item.length, run.task),
         }
         for item in measured
     ]
+
+
+def _interval(item: LengthMeasures, run: Run) -> Row:
+    interval = measures.bit_error_interval(item, run.task)
+    return {"bit_error_low": interval.low, "bit_error_high": interval.high} if interval else {}
 
 
 def _throughput_row(run: Run, cell: Cell) -> Row:

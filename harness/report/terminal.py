@@ -25,6 +25,7 @@ NAME_WIDTH = 20
 # In the order of interest: those with a value are shown as far as they fit.
 NUMBERS = {
     "sequences_per_s": "seq/s",
+    "seconds_to_target": "target, s",
     "relative_half_width": "±",
     "ceiling_share": "ceiling",
     "step_ms": "ms/step",

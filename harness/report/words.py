@@ -9,6 +9,7 @@ import pandas as pd
 
 from backends.contract import WIRINGS
 from harness.report.headline import LEARNED, bit_errors
+from harness.report.learning_words import conclude_learning
 from harness.report.quantities import integer, join, percent, setting
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
@@ -24,6 +25,7 @@ def describe_run(run: Run) -> str:
 def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
     found = [*conclude_speed(run, variants), _caution(variants), *_learning(run, variants)]
+    found += conclude_learning(run, variants)
     found += [_distance(tables["loss_distance"]), _doubt(variants), _failures(run)]
     return [sentence for sentence in found if sentence]
 

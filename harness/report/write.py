@@ -12,6 +12,7 @@ from harness.durable import write_bytes, write_text
 from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
+from harness.report.learning_plots import plot_positions, plot_quality
 from harness.report.load import read_run
 from harness.report.page.page import make_page
 from harness.report.plots import plot_bit_error, plot_loss
@@ -24,10 +25,18 @@ from harness.report.variants import Variant, find_variants
 
 CSV_TABLES = (
     *("summary", "comparisons", "ceiling", "loss", "bit_error_by_length"),
-    *("throughput", "timeline", "loss_distance"),
+    *("throughput", "timeline", "loss_distance", "time_to_target", "evaluations", "quality_comparisons"),
+    "bit_error_by_position",
 )
-MARKDOWN_TABLES = ("summary", "bit_error_by_length", "throughput", "comparisons")
-PLOTS = ("loss.png", "bit_error_by_length.png", "throughput.png", "copies_*.png")
+MARKDOWN_TABLES = (
+    "summary",
+    "bit_error_by_length",
+    "throughput",
+    "comparisons",
+    "time_to_target",
+    "quality_comparisons",
+)
+PLOTS = ("loss.png", "quality.png", "bit_error_by_*.png", "throughput.png", "copies_*.png")
 
 
 def write_report(folder: Path) -> None:
@@ -75,6 +84,8 @@ def _plots(run: Run, variants: list[Variant]) -> Iterator[tuple[str, bytes]]:
 def _figures(run: Run, variants: list[Variant]) -> Iterator[tuple[str, Figure | None]]:
     yield "loss.png", plot_loss(run, variants)
     yield "bit_error_by_length.png", plot_bit_error(run, variants)
+    yield "quality.png", plot_quality(run, variants)
+    yield "bit_error_by_position.png", plot_positions(run, variants)
     yield "throughput.png", plot_throughput(variants)
     for cell in run.drawn_cells:
         yield f"copies_{cell.cell}.png", plot_copies(cell, run.task)

@@ -12,6 +12,7 @@ from harness import metrics
 from harness.config import RunConfig
 from harness.validation.fault import Fault, agree
 
+BREAKDOWNS = ("wrong_bits_by_position", "wrong_bits_middle", "wrong_bits_outside")
 # Copies are kept with four digits.
 ROUNDING = 0.5e-4 + 1e-9
 
@@ -67,8 +68,21 @@ def _length_faults(field: str, row: Mapping[str, Any], config: RunConfig) -> Ite
     if not agree(n_exact, round(n_exact)):
         yield Fault(f"{field}.exact_fraction", f"it is no whole number of the {n_sequences} sequences")
     n_flawed = n_sequences - round(n_exact)
+    yield from _position_faults(field, row, n_flawed)
     if not n_flawed <= row["wrong_bits"] <= n_flawed * row["length"] * config.task.bits:
         yield Fault(f"{field}.wrong_bits", f"{row['wrong_bits']} wrong bits cannot lie in {n_flawed} sequences")
+
+
+def _position_faults(field: str, row: Mapping[str, Any], n_flawed: int) -> Iterator[Fault]:
+    """Wrong bits by position and by sequence add up to all of them."""
+    by_position, middle, outside = (row.get(name) for name in BREAKDOWNS)
+    n_wrong = row["wrong_bits"]
+    if by_position is not None and (len(by_position) != row["length"] or sum(by_position) != n_wrong):
+        yield Fault(f"{field}.wrong_bits_by_position", f"they do not make {n_wrong} in {row['length']} places")
+    if middle is None or outside is None:
+        return
+    if not len(middle) == len(outside) == n_flawed or sum(middle) + sum(outside) != n_wrong:
+        yield Fault(f"{field}.wrong_bits_middle", f"with those outside they do not make {n_wrong} in {n_flawed}")
 
 
 def _copy_faults(field: str, copy: Mapping[str, Any], config: RunConfig) -> Iterator[Fault]:

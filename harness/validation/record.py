@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from harness.ceiling import product_shapes
 from harness.config import RunConfig
-from harness.training import WARMUP_CALLS, History
+from harness.history import WARMUP_CALLS, History
 from harness.validation.evaluation import evaluation_faults
 from harness.validation.fault import Fault, agree
 from harness.validation.shape import Measured, Provenance, shape_fault
 
+LATER_COLUMNS = ("time_steps", "pause_s", "first")
 REQUIRED = ("timeline", "settings", "device", "n_parameters", "losses", "chunks", "evaluation", "ceiling")
 STAGES = (
     *("spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s"),
@@ -59,7 +61,8 @@ def _complete_faults(record: Mapping[str, Any], config: RunConfig) -> Iterator[F
         yield Fault("n_parameters", f"it is {record['n_parameters']}, but the configured model has {n_parameters}")
     if record["settings"].get("device") != record["device"]:
         yield Fault("settings.device", f"it is {record['settings'].get('device')!r}, not {record['device']!r}")
-    yield from _loss_faults(record["losses"], config)
+    yield from _loss_faults(record["losses"], record.get("target_reached"), config)
+    yield from _target_faults(record, config)
     chunk_faults = [*_column_faults(record["chunks"])] or [*_chunk_faults(record["chunks"], record["losses"], config)]
     yield from chunk_faults
     if not chunk_faults:
@@ -68,8 +71,9 @@ def _complete_faults(record: Mapping[str, Any], config: RunConfig) -> Iterator[F
     yield from _ceiling_faults(record["ceiling"], config)
 
 
-def _loss_faults(losses: list[float], config: RunConfig) -> Iterator[Fault]:
-    """As many as configured, or fewer where the loss to stop at was reached, and then at the end of an epoch."""
+def _loss_faults(losses: list[float], reached: Mapping[str, Any] | None, config: RunConfig) -> Iterator[Fault]:
+    """As many as configured, or fewer where the loss to stop at was reached, and then at the end of an epoch, or where
+    the target was."""
     train = config.train
     if len(losses) > train.steps or not losses:
         yield Fault("losses", f"there are {len(losses)}, not {train.steps}")
@@ -77,13 +81,14 @@ def _loss_faults(losses: list[float], config: RunConfig) -> Iterator[Fault]:
     if len(losses) == train.steps:
         return
     arrived = len(losses) % train.epoch_steps == 0 and np.mean(losses[-train.epoch_steps :]) <= train.stop_at_loss
-    if not arrived:
-        yield Fault("losses", f"there are {len(losses)}, not {train.steps}, and the loss to stop at was not reached")
+    met_target = train.stop_at_target and (reached or {}).get("step") == len(losses)
+    if not arrived and not met_target:
+        yield Fault("losses", f"there are {len(losses)}, not {train.steps}, and what to stop at was not reached")
 
 
 def _column_faults(chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
     n_rows = len(chunks["steps"])
-    for name in ("train_s", "data_s", "elapsed_s", "warmup"):
+    for name in ("train_s", "data_s", "elapsed_s", "warmup", *(name for name in LATER_COLUMNS if name in chunks)):
         if len(chunks[name]) != n_rows:
             yield Fault(f"chunks.{name}", f"it has {len(chunks[name])} values, but there are {n_rows} chunks")
 
@@ -93,14 +98,16 @@ def _chunk_faults(chunks: Mapping[str, list[Any]], losses: list[float], config: 
         yield Fault("chunks.steps", f"they add up to {sum(chunks['steps'])}, but there are {len(losses)} losses")
     if max(chunks["steps"], default=0) > config.train.chunk:
         yield Fault("chunks.steps", f"one is larger than the configured {config.train.chunk}")
-    calls: Counter[int] = Counter()
+    chunks = with_later_columns(chunks)
+    calls: Counter[tuple[int, int]] = Counter()
     elapsed_s = 0.0
-    rows = zip(*(chunks[name] for name in ("steps", "train_s", "data_s", "elapsed_s", "warmup")), strict=True)
-    for number, (steps, train_s, data_s, until_s, warmup) in enumerate(rows):
-        calls[steps] += 1
-        if calls[steps] <= WARMUP_CALLS and not warmup:
-            yield Fault(f"chunks.warmup[{number}]", f"it is false, but this is call {calls[steps]} of its shape")
-        if until_s + 1e-6 < elapsed_s + train_s + data_s:
+    columns = ("steps", "time_steps", "train_s", "data_s", "pause_s", "elapsed_s", "warmup")
+    rows = zip(*(chunks[name] for name in columns), strict=True)
+    for number, (*shape, train_s, data_s, pause_s, until_s, warmup) in enumerate(rows):
+        call = calls[(shape[0], shape[1])] = calls[(shape[0], shape[1])] + 1
+        if call <= WARMUP_CALLS and not warmup:
+            yield Fault(f"chunks.warmup[{number}]", f"it is false, but this is call {call} of its shape")
+        if until_s + 1e-6 < elapsed_s + pause_s + train_s + data_s:
             yield Fault(f"chunks.elapsed_s[{number}]", "it is less than the chunk before and its own parts add up to")
         elapsed_s = until_s
 
@@ -117,10 +124,28 @@ def _timeline_faults(timeline: Mapping[str, float], chunks: Mapping[str, list[An
     if not agree(total_s, timeline["total_s"]):
         yield Fault("timeline.total_s", f"it is {timeline['total_s']}, but the stages add up to {total_s}")
     history = History()
-    history.chunks = dict(chunks)
+    history.chunks = with_later_columns(chunks)
     for stage, value in history.times().items():
         if not agree(value, timeline[stage]):
             yield Fault(f"timeline.{stage}", f"it is {timeline[stage]}, but the chunks give {value}")
+
+
+def with_later_columns(chunks: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The chunks of an older record with the columns that were added since: one number of time steps, no pauses, one
+    process."""
+    n_rows = len(chunks["steps"])
+    same: dict[str, list[Any]] = {"time_steps": [1] * n_rows, "pause_s": [0.0] * n_rows}
+    return same | {"first": [place == 0 for place in range(n_rows)]} | dict(chunks)
+
+
+def _target_faults(record: Mapping[str, Any], config: RunConfig) -> Iterator[Fault]:
+    """What is said to have met the target is the first evaluation that does."""
+    evaluations = record.get("evaluations") or []
+    first = next((item for item in evaluations if config.target.is_met_by(item)), None)
+    if record.get("target_reached") != first:
+        yield Fault("target_reached", "it is not the first evaluation that meets the target")
+    if any(later["step"] <= earlier["step"] for earlier, later in pairwise(evaluations)):
+        yield Fault("evaluations", "their steps do not rise")
 
 
 def _ceiling_faults(samples: list[Mapping[str, Any]], config: RunConfig) -> Iterator[Fault]:

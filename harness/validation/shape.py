@@ -28,6 +28,10 @@ class Chunks:
     data_s: list[NotNegative]
     elapsed_s: list[NotNegative]
     warmup: list[bool]
+    # Added later.
+    time_steps: list[Positive] = field(default_factory=list)
+    pause_s: list[NotNegative] = field(default_factory=list)
+    first: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class TestMeasures:
     seed_loss_floor: NotNegative
     cross_entropy_floor: NotNegative
     mean_absolute_error: Share
+    wrong_bits_per_sequence: NotNegative | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,20 @@ class LengthMeasures:
     exact_fraction: Share
     bits_per_sequence: NotNegative
     mean_absolute_error: Share
+    seed_loss: NotNegative | None = None
+    seed_loss_floor: NotNegative | None = None
+    wrong_bits_by_position: list[Natural] | None = None
+    wrong_bits_middle: list[Natural] | None = None
+    wrong_bits_outside: list[Natural] | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    step: Positive
+    sequences: Positive
+    elapsed_s: NotNegative
+    seed_loss: NotNegative
+    wrong_bits_per_sequence: NotNegative
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,9 @@ class Measured:
     chunks: Chunks | None = None
     other_cpu_share: NotNegative | None = None
     evaluation: Evaluation | None = None
+    evaluations: list[Validated] = field(default_factory=list)
+    target_reached: Validated | None = None
+    resumed_at_steps: list[Natural] = field(default_factory=list)
     peak_memory_bytes: Natural | None = None
     ceiling: list[Product] | None = None
 

@@ -28,7 +28,7 @@ def main() -> None:
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     # Libraries size their thread pools at import, so nothing that imports one may come before the affinity is set.
     from harness.config import RunConfig
-    from harness.training import WARMUP_CALLS
+    from harness.history import WARMUP_CALLS
 
     config, steps = RunConfig.from_dict(request["configuration"]), request["steps"]
     module = importlib.import_module(request["module"])

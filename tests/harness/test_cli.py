@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import pty
 import re
 import subprocess
@@ -218,8 +219,11 @@ def test_help_is_quick_next_to_python_itself() -> None:
     assert min(helps) < min(imports)
 
 
-def test_env_is_json() -> None:
-    assert json.loads(harness("env").stdout)["python"]
+def test_env_is_for_readers_and_with_json_for_programs() -> None:
+    assert json.loads(harness("env", "--json").stdout)["python"] == platform.python_version()
+    lines = harness("env").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert f"python {platform.python_version()}" in [" ".join(line.split()) for line in lines]
 
 
 def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:

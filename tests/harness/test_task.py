@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -338,6 +339,7 @@ def test_training_is_the_default_stream_and_evaluation_starts_at_step_zero() -> 
 
 ADDRESS_WORDS = (0, 1, 2, 2**32, 2**63)
 EVALUATION_LENGTHS = (20, 21, 40)
+STREAMS_OF_BATCHES = ("train", "test", "validation")
 WINDOW = 8
 
 
@@ -345,7 +347,7 @@ def batches_at_every_address(size: int) -> Iterator[CopyBatch]:
     """Training, test and evaluation batches of 20 or more 8-bit vectors, each at an address of its own."""
     task = CopyTask(bits=8, min_length=20, max_length=20)
     for seed, step in itertools.product(ADDRESS_WORDS, repeat=2):
-        for stream in ("train", "test"):
+        for stream in STREAMS_OF_BATCHES:
             yield task.batch(seed=seed, step=step, size=size, stream=stream)
         for length in EVALUATION_LENGTHS:
             yield task.evaluation_batch(seed=seed, length=length, size=size, step=step)
@@ -359,7 +361,7 @@ def windows_of(batch: CopyBatch) -> set[bytes]:
 
 def test_no_two_addresses_share_a_stretch_of_random_bits() -> None:
     windows = [windows_of(batch) for batch in batches_at_every_address(size=10)]
-    assert len(windows) == 25 * (2 + len(EVALUATION_LENGTHS))
+    assert len(windows) == 25 * (len(STREAMS_OF_BATCHES) + len(EVALUATION_LENGTHS))
     assert len(set().union(*windows)) == sum(len(found) for found in windows)
 
 
@@ -389,7 +391,7 @@ def draw_at_every_address() -> None:
 
 def test_no_two_addresses_share_a_key_and_counter_however_many_blocks_they_draw() -> None:
     states = generator_states(draw_at_every_address)
-    assert len(states) == 25 * (2 + len(EVALUATION_LENGTHS)) + len(ADDRESS_WORDS)
+    assert len(states) == 25 * (len(STREAMS_OF_BATCHES) + len(EVALUATION_LENGTHS)) + len(ADDRESS_WORDS)
     assert all(counter[0] == 0 for _, counter in states)
     assert len({(key, counter[1:]) for key, counter in states}) == len(states)
 
@@ -401,6 +403,14 @@ def test_keys_are_seed_and_stream_and_counters_are_step_and_length(seed: int, st
     assert generator_states(lambda: task.batch(seed=seed, step=step, size=1)) == [((seed, 0), (0, step, 0, 0))]
     assert generator_states(lambda: task.batch(seed=seed, step=step, size=1, stream="test")) == [
         ((seed, 1), (0, step, 0, 0))
+    ]
+    assert generator_states(lambda: task.batch(seed=seed, step=step, size=1, stream="validation")) == [
+        ((seed, 3), (0, step, 0, 0))
+    ]
+    one_length = dataclasses.replace(task, lengths_per_batch="one", steps_per_draw=2)
+    assert generator_states(lambda: one_length.batch(seed=seed, step=step, size=1)) == [
+        ((seed, 0), (0, step, 0, 0)),
+        ((seed, 4), (0, step // 2, 0, 0)),
     ]
     assert generator_states(lambda: task.evaluation_batch(seed=seed, length=length, size=1, step=step)) == [
         ((seed, 1), (0, step, length, 0))
@@ -424,8 +434,8 @@ def test_a_longest_length_below_the_shortest_is_refused_by_name() -> None:
 
 
 def test_an_unknown_stream_is_refused() -> None:
-    with pytest.raises((KeyError, ValueError), match="validation"):
-        CopyTask().batch(seed=0, step=0, size=1, stream="validation")
+    with pytest.raises((KeyError, ValueError), match="elsewhere"):
+        CopyTask().batch(seed=0, step=0, size=1, stream="elsewhere")
 
 
 def test_tasks_and_batches_are_frozen() -> None:

@@ -8,6 +8,7 @@ from harness.report.content import Content
 from harness.report.page.bars import BarChart, show_ceiling, stack_times
 from harness.report.page.chart import LineChart
 from harness.report.page.charts import chart_bit_error, chart_losses, chart_positions
+from harness.report.page.quality import chart_quality
 from harness.report.page.strips import CopyGroup, colour_stops, group_copies
 from harness.report.page.table import MarkedTable, compare_side_by_side, rank
 from harness.report.readable import Readable
@@ -22,6 +23,7 @@ class Page:
     ranking: MarkedTable
     comparisons: MarkedTable | None
     losses: list[LineChart]
+    quality: list[LineChart]
     bit_error: LineChart | None
     positions: list[LineChart]
     copies: list[CopyGroup]
@@ -36,6 +38,7 @@ def make_page(run: Run, variants: list[Variant], content: Content) -> Page:
         ranking=rank(run, variants),
         comparisons=compare_side_by_side(run, variants, compared) if compared else None,
         losses=chart_losses(run, variants),
+        quality=chart_quality(run, variants),
         bit_error=chart_bit_error(run, variants),
         positions=chart_positions(run, variants),
         copies=group_copies(run, variants),

@@ -16,7 +16,8 @@ HOSTILE = "<script>alert(1)</script> | `x` \n# not a heading"
 TABLES = {
     *("summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"),
     *("throughput.csv", "throughput.md", "timeline.csv", "loss_distance.csv"),
-    *("comparisons.csv", "comparisons.md", "ceiling.csv"),
+    *("comparisons.csv", "comparisons.md", "ceiling.csv", "evaluations.csv", "bit_error_by_position.csv"),
+    *("time_to_target.csv", "time_to_target.md", "quality_comparisons.csv", "quality_comparisons.md"),
 }
 
 

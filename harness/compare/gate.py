@@ -1,0 +1,59 @@
+"""--fail-if-slower: what keeps a later run from passing."""
+
+from __future__ import annotations
+
+import re
+
+from harness.compare.quality import Absence
+from harness.compare.runs import ComparedRun
+from harness.compare.speeds import SLOWER, TOO_FEW, SpeedChange
+from harness.presets import ConfigurationError
+from harness.report.quantities import percent
+from harness.stats import ENOUGH_SAMPLES
+
+
+def parse_limit(text: str | None) -> float | None:
+    """ "5%" as 0.05. Raises ConfigurationError."""
+    if text is None:
+        return None
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text.strip())
+    if number is None:
+        raise ConfigurationError(f"--fail-if-slower {text!r}: allowed is a percentage, such as 5% or 2.5%")
+    return float(number[1]) / 100
+
+
+def find_failures(
+    runs: list[ComparedRun], changes: list[SpeedChange], absences: list[Absence], limit: float
+) -> list[str]:
+    """A sentence for each variant of the first run that another shows to be slower by more than `limit`, does not
+    have, or no longer verifies.
+
+    Raises ConfigurationError where too few processes were run to show a difference at all: a gate that cannot fail
+    would pass everything.
+    """
+    _refuse_too_few(changes)
+    ranked = [key for key, variant in runs[0].variants.items() if variant.is_ranked]
+    failures = [
+        f"{item.label}: measured in {runs[0].letter}, not in {item.letter} ({item.reason})"
+        for item in absences
+        if item.key in ranked
+    ]
+    for change in changes:
+        if change.verified[1] is False and change.key in ranked:
+            failures.append(f"{change.label}: no longer verified in {change.after}")
+        elif change.conclusion == SLOWER and change.time_increase > limit:
+            failures.append(
+                f"{change.label}: a step takes {percent(change.time_increase)} longer in {change.after}"
+                f" than in {change.before}; allowed are {percent(limit)}"
+            )
+    return failures
+
+
+def _refuse_too_few(changes: list[SpeedChange]) -> None:
+    few = [change for change in changes if change.conclusion == TOO_FEW]
+    if few:
+        counts = f"{few[0].processes[0]} in {few[0].before} and {few[0].processes[1]} in {few[0].after}"
+        raise ConfigurationError(
+            f"--fail-if-slower: {few[0].label} has too few processes to show any difference ({counts});"
+            f" measure both with --repeats {ENOUGH_SAMPLES} or more"
+        )

@@ -1,0 +1,127 @@
+"""A comparison in words: what is slower or faster, what that is worth, and what cannot be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.compare.comparison import Comparison
+from harness.compare.quality import Absence, QualityChange
+from harness.compare.runs import ComparedRun
+from harness.compare.speeds import FASTER, NO_DIFFERENCE, SLOWER, TOO_FEW, MachineChange, SpeedChange
+from harness.report.quantities import join, percent, ratio, span
+from harness.report.variants import NOT_VERIFIED
+from harness.stats import ENOUGH_SAMPLES, Interval
+
+
+def describe(comparison: Comparison) -> list[str]:
+    """One sentence or two for each finding, the most telling first."""
+    first, *others = comparison.runs
+    found: list[str] = []
+    for other in others:
+        found += _speed([item for item in comparison.speeds if item.after == other.letter], first, other)
+    found += [_machine(machine) for machine in comparison.machines]
+    found.append(
+        "The runs were not interleaved: whatever changed on the machine between them is part of every ratio of speeds."
+    )
+    found += _noise(comparison.speeds)
+    found += _recipe(comparison)
+    found += _learning(comparison.quality)
+    return found + list(_absences(comparison.absences))
+
+
+def _speed(changes: list[SpeedChange], first: ComparedRun, other: ComparedRun) -> Iterator[str]:
+    where = f"{other.letter} against {first.letter}"
+    if not changes:
+        yield f"{where}: no implementation has a speed in both."
+        return
+    grouped = {kind: [c for c in changes if c.conclusion == kind] for kind in (SLOWER, FASTER, NO_DIFFERENCE, TOO_FEW)}
+    for kind in (SLOWER, FASTER):
+        if grouped[kind]:
+            yield f"{where}, {kind} in training: {join([_changed(change) for change in grouped[kind]])}."
+    if grouped[NO_DIFFERENCE]:
+        yield f"{where}, no difference shown: {join([_name(change) for change in grouped[NO_DIFFERENCE]])}."
+    if grouped[TOO_FEW]:
+        yield (
+            f"{where}, too few processes to conclude anything: {join([_name(change) for change in grouped[TOO_FEW]])}."
+            f" Use --repeats {ENOUGH_SAMPLES} or more in both."
+        )
+
+
+def _changed(change: SpeedChange) -> str:
+    longer = change.time_increase > 0
+    amount = change.time_increase if longer else 1 - 1 / change.ratio.estimate
+    return f"{_name(change)} takes {percent(amount)} {'longer' if longer else 'less'} a step ({_ratio(change.ratio)})"
+
+
+def _name(change: SpeedChange) -> str:
+    return change.label + (NOT_VERIFIED if False in change.verified else "")
+
+
+def _ratio(interval: Interval) -> str:
+    bounds = span(ratio(interval.low), ratio(interval.high))
+    return f"speed ratio {ratio(interval.estimate)}" + (f", {bounds}" if bounds else "")
+
+
+def _machine(machine: MachineChange) -> str:
+    spread = f"{ratio(machine.low)} to {ratio(machine.high)} over {machine.products} shapes and backends"
+    return (
+        f"The plain matrix products measured between the cells ran in {machine.after} at {ratio(machine.ratio)} times"
+        f" their rate in {machine.before} ({spread}); the ratio by products is divided by that. It tells a slower"
+        " machine from slower code, unless what was changed is the product itself."
+    )
+
+
+def _noise(changes: list[SpeedChange]) -> Iterator[str]:
+    noise = max((change.noise for change in changes), default=0.0)
+    if noise:
+        yield (
+            f"Inside a run, one implementation against itself differed by up to {percent(noise)}: what differs by less"
+            " between runs is not counted as a difference."
+        )
+
+
+def _recipe(comparison: Comparison) -> Iterator[str]:
+    if comparison.recipe:
+        differing = join([item.text for item in comparison.recipe])
+        consequence = "" if comparison.quality else " Steps are alike, so speeds are compared; what was learned is not."
+        yield f"The recipes differ in {differing}.{consequence}"
+    for name in ("device", "threads"):
+        values = {run.letter: _resource(run, name) for run in comparison.runs}
+        if len(set(values.values())) > 1:
+            said = join([f"{value} in {letter}" for letter, value in values.items()])
+            yield f"The runs differ in {name}: {said}."
+
+
+def _resource(run: ComparedRun, name: str) -> str:
+    if name == "device":
+        return join(sorted({variant.device or "unknown" for variant in run.variants.values()}) or ["unknown"])
+    return str(run.run.file.resources.get(name, "unknown"))
+
+
+def _learning(changes: list[QualityChange]) -> Iterator[str]:
+    if not changes:
+        return
+    flipped = [change for change in changes if None not in change.learned and len(set(change.learned)) == 2]
+    for change in flipped:
+        who, other = (change.before, change.after) if change.learned[0] else (change.after, change.before)
+        errors = dict(zip((change.before, change.after), change.values["bit_error"], strict=True))
+        yield (
+            f"{change.label} learned the task in {who} (bit error {percent(errors[who])}) and not in {other}"
+            f" ({percent(errors[other])})."
+        )
+    if not flipped:
+        most = percent(max(map(_error_difference, changes)))
+        yield f"What was learned: bit errors over the trained lengths differ by at most {most} of all bits."
+
+
+def _absences(absences: list[Absence]) -> Iterator[str]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for item in absences:
+        grouped.setdefault((item.letter, item.reason), []).append(item.label)
+    for (letter, reason), labels in grouped.items():
+        yield f"Not in {letter}, so not compared: {join(labels)} ({reason})."
+
+
+def _error_difference(change: QualityChange) -> float:
+    before, after = change.values["bit_error"]
+    return 0.0 if before is None or after is None else abs(after - before)

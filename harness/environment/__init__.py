@@ -1,0 +1,47 @@
+"""The machine and the software a run was made on, whole, and nothing that tells whose they are.
+
+Everything is read without failing: what this system does not tell is None.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import psutil
+
+from harness.environment.gpu import describe_gpus
+from harness.environment.limits import describe_limits
+from harness.environment.processor import available_cpus, cpu_model, describe_processor, load_average
+from harness.environment.software import describe_libraries, describe_variables, git_clean, git_revision, versions
+from harness.environment.virtual import find_container, find_virtual_machine
+
+__all__ = ["available_cpus", "cpu_model", "describe_environment", "load_average"]
+
+
+def describe_environment() -> dict[str, Any]:
+    """What is true of this machine now, as JSON. No user's, host's or home folder's name is in it."""
+    memory = psutil.virtual_memory()
+    return {
+        "cpu": cpu_model(),
+        "architecture": platform.machine(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "affinity": available_cpus(),
+        "processor": describe_processor(),
+        "memory_bytes": memory.total,
+        "memory_available_bytes": memory.available,
+        "limits": describe_limits(),
+        "container": find_container(),
+        "virtual_machine": find_virtual_machine(),
+        "gpu": describe_gpus(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "python_implementation": platform.python_implementation(),
+        "packages": versions(),
+        "libraries": describe_libraries(),
+        "variables": describe_variables(),
+        "git_revision": git_revision(),
+        "git_clean": git_clean(),
+        "load_average": load_average(),
+    }

@@ -1,0 +1,95 @@
+"""What the run shows about learning beyond the bit error: the target, equal quality, and where errors are."""
+
+from __future__ import annotations
+
+import math
+
+from harness.report.positions import Middle, find_length, measure_middle, measured_lengths
+from harness.report.quality import MEASURES, QualityComparison, compare_quality
+from harness.report.quantities import integer, join, number, percent
+from harness.report.records import Run, TargetSection
+from harness.report.target import TimeToTarget, measure_time_to_target
+from harness.report.variants import Variant
+
+NAMES = {
+    "seed_loss": "seed loss",
+    "wrong_bits_per_sequence": "wrong bits a sequence",
+    "bit_error": "bit error",
+    "bits_per_sequence": "bits a sequence",
+}
+
+
+def conclude_learning(run: Run, variants: list[Variant]) -> list[str]:
+    found = [_target(run, variants), _quality(compare_quality(run, variants)), *_middles(run)]
+    return [sentence for sentence in found if sentence]
+
+
+def describe_target(target: TargetSection) -> str:
+    """The bounds in words: seed loss at most 0.008 and wrong bits a sequence at most 0.1."""
+    bounds = {name: getattr(target, name) for name in ("seed_loss", "wrong_bits_per_sequence")}
+    return join([f"{NAMES[name]} at most {number(bound)}" for name, bound in bounds.items() if bound is not None])
+
+
+def _target(run: Run, variants: list[Variant]) -> str:
+    measured = {variant.marked_label: measure_time_to_target(run, variant.cells) for variant in variants}
+    parts = [_arrival(label, taken) for label, taken in measured.items() if taken is not None]
+    if not parts:
+        return ""
+    return f"Time to target ({describe_target(run.target)}, on validation data): {'; '.join(parts)}."
+
+
+def _arrival(label: str, taken: TimeToTarget) -> str:
+    seeds = f"{taken.reached} seeds arrived"
+    if math.isinf(taken.seconds):
+        return f"{label} never in the median ({seeds})"
+    return f"{label} {number(taken.seconds)} s and {integer(round(taken.sequences))} sequences ({seeds})"
+
+
+def _quality(comparisons: list[QualityComparison]) -> str:
+    tested = [item for item in comparisons if item.conclusion is not None]
+    if not tested:
+        return "" if not comparisons else "One seed cannot tell whether two implementations learn equally well."
+    differing = [item for item in tested if item.conclusion != "no difference shown"]
+    if not differing:
+        seeds = min(item.seeds for item in tested)
+        measured = join([NAMES[name] for name in MEASURES if any(item.measure == name for item in tested)])
+        return f"On the same {seeds} seeds no two implementations are shown to differ in {measured}."
+    return f"On the same seeds: {'; '.join(map(_difference, differing))}."
+
+
+def _difference(item: QualityComparison) -> str:
+    better, worse = (item.left, item.right) if item.conclusion == "left better" else (item.right, item.left)
+    size = number(abs(item.difference.estimate))
+    return f"{better} is better than {worse} in {NAMES[item.measure]} by {size} (95 % interval without 0)"
+
+
+def _middles(run: Run) -> list[str]:
+    return [_middle(run, length) for length in measured_lengths(run)]
+
+
+def _middle(run: Run, length: int) -> str:
+    """Whether the seed's remark held in the trained networks, each tested by itself."""
+    cells = [cell for cell in run.drawn_cells if find_length(cell, length)]
+    middles = [middle for cell in cells if (middle := measure_middle(find_length(cell, length)))]
+    if not cells or length < 3:
+        return ""
+    remark = f"Do errors gather mid-sequence, as the seed remarked? At length {length}"
+    if not middles:
+        return f"{remark} too few sequences have a wrong bit to tell."
+    return f"{remark} {_verdict(middles)}: {_shares(middles)}."
+
+
+def _verdict(middles: list[Middle]) -> str:
+    fuller, emptier = sum(each.is_fuller for each in middles), sum(each.is_emptier for each in middles)
+    n = len(middles)
+    if fuller == n:
+        return f"yes, in {'each of the ' if n > 1 else 'the '}{f'{n} networks' if n > 1 else 'network'} tested"
+    if fuller == 0:
+        return f"no ({n} tested, {emptier} with fewer errors there than elsewhere)"
+    return f"in {fuller} of the {n} networks tested"
+
+
+def _shares(middles: list[Middle]) -> str:
+    shares = sorted(middle.share.estimate for middle in middles)
+    found = percent(shares[0]) if len(shares) == 1 else f"{percent(shares[0])} to {percent(shares[-1])}"
+    return f"the middle third holds {found} of the wrong bits, where {percent(middles[0].even_share)} would be even"

@@ -1,0 +1,77 @@
+"""Where in a sequence the wrong bits are. The seed's author remarked that errors gather in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.metrics import middle_third
+from harness.report.records import Cell, LengthMeasures, Run
+from harness.stats import Interval, share_interval
+
+Row = dict[str, object]
+# The length at which the seed's author saw it.
+SEED_LENGTH = 20
+# Fewer sequences with an error say nothing about where errors are.
+ENOUGH_SEQUENCES = 10
+
+
+@dataclass(frozen=True)
+class Middle:
+    """Wrong bits in the middle third of a pattern as a share of all of one network, with the interval over sequences;
+    even_share is what errors at any place alike would give."""
+
+    length: int
+    share: Interval
+    even_share: float
+
+    @property
+    def is_fuller(self) -> bool:
+        return self.share.low is not None and self.share.low > self.even_share
+
+    @property
+    def is_emptier(self) -> bool:
+        return self.share.high is not None and self.share.high < self.even_share
+
+
+def measured_lengths(run: Run) -> list[int]:
+    """The lengths the remark is tested at: the longest trained, and the seed's 20 where it was trained."""
+    longest = run.task.max_length
+    return sorted({longest, SEED_LENGTH} if longest >= SEED_LENGTH else {longest})
+
+
+def find_length(cell: Cell, length: int) -> LengthMeasures | None:
+    measured = cell.evaluation.lengths if cell.evaluation else []
+    return next((item for item in measured if item.length == length), None)
+
+
+def measure_middle(item: LengthMeasures | None) -> Middle | None:
+    """None where too few sequences have an error, or where a pattern has no middle."""
+    if item is None or item.wrong_bits_middle is None or item.length < 3:
+        return None
+    if len(item.wrong_bits_middle) < ENOUGH_SEQUENCES:
+        return None
+    share = share_interval(item.wrong_bits_middle, item.wrong_bits_by_sequence or [])
+    return Middle(item.length, share, float(middle_third(item.length).mean()))
+
+
+def position_rows(run: Run) -> Iterator[Row]:
+    """A row for each position of the tested lengths and the seed's, of each cell."""
+    for cell in run.ok_cells:
+        for length in sorted({*measured_lengths(run), SEED_LENGTH}):
+            item = find_length(cell, length)
+            for position, wrong in enumerate((item and item.wrong_bits_by_position) or [], 1):
+                assert item is not None
+                yield {
+                    "backend": cell.backend,
+                    "implementation": cell.implementation,
+                    "precision": cell.precision,
+                    "seed": cell.seed,
+                    "repeat": cell.repeat,
+                    "length": length,
+                    "position": position,
+                    "sequences": item.sequences,
+                    "wrong_bits": wrong,
+                    "bit_error": wrong / (item.sequences * run.task.bits),
+                    "verified": cell.verified,
+                }

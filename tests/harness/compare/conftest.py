@@ -1,0 +1,75 @@
+"""Pairs of synthetic runs: the same work on a noisy machine, before and after a change that made some of it slower."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+SYNTHETIC = Path(__file__).parents[1] / "report" / "conftest.py"
+VARIANTS = (("torch", "tuned", 0.010), ("torch", "idiomatic", 0.013), ("jax", "idiomatic", 0.016))
+NOISE = 0.02
+
+
+def _load_synthetic() -> Any:
+    spec = importlib.util.spec_from_file_location("synthetic_runs", SYNTHETIC)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+synthetic = _load_synthetic()
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """A run whose processes differ by NOISE, with `slower` a factor on the steps of the backends it names."""
+
+    def make(
+        name: str,
+        *,
+        machine: int,
+        n: int = 8,
+        slower: dict[str, float] | None = None,
+        products: float = 200e9,
+        change: Callable[[dict[str, Any]], None] | None = None,
+        **changes: Any,
+    ) -> Path:
+        generator = np.random.default_rng(machine)
+        records = []
+        for backend, implementation, step_s in VARIANTS:
+            for repeat in range(n):
+                factor = (slower or {}).get(backend, 1.0) * generator.lognormal(0, NOISE)
+                chunks = synthetic.make_chunks((step_s * factor * generator.uniform(0.98, 1.02, 12)).tolist())
+                record = synthetic.make_record(
+                    backend, implementation=implementation, repeat=repeat, chunks=chunks, **changes
+                )
+                if change:
+                    change(record)
+                records.append(record)
+        samples = [synthetic.make_product(2 * 16 * 128 * 512 / (products * generator.lognormal(0, 0.01)))] * 3
+        return Path(synthetic.write_run(tmp_path / name, records, products=samples))
+
+    return make
+
+
+@pytest.fixture
+def edit() -> Callable[..., None]:
+    """A function that changes a run's run.json in place."""
+
+    def change(folder: Path, alter: Callable[[dict[str, Any]], None]) -> None:
+        path = folder / "run.json"
+        content = json.loads(path.read_text())
+        alter(content)
+        path.write_text(json.dumps(content))
+
+    return change

@@ -1,0 +1,136 @@
+"""Event files, read by TensorBoard's own reader."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.exports.tensorboard import BIT_ERROR, LOSS, SPEED, Scalars
+from harness.protocol import Message
+from harness.report.load import read_run
+from harness.report.records import Run
+
+PROJECT = Path(__file__).parents[3]
+
+
+def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Values by tag and step."""
+    # Tells TensorBoard to do without TensorFlow, which would take seconds to import.
+    sys.modules.setdefault("tensorboard.compat.notf", sys)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    tags = accumulator.Tags()["scalars"]
+    return {tag: {event.step: event.value for event in accumulator.Scalars(tag)} for tag in tags}
+
+
+@pytest.fixture
+def exported(make_run: Any, tmp_path: Path) -> tuple[Run, Path]:
+    folder = make_run("run")
+    arguments = ["export", str(folder), "--format", "tensorboard", "--out", str(tmp_path / "events")]
+    finished = CliRunner().invoke(main, arguments)
+    assert finished.exit_code == 0, finished.output
+    return read_run(folder), tmp_path / "events"
+
+
+def test_every_loss_and_measure_is_read_back(exported: tuple[Run, Path]) -> None:
+    run, folder = exported
+    assert {path.name for path in folder.iterdir()} == {cell.cell for cell in run.ok_cells}
+    cell = run.ok_cells[0]
+    scalars = read_scalars(folder / cell.cell)
+    assert cell.losses is not None
+    assert list(scalars[LOSS].values()) == pytest.approx(cell.losses)
+    assert list(scalars[LOSS]) == list(range(1, len(cell.losses) + 1))
+    assert cell.chunks is not None
+    assert scalars[SPEED][11] == pytest.approx(10 * run.batch / cell.chunks.train_s[1])
+    assert cell.evaluation is not None
+    assert scalars[BIT_ERROR] == pytest.approx({item.length: item.bit_error for item in cell.evaluation.lengths})
+
+
+def test_names_of_files_do_not_tell_the_machine(exported: tuple[Run, Path]) -> None:
+    names = [path.name for path in exported[1].rglob("events*")]
+    assert names
+    assert not [name for name in names if socket.gethostname() in name or "unfinished" in name]
+
+
+def test_scalars_are_there_while_a_cell_trains_and_replaced_when_it_is_done(
+    exported: tuple[Run, Path], tmp_path: Path
+) -> None:
+    run, _ = exported
+    cell, folder = run.ok_cells[0], tmp_path / "live"
+    with Scalars(folder) as scalars:
+        for step, loss in ((7, 0.5), (19, 0.25)):
+            scalars.listen(Message("progress", {"step": step, "loss": loss, "sequences_per_s": 100.0}))
+        scalars.listen(Message("phase", {"phase": "evaluate"}))
+        assert read_scalars(folder)[LOSS] == {7: 0.5, 19: 0.25}
+        scalars.complete(msgspec.to_builtins(cell), run.batch)
+    assert cell.losses is not None
+    assert list(read_scalars(folder)[LOSS].values()) == pytest.approx(cell.losses)
+
+
+def test_a_second_attempt_takes_the_place_of_the_first(exported: tuple[Run, Path], tmp_path: Path) -> None:
+    run, _ = exported
+    cell, folder = run.ok_cells[0], tmp_path / "twice"
+    for _ in range(2):
+        with Scalars(folder) as scalars:
+            scalars.complete(msgspec.to_builtins(cell), run.batch)
+    assert len(list(folder.iterdir())) == 2
+    assert cell.losses is not None
+    assert list(read_scalars(folder)[LOSS].values()) == pytest.approx(cell.losses)
+
+
+def test_a_cell_that_said_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with Scalars(tmp_path / "silent"):
+        pass
+    assert not (tmp_path / "silent").exists()
+
+
+def test_a_folder_that_exists_and_one_not_named_are_refused(make_run: Any, tmp_path: Path) -> None:
+    folder = make_run("run")
+    for arguments, advice in ([], "name it with --out"), (["--out", str(tmp_path)], "name a new folder"):
+        finished = CliRunner().invoke(main, ["export", str(folder), "--format", "tensorboard", *arguments])
+        assert finished.exit_code == 2
+        assert advice in finished.output
+
+
+def test_without_tensorboardx_the_advice_names_the_extra(make_run: Any, tmp_path: Path) -> None:
+    code = (
+        "import sys, importlib.util as u; find = u.find_spec;"
+        "u.find_spec = lambda name, *rest: None if name == 'tensorboardX' else find(name, *rest);"
+        "from harness.cli import main; main()"
+    )
+    arguments = ["export", str(make_run("run")), "--format", "tensorboard", "--out", str(tmp_path / "events")]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    finished = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+    assert finished.returncode == 2
+    assert "pip install '.[export]'" in finished.stderr
+    assert not (tmp_path / "events").exists()
+
+
+def test_writing_imports_no_tensorflow(make_run: Any, tmp_path: Path) -> None:
+    code = "import sys; from harness.cli import main\ntry: main()\nfinally: print('tensorflow' in sys.modules)"
+    arguments = ["export", str(make_run("run")), "--format", "tensorboard", "--out", str(tmp_path / "events")]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    finished = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+    assert finished.stdout.strip() == "False", finished.stderr
+
+
+def test_run_writes_every_loss_of_every_cell(tmp_path: Path) -> None:
+    small = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
+    folders = ["--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "events")]
+    command = [sys.executable, "-m", "harness", "run", "--backend", "reference", *small, *folders]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    [cell] = read_run(tmp_path / "run").ok_cells
+    assert cell.losses is not None
+    assert list(read_scalars(tmp_path / "events" / cell.cell)[LOSS].values()) == pytest.approx(cell.losses)

@@ -1,0 +1,107 @@
+"""What is said before a run and between its cells."""
+
+from __future__ import annotations
+
+import pytest
+
+from backends import Backend
+from harness.announcement import Schedule, describe_estimate, describe_plan, estimate_cell_s, product_rate
+from harness.config import ModelConfig, RunConfig, TrainConfig
+from harness.plan import Cell, plan_cells
+from harness.progress import say_duration
+from harness.runner import Resources
+from harness.selection import Selection
+
+INSTALLED = [Backend(name, {"idiomatic": "m", "tuned": "m"}, ("numpy",)) for name in ("one", "two")]
+ABSENT = Backend("absent", {"idiomatic": "m"}, ("no_such_package",))
+
+
+def make_selection(*backends: Backend, device: str = "auto", config: RunConfig | None = None) -> Selection:
+    return Selection(
+        backends=list(backends),
+        everything=False,
+        implementations=["idiomatic", "tuned"],
+        preset="quick",
+        config=config or RunConfig(),
+        precisions=["float32"],
+        resources=Resources(device, 1),
+    )
+
+
+def make_cells(*backends: Backend, repeats: int = 1) -> list[Cell]:
+    return plan_cells(list(backends), ["idiomatic", "tuned"], ["float32"], [0], repeats).cells
+
+
+def test_the_plan_names_what_is_trained_how_and_what_is_missing() -> None:
+    text = " ".join(describe_plan(make_selection(*INSTALLED, ABSENT), make_cells(*INSTALLED, ABSENT, repeats=2)))
+    for part in (
+        *("one idiomatic", "two tuned", "float32, seed 0: 12 cells in turn, each in a fresh process"),
+        *("repeats interleaved", "patterns of 1 to 20 vectors", "3 x 256 units", "1,000 steps of 100 sequences"),
+        *("1 CPU thread.", "Not installed, so only a row with the reason: absent."),
+    ):
+        assert part in text
+
+
+def test_one_cell_is_one_cell() -> None:
+    cells = make_cells(INSTALLED[0])[:1]
+    assert "one cell, in a fresh process." in " ".join(describe_plan(make_selection(INSTALLED[0]), cells))
+
+
+def test_more_work_takes_longer_and_the_bounds_are_bounds() -> None:
+    config = RunConfig(model=ModelConfig(hidden=64), train=TrainConfig(batch=16, steps=1_000))
+    longer = RunConfig(model=ModelConfig(hidden=64), train=TrainConfig(batch=16, steps=100_000))
+    least_s, most_s = estimate_cell_s(config, threads=1)
+    assert least_s < most_s
+    assert estimate_cell_s(longer, threads=1)[0] > 10 * (least_s - 3)
+
+
+def test_the_rate_of_a_product_is_that_of_a_real_machine() -> None:
+    assert 1e7 < product_rate(16, 64, threads=1) < 1e14
+
+
+@pytest.mark.parametrize(("device", "has_gpu"), [("cuda", False), ("cuda:1", True), ("auto", True)])
+def test_for_a_gpu_no_figure_is_invented(device: str, has_gpu: bool) -> None:
+    text = describe_estimate(make_selection(*INSTALLED, device=device), make_cells(*INSTALLED), has_gpu=has_gpu)
+    assert "after the first cell" in text
+
+
+def test_on_a_processor_the_estimate_is_a_range_and_says_that_it_is_rough() -> None:
+    selection = make_selection(*INSTALLED, device="cpu", config=RunConfig(model=ModelConfig(hidden=16)))
+    text = describe_estimate(selection, make_cells(*INSTALLED), has_gpu=True)
+    assert text.startswith("Should take ")
+    assert "roughly" in text
+
+
+def test_like_takes_as_long_as_like_and_the_unseen_as_the_others_on_average() -> None:
+    cells = [
+        Cell(INSTALLED[place], "idiomatic", "float32", 0, repeat) for repeat, place in ((0, 0), (0, 1), (1, 0), (1, 1))
+    ]
+    schedule = Schedule([*cells, Cell(ABSENT, "idiomatic", "float32", 0, 0)])
+    assert schedule.left_s() is None
+    assert str(schedule) == "0 of 5"
+    schedule.finish(cells[0], 100.0)
+    assert schedule.left_s() == pytest.approx(300.0)
+    assert str(schedule) == "1 of 5, about 5 min left"
+    schedule.finish(cells[1], 40.0)
+    assert schedule.left_s() == pytest.approx(140.0)
+    for cell in cells[2:]:
+        schedule.finish(cell, 100.0)
+    assert schedule.left_s() == 0
+    schedule.finish(schedule.cells[-1], None)
+    assert str(schedule) == "5 of 5"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (89, "89 s"),
+        (170, "3 min"),
+        (3_600, "1 h"),
+        (4_900, "1 h 22 min"),
+        (86_400, "1 day"),
+        (190_000, "2 days 4 h"),
+    ],
+)
+def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
+    assert say_duration(seconds) == text

@@ -1,0 +1,126 @@
+"""Every command in the documentation and in --help runs, page by page, each page from an empty folder.
+
+What trains is made small here, and computed by the NumPy reference, so that the pages run in seconds and with any
+framework or none: see scale(). CI's environment `all` runs the README's command for all three frameworks as it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.examples import EXAMPLES
+from tests.documentation import PAGES, PROJECT, commands, install_worked_example
+
+# Commands that are not run here, and why.
+LEFT_OUT = {
+    r"python3? -m venv .*": "makes an environment and installs into it: CI does this to the letter",
+    r"pip install .*": "installs: CI does this",
+    r"tox.*": "runs these tests: CI does this",
+    r"pytest": "runs these tests",
+    r"\. .*/activate": "for the shell it is typed into",
+    r"eval .*": "for the shell it is typed into; see the test of completion",
+    r"tensorboard .*": "a server that does not end; tests/harness/exports reads the files with its own reader",
+}
+SMALL = {"model.hidden": 3, "model.layers": 1, "train.steps": 9, "train.chunk": 2, "task.max_length": 2}
+SMALL |= {"evaluate.sequences": 5, "evaluate.test_batches": 1}
+AXES = {"batch": "2,4", "hidden": "3,4", "layers": "1,2", "length": "2,3", "threads": "1"}
+# Four processes a side are the fewest with which compare can conclude something; seeds add no second set.
+FOUR_PROCESSES = ["--seeds", "0,1,2,3"]
+TOOLS = {"pytest-benchmark": "pytest_benchmark", "pyperf": "pyperf"}
+
+
+def leaves_out(command: str) -> bool:
+    return any(re.fullmatch(rf"(\.venv/bin/)?{pattern}", command) for pattern in LEFT_OUT)
+
+
+def scale(command: str) -> list[str]:
+    """The command's arguments with this Python, and with what takes long made short."""
+    words = shlex.split(command)
+    if words[0] in TOOLS:
+        return [sys.executable, "-m", TOOLS[words[0]], *words[1:]]
+    if not re.fullmatch(r"(\.venv/bin/)?python3?", words[0]) or words[1:3] != ["-m", "harness"]:
+        return [sys.executable, *words[1:]]
+    options = list(words[4:])
+    for place, option in enumerate(options[:-1]):
+        if option == "--backend":
+            options[place + 1] = next((name for name in options[place + 1].split(",") if is_here(name)), "reference")
+        if option == "--repeats":
+            options[place : place + 2] = FOUR_PROCESSES
+        if option == "--sweep":
+            axis = options[place + 1].partition("=")[0]
+            options[place + 1] = f"{axis}={AXES[axis]}"
+    if words[3] in ("run", "sweep", "list"):
+        options += [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    if words[3] in ("run", "sweep", "list", "verify") and "--backend" not in options:
+        options += ["--backend", "reference"]
+    return [sys.executable, "-m", "harness", words[3], *options]
+
+
+def is_here(name: str) -> bool:
+    """Whether a backend is part of the documentation or of NumPy, and so there without any framework."""
+    return name in ("numpy32", "my_package.my_backend", "reference")
+
+
+def run(command: str, folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(PROJECT)]), "COLUMNS": "80"}
+    finished = subprocess.run(scale(command), capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    # Such short steps say nothing of speed, so a gate may close on them; that it decides is what is tested here.
+    allowed = (0, 1) if "--fail-if-slower" in command else (0,)
+    assert finished.returncode in allowed, f"{command}\n{finished.stdout}\n{finished.stderr}"
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+def test_every_command_of_a_page_runs(page: str, tmp_path: Path) -> None:
+    if page == "CONTRIBUTING.md":
+        install_worked_example(tmp_path)
+    parts = [part.strip() for line in commands(page) for part in line.split("&&")]
+    for command in parts:
+        if not leaves_out(command.replace(".venv/bin/", "").removeprefix(". ")) and not command.startswith(
+            (". ", "eval")
+        ):
+            run(command, tmp_path)
+
+
+def test_every_example_of_the_help_runs(tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        run(f"python -m harness run --repeats 4 -q --out results/{name}", tmp_path)
+    for examples in EXAMPLES.values():
+        for command in examples:
+            run(command, tmp_path)
+
+
+def test_every_command_has_examples_in_its_help() -> None:
+    from harness.cli import main
+
+    assert {name for name, command in main.commands.items() if "Examples:" in (command.epilog or "")} >= {
+        *("run", "sweep", "verify", "report", "compare", "export", "list", "env"),
+    }
+
+
+def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:
+    [line] = [command for command in commands("README.md") if command.startswith("eval")]
+    script = tmp_path / "lstm-copy-benchmark"
+    script.write_text(
+        f"#!{sys.executable}\nfrom harness.cli import main\nmain(prog_name='lstm-copy-benchmark')\n", encoding="utf-8"
+    )
+    script.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
+    check = f"{line}\ncomplete -p lstm-copy-benchmark"
+    finished = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=environment, timeout=60)
+    assert finished.returncode == 0, finished.stderr
+    assert "lstm_copy_benchmark" in finished.stdout
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        text = (PROJECT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (PROJECT / page).parent.joinpath(link).exists(), f"{page}: {link}"
