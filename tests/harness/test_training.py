@@ -11,7 +11,7 @@ from backends.contract import Array, Chunk
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TrainConfig
 from harness.evaluation import evaluate
 from harness.history import History
-from harness.task import CopyBatch, CopyTask
+from harness.task import END_FLAG, FIRST_BIT, CopyTask
 from harness.training import make_chunk, train_steps
 
 CONFIG = RunConfig(task=CopyTask(max_length=3), model=ModelConfig(layers=1, hidden=2))
@@ -75,18 +75,14 @@ class Copier:
     """Answers every bit rightly, and 0.5 on the idle outputs."""
 
     def __init__(self, task: CopyTask) -> None:
-        self.task, self.right = task, {}
-        for length in (1, 2, 3, 6, 18):
-            self.remember(task.evaluation_batch(seed=0, length=length, size=4))
-        self.remember(task.batch(seed=0, step=0, size=4, stream="test"))
-
-    def remember(self, batch: CopyBatch) -> None:
-        for inputs, targets in zip(batch.inputs, batch.targets, strict=True):
-            self.right[inputs.tobytes()] = targets
+        self.task = task
 
     def predict(self, inputs: Array) -> Array:
-        answers = np.stack([self.right[each.tobytes()] for each in inputs])
-        answers[..., self.task.bits :] = 0.5
+        answers = np.full((*inputs.shape[:2], self.task.output_channels), 0.5, np.float32)
+        answers[..., : self.task.bits] = 0.001
+        for answer, shown in zip(answers, inputs, strict=True):
+            length = int(shown[:, END_FLAG].argmax()) - 1
+            answer[length + 2 : 2 * length + 2, : self.task.bits] = shown[1 : length + 1, FIRST_BIT:]
         return answers
 
 
