@@ -38,7 +38,6 @@ from harness.validation import parameter_faults, provenance_faults, record_fault
 from harness.verdict import Verdict, record_verdicts, verify_brief
 
 WIDTH = 80
-HARMLESS_IN_ALL = ("ok", "not_installed")
 # A cell that ended otherwise may go on from its checkpoint.
 ENDED_FOR_GOOD = ("ok", "diverged")
 
@@ -128,7 +127,7 @@ def _print_report(folder: Path, console: Console) -> None:
 
 def _print_failures(folder: Path) -> None:
     for row in summary_rows(folder):
-        if row["status"] not in HARMLESS_IN_ALL:
+        if row["status"] != "ok":
             names = " ".join(row[name] for name in ("backend", "implementation", "status"))
             sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
 

@@ -66,7 +66,7 @@ def test_a_noise_floor_that_shows_a_difference_is_doubted(run_folder: Callable[.
 def test_each_precision_has_its_fastest(run_folder: Callable[..., Path], record: Make) -> None:
     half = record("torch", step_s=0.005) | {"precision": "bfloat16", "cell": "torch-idiomatic-bfloat16-seed0-r0"}
     sentence = sentence_of(run_folder(half, record("torch"), record("jax", step_s=0.02)))
-    assert sentence.startswith("in bfloat16 on cpu, torch idiomatic bfloat16 trained")
+    assert sentence.startswith("In bfloat16 on cpu, torch idiomatic bfloat16 trained")
     assert "; in float32 on cpu, torch idiomatic float32 trained fastest" in sentence
 
 
