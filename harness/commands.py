@@ -35,10 +35,9 @@ from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
-from harness.verdict import Verdict, verify_brief
+from harness.verdict import Verdict, record_verdicts, verify_brief
 
 WIDTH = 80
-HARMLESS_IN_ALL = ("ok", "not_installed")
 # A cell that ended otherwise may go on from its checkpoint.
 ENDED_FOR_GOOD = ("ok", "diverged")
 
@@ -80,6 +79,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     with Interruption() as interruption, _open_folder(selection, options, plan, environment) as folder:
         _announce(selection, plan, folder, environment, console)
         verdicts = _verify(cells, selection, console)
+        record_verdicts(folder.path / "run.json", verdicts)
         statuses: list[str] = []
         schedule = Schedule(cells)
         for cell in cells:
@@ -127,7 +127,7 @@ def _print_report(folder: Path, console: Console) -> None:
 
 def _print_failures(folder: Path) -> None:
     for row in summary_rows(folder):
-        if row["status"] not in HARMLESS_IN_ALL:
+        if row["status"] != "ok":
             names = " ".join(row[name] for name in ("backend", "implementation", "status"))
             sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
 

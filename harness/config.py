@@ -14,8 +14,6 @@ from harness.task import CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
 HELD_OUT_SIZES = ("test_batches", "test_batch", "validation_batches", "sequences")
-# The length at which the seed's author saw errors gather in the middle of the sequence.
-SEED_LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -126,10 +124,10 @@ class EvaluateConfig:
             check_at_least("evaluate", {"beyond": factor}, 1)
 
     def lengths(self, task: CopyTask) -> list[int]:
-        """Every trained length, the longer ones, and the seed's 20."""
+        """Every trained length, then the longer ones."""
         trained = range(task.min_length, task.max_length + 1)
         longer = [math.ceil(factor * task.max_length) for factor in self.beyond]
-        return sorted({*trained, *longer, *self.copy_lengths(task), SEED_LENGTH})
+        return sorted({*trained, *longer, *self.copy_lengths(task)})
 
     def copy_lengths(self, task: CopyTask) -> list[int]:
         """Lengths of the sequences that are drawn, in the seed's proportions: half, one, two and six times."""

@@ -66,7 +66,8 @@ def _mixed_batches(config: RunConfig, stream: str, n_batches: int) -> CopyBatch:
 def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
     batch = _evaluation_batch(config, length)
     probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
-    return {"length": length, **metrics.copy_measures(probabilities, targets, batch.mask)}
+    measured = probabilities, targets, batch.mask
+    return {"length": length, **metrics.copy_measures(*measured), **metrics.locate_wrong_bits(*measured)}
 
 
 def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:

@@ -64,7 +64,23 @@ def middle_third(length: int) -> NDArray[np.bool_]:
 
 
 def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """The measures of sequences of one length, as the record keeps them.
+    """The measures of copies, as the record keeps them."""
+    wrong = wrong_bits(probabilities, targets, mask)
+    due = int(mask.sum()) * targets.shape[-1]
+    return {
+        "sequences": len(wrong),
+        "wrong_bits": int(wrong.sum()),
+        "bit_error": float(wrong.sum() / due),
+        "exact_fraction": float((wrong == 0).mean()),
+        "bits_per_sequence": float(bits_per_sequence(probabilities, targets, mask).mean()),
+        "mean_absolute_error": mean_absolute_error(probabilities, targets),
+        "seed_loss": seed_loss(probabilities, targets),
+        "seed_loss_floor": seed_loss_floor(targets),
+    }
+
+
+def locate_wrong_bits(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> dict[str, list[int]]:
+    """Where the wrong bits of sequences of one length are, as the record keeps it.
 
     wrong_bits_by_position counts over all sequences, for each vector of the pattern. wrong_bits_middle and
     wrong_bits_outside count by sequence, in the middle third of the pattern and outside it; sequences without a wrong
@@ -72,18 +88,10 @@ def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_])
     """
     length = int(mask[0].sum())
     wrong = (probabilities > 0.5) != (targets > 0.5)
-    by_position = wrong[mask].reshape(len(targets), length, -1).sum(axis=2)
+    by_position = wrong[mask].reshape(len(targets), length, targets.shape[-1]).sum(axis=2)
     by_sequence, middle = by_position.sum(axis=1), by_position[:, middle_third(length)].sum(axis=1)
     has_wrong = by_sequence > 0
     return {
-        "sequences": len(targets),
-        "wrong_bits": int(by_sequence.sum()),
-        "bit_error": float(wrong[mask].mean()),
-        "exact_fraction": float(1 - has_wrong.mean()),
-        "bits_per_sequence": float(bits_per_sequence(probabilities, targets, mask).mean()),
-        "mean_absolute_error": mean_absolute_error(probabilities, targets),
-        "seed_loss": seed_loss(probabilities, targets),
-        "seed_loss_floor": seed_loss_floor(targets),
         "wrong_bits_by_position": by_position.sum(axis=0).tolist(),
         "wrong_bits_middle": middle[has_wrong].tolist(),
         "wrong_bits_outside": (by_sequence - middle)[has_wrong].tolist(),

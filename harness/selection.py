@@ -87,18 +87,18 @@ def select_implementations(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _overrides(options: Mapping[str, Any]) -> list[str]:
-    """Those given, and --stop-at-target as the key of the recipe that it is."""
-    stopping = ["train.stop_at_target=true"] if options.get("stop_at_target") else []
-    return [*options["overrides"], *stopping]
-
-
 def select_precisions(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in PRECISIONS:
             raise ConfigurationError(f"unknown precision {name!r}; allowed: {', '.join(PRECISIONS)}")
     return list(dict.fromkeys(names))
+
+
+def _overrides(options: Mapping[str, Any]) -> list[str]:
+    """Those given, and --stop-at-target as the key of the recipe that it is."""
+    stopping = ["train.stop_at_target=true"] if options.get("stop_at_target") else []
+    return [*options["overrides"], *stopping]
 
 
 def select_resources(options: Mapping[str, Any]) -> Resources:

@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from backends.contract import Chunk, Implementation, Parameters, Trainer
+from backends.contract import Implementation, Parameters, Trainer
+from harness.chunks import Chunks
 from harness.config import RunConfig
 from harness.evaluation import Validation, evaluate
 from harness.history import History, OtherProcesses
@@ -79,30 +80,31 @@ def train_steps(
     is not finite."""
     history = history or History()
     others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
-    while not _is_done(config, history):
-        begun_s = time.perf_counter()
-        chunk = make_chunk(config, seed, len(history.losses))
-        made_s = time.perf_counter()
-        losses = trainer.train(chunk)
-        trained_s = time.perf_counter()
-        if losses.shape != chunk.learning_rates.shape:
-            raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
-        time_steps = chunk.inputs.shape[2]
-        times = {"data_s": made_s - begun_s, "train_s": trained_s - made_s}
-        history.append(losses.tolist(), time_steps=time_steps, **times)
-        if not np.isfinite(losses).all():
-            record.update(status="diverged", reason=history.drop_divergence())
-            break
-        progress.report(history)
-        if _is_evaluation_due(config, history):
-            validation = validation or Validation(config)
-            try:
-                validate(trainer, validation, config, history)
-            except FloatingPointError as error:
-                record.update(status="diverged", reason=f"{error} after step {len(history.losses)}")
+    with Chunks(config, seed, len(history.losses)) as chunks:
+        while not _is_done(config, history):
+            begun_s = time.perf_counter()
+            chunk = chunks.take()
+            taken_s = time.perf_counter()
+            losses = trainer.train(chunk)
+            trained_s = time.perf_counter()
+            if losses.shape != chunk.learning_rates.shape:
+                raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
+            time_steps = chunk.inputs.shape[2]
+            times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
+            history.append(losses.tolist(), time_steps=time_steps, **times)
+            if not np.isfinite(losses).all():
+                record.update(status="diverged", reason=history.drop_divergence())
                 break
-        if checkpoints:
-            checkpoints.keep(trainer, history)
+            progress.report(history)
+            if _is_evaluation_due(config, history):
+                validation = validation or Validation(config)
+                try:
+                    validate(trainer, validation, config, history)
+                except FloatingPointError as error:
+                    record.update(status="diverged", reason=f"{error} after step {len(history.losses)}")
+                    break
+            if checkpoints:
+                checkpoints.keep(trainer, history)
     names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps")
     record.update({name: getattr(history, name) for name in names}, other_cpu_share=others.share())
     record["timeline"].update(history.times())
@@ -154,24 +156,6 @@ class Progress:
         rate = history.chunks["steps"][-1] * self.batch / history.chunks["train_s"][-1]
         body = {"step": len(history.losses), "loss": history.losses[-1], "sequences_per_s": rate}
         write_message(self.stream, "progress", body)
-
-
-def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
-    """The next batches from first_step (0-based): a chunk ends with the epoch, with the last step, before an evaluation
-    and where the number of time steps may change."""
-    train = config.train
-    ends = [train.chunk, train.steps - first_step, train.epoch_steps - first_step % train.epoch_steps]
-    if train.evaluate_every:
-        ends.append(train.evaluate_every - first_step % train.evaluate_every)
-    n_steps = min(*ends, config.task.steps_of_one_shape(first_step) or train.chunk)
-    batches = [
-        config.task.batch(seed=seed, step=step, size=train.batch) for step in range(first_step, first_step + n_steps)
-    ]
-    return Chunk(
-        inputs=np.stack([batch.inputs for batch in batches]),
-        targets=np.stack([batch.targets for batch in batches]),
-        learning_rates=train.learning_rates(first_step, n_steps),
-    )
 
 
 def _is_done(config: RunConfig, history: History) -> bool:

@@ -8,8 +8,8 @@ import importlib.util
 import json
 import os
 import platform
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from harness.proof import prove
 from harness.provenance import PROJECT
 from harness.runner import Resources
 from harness.verification.cases import CLIP_VALUES, Case
+from harness.verification.table import make_rows
 from harness.verification.tolerances import PRECISIONS
 
 TIMEOUT_S = 300.0
@@ -28,10 +29,11 @@ CACHE_FOLDER = "lstm-copy-benchmark"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an implementation was proven, and why not."""
+    """Whether an implementation was proven, why not, and the worst error of each quantity as make_rows gives it."""
 
     verified: bool
     reason: str | None
+    worst: list[dict[str, Any]] = field(default_factory=list, compare=False)
 
 
 def verify_brief(
@@ -52,7 +54,7 @@ def verify_brief(
         return remembered
     limited = replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S))
     proof = prove(backend, implementation, {precision: [case]}, limited)
-    verdict = Verdict(proof.verified, proof.failure())
+    verdict = Verdict(proof.verified, proof.failure(), make_rows(proof.deviations))
     # A process that died may do better next time; what it computed will not change.
     if proof.status == "ok" and proof.deviations:
         remember(path, verdict)
@@ -69,10 +71,12 @@ def read_verdict(path: Path) -> Verdict | None:
     """The verdict in a file; None where there is none or it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        verified, reason = content["verified"], content["reason"]
+        verdict = Verdict(content["verified"], content["reason"], content["worst"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Verdict(verified, reason) if isinstance(verified, bool) and isinstance(reason, str | None) else None
+    is_whole = isinstance(verdict.verified, bool) and isinstance(verdict.reason, str | None)
+    is_whole &= isinstance(verdict.worst, list) and all(isinstance(row, dict) for row in verdict.worst)
+    return verdict if is_whole else None
 
 
 def remember(path: Path, verdict: Verdict) -> None:
@@ -80,6 +84,16 @@ def remember(path: Path, verdict: Verdict) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, asdict(verdict))
+
+
+def record_verdicts(run_file: Path, verdicts: Mapping[tuple[str, ...], Verdict]) -> None:
+    """Keep the verdicts, by backend, implementation and precision, in run.json beside those of an earlier part."""
+    run = json.loads(run_file.read_text(encoding="utf-8"))
+    kept = {(item["backend"], item["implementation"], item["precision"]): item for item in run.get("verification", [])}
+    for (backend, implementation, precision), verdict in verdicts.items():
+        identity = {"backend": backend, "implementation": implementation, "precision": precision}
+        kept[backend, implementation, precision] = {**identity, **asdict(verdict)}
+    write_json(run_file, {**run, "verification": list(kept.values())})
 
 
 def cache_path(backend: Backend, implementation: str, precision: str, device: str, case: Case) -> Path:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from harness.compare.runs import ComparedRun, Key
 from harness.report import measures
+from harness.report.headline import LEARNED
 from harness.report.records import Cell
-from harness.report.words import LEARNED
 
 MEASURES = ("bit_error", "bits_per_sequence", "seed_loss", "train_loss")
 

@@ -9,12 +9,24 @@ from typing import Any
 import pandas as pd
 
 from harness.report.cautions import Caution, find_cautions
+from harness.report.comparisons import compare_all
+from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
 from harness.report.quantities import setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.records import Run
+from harness.report.speed_words import describe_floor
 from harness.report.variants import Variant, short_label
+from harness.report.verified import tabulate_verification
 from harness.report.words import conclude, describe_run
+
+COMPARED = (
+    "Every pair on the same device and in the same precision, and each implementation's precisions beside each other."
+    " Where an interval holds 1, no difference is shown. Each interval is meant to miss the true ratio in one run of"
+    " twenty, so among many pairs an interval that barely excludes 1 proves little. The last row, where there is one,"
+    " compares an implementation with itself: its ratio is the noise floor, and what differs by no more may not differ"
+    " at all."
+)
 
 
 @dataclass(frozen=True)
@@ -27,19 +39,31 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
+    """key names the section for the page, which draws some of them in its own way."""
+
+    key: str
     heading: str
     text: str = ""
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Readable] = field(default_factory=list)
+    cautions: list[Caution] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.tables or self.pictures or self.cautions)
 
 
 @dataclass(frozen=True)
 class Content:
+    """headline is the conclusion in one sentence, subtitle says shortly what was run and description at length."""
+
     title: str
-    description: str
+    subtitle: str
+    headline: str
+    key_figures: list[KeyFigure]
     conclusions: list[str]
-    cautions: list[Caution]
     sections: list[Section]
+    description: str
     command: str
 
 
@@ -47,23 +71,28 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
     """The whole report; `plots` are the names of the files in plots/."""
     sections = [
         _results(tables),
-        _comparisons(tables),
-        _throughput(run, tables, plots),
-        _ceiling(tables),
+        _failures(tables),
         _learning(tables, plots),
         _quality(run, tables, plots),
         _lengths(run, variants, plots),
         _positions(plots),
         _copies(run, plots),
-        _failures(tables),
+        _time(tables),
+        _throughput(run, tables, plots),
+        _ceiling(tables),
+        _comparisons(run, variants, tables),
+        _warnings(run, variants),
+        _verification(run),
         *_settings(run),
     ]
     return Content(
         title=f"Copy task benchmark: {run.file.preset or 'run'}",
-        description=describe_run(run),
+        subtitle=describe_shortly(run),
+        headline=conclude_in_one_sentence(run, variants),
+        key_figures=key_figures(run, variants),
         conclusions=conclude(run, variants, tables),
-        cautions=find_cautions(run, variants),
-        sections=_explain_once([section for section in sections if section.tables or section.pictures]),
+        sections=_explain_once([section for section in sections if not section.is_empty]),
+        description=describe_run(run),
         command=run.file.command,
     )
 
@@ -83,22 +112,57 @@ def _explain_new(table: Readable, explained: set[tuple[str, str]]) -> Readable:
 
 
 def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
-    return Section("Results", "Ranked by training throughput.", tables=_readable(tables, "summary"))
-
-
-def _comparisons(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Every pair on the same device and in the same precision, and one implementation against itself, whose ratio is"
-        " the noise floor. Each interval is meant to miss the true ratio in one run of twenty, so among many pairs an"
-        " interval that barely excludes 1 proves little."
+        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; an interval"
+        " says where the true median lies, as far as the processes of this run can tell."
     )
-    return Section("Comparisons", text, tables=_readable(tables, "comparisons"))
+    return Section("results", "Ranking", text, tables=_readable(tables, "summary"))
+
+
+def _failures(tables: Mapping[str, pd.DataFrame]) -> Section:
+    return Section("failures", "What did not run, and why", tables=_readable(tables, "not_ok"))
+
+
+def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "All implementations start from the same parameters and see the same batches, so on one seed their curves"
+        " should lie on each other until rounding drives them apart. Lines are trailing means over 1 % of the steps,"
+        " medians over processes; a band is the range between processes. The table gives the largest distance between"
+        " the losses of two implementations at the same step."
+    )
+    picture = _picture(plots, "loss.png", "Training loss against the optimiser step")
+    return Section("learning", "Learning", text, picture, _readable(tables, "loss_distance"))
+
+
+def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:
+    text = (
+        "The bit error is the share of wrong bits in what the network gives back; guessing has 50 %."
+        f" Training showed lengths {run.task.min_length} to {run.task.max_length}; beyond that is generalisation, which"
+        " an LSTM is not expected to manage. Zero wrong bits lie on the lower edge of the plot."
+    )
+    picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
+    compared = compare_lengths(run, variants)
+    return Section("lengths", "Bit error", text, picture, [compared] if compared.rows else [])
+
+
+def _copies(run: Run, plots: list[str]) -> Section:
+    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.drawn_cells]
+    pictures = [picture for cell, name in names for picture in _picture(plots, name, f"Copies by {cell}")]
+    return Section("copies", "Copies", "Target above, prediction below; blue is 0, red is 1.", pictures)
+
+
+def _time(tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = (
+        "Each process from its start to its end, medians over processes. Only the training steps count for the"
+        " ranking; a short run is mostly the rest."
+    )
+    return Section("time", "Where the time went", text, tables=_readable(tables, "timeline"))
 
 
 def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
         "Steady training steps only. A step's time is the mean of the call it was part of, so percentiles show the"
-        " spread between calls. The second table shows where the time of each cell went."
+        " spread between calls."
     )
     if pair := run.file.a_a:
         text += (
@@ -106,25 +170,38 @@ def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) 
             " counts only in the comparison with itself."
         )
     picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
-    return Section("Throughput", text, picture, [*_readable(tables, "throughput"), *_readable(tables, "timeline")])
+    return Section("throughput", "Speed of every process", text, picture, _readable(tables, "throughput"))
 
 
 def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Each framework's own product of the matrices that the model is made of, timed between the cells. The best"
-        " median of a precision and device is the ceiling that speeds are given as a share of."
+        "How near each implementation comes to the most this machine can do. A training step is mostly matrix products;"
+        " each framework's own product of the matrices that the model is made of was timed between the processes, and"
+        " the best median of a precision and device is the ceiling. Speeds are in GFLOP/s, 1e9 floating-point"
+        " operations a second."
     )
-    return Section("Ceiling", text, tables=_readable(tables, "products"))
+    return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))
 
 
-def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+def _comparisons(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = " ".join([COMPARED, *(describe_floor(item) for item in compare_all(run, variants) if item.is_a_a)])
+    return Section("comparisons", "Comparisons and the noise floor", text, tables=_readable(tables, "comparisons"))
+
+
+def _warnings(run: Run, variants: list[Variant]) -> Section:
+    text = "What makes the figures of this run doubtful, and what to do about it."
+    return Section("warnings", "Warnings", text, cautions=find_cautions(run, variants))
+
+
+def _verification(run: Run) -> Section:
     text = (
-        "All implementations start from the same parameters and see the same batches, so on one seed their curves"
-        " should lie on each other until rounding drives them apart. Lines are trailing means; the faint lines are"
-        " the raw losses. The table gives the largest distance between the losses of two implementations."
+        "Before anything was timed, each implementation computed a small network with this run's optimiser, and so did"
+        " a reference in NumPy and float64. A column has the relative error ||a - b|| / ||b|| of the worst tensor, with"
+        " b the reference's, and the most that is allowed of it; 1e-06 is a millionth. The command verify has many more"
+        " cases."
     )
-    picture = _picture(plots, "loss.png", "Training loss against the optimiser step")
-    return Section("Learning", text, picture, _readable(tables, "loss_distance"))
+    table = tabulate_verification(run)
+    return Section("verification", "Verification", text, tables=[table] if table else [])
 
 
 def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
@@ -136,33 +213,13 @@ def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> 
         text = f"The target is {describe_target(run.target)}. {text}"
     picture = _picture(plots, "quality.png", "Seed loss and wrong bits against training sequences and seconds")
     shown = [*_readable(tables, "time_to_target"), *_readable(tables, "quality_comparisons")]
-    return Section("Quality", text, picture, shown)
+    return Section("quality", "Quality, and the time to reach it", text, picture, shown)
 
 
 def _positions(plots: list[str]) -> Section:
-    text = "Where in the pattern the wrong bits are; the shaded part is its middle third."
+    text = "Where in the pattern the wrong bits are."
     picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
-    return Section("Bit error by position", text, picture)
-
-
-def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:
-    text = (
-        f"Training showed lengths {run.task.min_length} to {run.task.max_length}; beyond that is generalisation."
-        " Zero wrong bits lie on the lower edge of the plot."
-    )
-    picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
-    compared = compare_lengths(run, variants)
-    return Section("Bit error by length", text, picture, [compared] if compared.rows else [])
-
-
-def _copies(run: Run, plots: list[str]) -> Section:
-    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.drawn_cells]
-    pictures = [picture for cell, name in names for picture in _picture(plots, name, f"Copies by {cell}")]
-    return Section("Copies", "Target above, prediction below; blue is 0, red is 1.", pictures)
-
-
-def _failures(tables: Mapping[str, pd.DataFrame]) -> Section:
-    return Section("What did not run, and why", tables=_readable(tables, "not_ok"))
+    return Section("positions", "Bit error by position", text, picture)
 
 
 def _settings(run: Run) -> list[Section]:
@@ -184,7 +241,9 @@ def _in_force(run: Run) -> dict[str, dict[str, str]]:
 
 def _pairs_section(heading: str, values: Mapping[str, Any]) -> Section:
     rows = [list(pair) for pair in _flatten(values)]
-    return Section(heading, tables=[Readable(["name", "value"], rows, [False, False], [])] if rows else [])
+    return Section(
+        heading.lower(), heading, tables=[Readable(["name", "value"], rows, [False, False], [])] if rows else []
+    )
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

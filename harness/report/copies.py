@@ -36,9 +36,14 @@ def plot_copies(cell: Cell, task: TaskSection) -> Figure | None:
 
 def count_wrong_bits(copy: Copy) -> int:
     """Bits of the copy on the wrong side of 0.5 at the time steps where the pattern is due."""
+    due = due_steps(copy)[None]
+    return int(metrics.wrong_bits(_array(copy.prediction)[None], _array(copy.target)[None], due)[0])
+
+
+def due_steps(copy: Copy) -> NDArray[np.bool_]:
+    """The time steps at which the pattern is due (time,)."""
     time = np.arange(len(copy.target))
-    due = (time >= copy.length + 2) & (time < 2 * copy.length + 2)
-    return int(metrics.wrong_bits(_array(copy.prediction)[None], _array(copy.target)[None], due[None])[0])
+    return np.asarray((time >= copy.length + 2) & (time < 2 * copy.length + 2))
 
 
 def _draw_pair(upper: Axes, lower: Axes, copy: Copy, task: TaskSection) -> None:

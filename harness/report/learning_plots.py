@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from harness.config import SEED_LENGTH
 from harness.metrics import middle_third
 from harness.report import measures
-from harness.report.positions import find_length, measured_lengths
+from harness.report.positions import SEED_LENGTH, find_length, measured_lengths
 from harness.report.quantities import number
 from harness.report.records import Cell, Run, Validated
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
@@ -91,7 +90,9 @@ def _median(curves: list[list[Validated]], name: str) -> NDArray[np.float64]:
 def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
     if quality == "seed_loss":
         axes.set_yscale("log")
-        _mark_bound(axes, measures.median(measures.seed_loss_floor(cell) for cell in run.ok_cells), "floor")
+        floor = measures.median(measures.seed_loss_floor(cell) for cell in run.ok_cells)
+        _mark_bound(axes, floor, "least possible", side="top")
+        axes.set_ylim(bottom=0.9 * floor if floor else None)
     else:
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS)
         axes.set_ylim(bottom=0)
@@ -105,12 +106,13 @@ def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
     axes.set_xlim(left=0)
 
 
-def _mark_bound(axes: Axes, bound: float | None, name: str) -> None:
+def _mark_bound(axes: Axes, bound: float | None, name: str, side: str = "bottom") -> None:
+    """A line with its text above it, or with its top below it."""
     if bound is None:
         return
     axes.axhline(bound, color=QUIET, linewidth=1, linestyle=(0, (1, 2)))
     text = f"{name}, {number(bound)}"
-    axes.text(0.995, bound, text, ha="right", va="bottom", transform=axes.get_yaxis_transform(), **NOTE)
+    axes.text(0.995, bound, text, ha="right", va=side, transform=axes.get_yaxis_transform(), **NOTE)
 
 
 def _has_positions(variants: list[Variant], length: int) -> bool:

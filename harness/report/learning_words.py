@@ -53,7 +53,7 @@ def _quality(comparisons: list[QualityComparison]) -> str:
     if not differing:
         seeds = min(item.seeds for item in tested)
         measured = join([NAMES[name] for name in MEASURES if any(item.measure == name for item in tested)])
-        return f"On the same {seeds} seeds no two implementations differ in {measured} by more than chance."
+        return f"On the same {seeds} seeds no two implementations are shown to differ in {measured}."
     return f"On the same seeds: {'; '.join(map(_difference, differing))}."
 
 

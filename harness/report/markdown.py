@@ -43,17 +43,17 @@ def render(content: Content) -> str:
 
 def _blocks(content: Content) -> Iterator[str]:
     yield f"# {escape(content.title)}\n"
-    yield f"{escape(content.description)}\n"
+    yield f"{escape(content.subtitle)}\n"
+    yield f"**{escape(content.headline)}**\n"
     yield "## Conclusions\n"
     yield "".join(f"- {escape(sentence)}\n" for sentence in content.conclusions)
-    if content.cautions:
-        yield "## Warnings\n"
-        yield "".join(f"- {escape(caution.text)}\n" for caution in content.cautions)
     for section in content.sections:
         yield from _section_blocks(section)
+    yield "## What was run\n"
+    yield f"{escape(content.description)}\n"
     if content.command:
         # Four spaces make a code block, in which nothing is markup.
-        yield "## Command\n"
+        yield "## Repeat this run\n"
         yield f"    {one_line(content.command)}\n"
 
 
@@ -61,6 +61,8 @@ def _section_blocks(section: Section) -> Iterator[str]:
     yield f"## {escape(section.heading)}\n"
     if section.text:
         yield f"{escape(section.text)}\n"
+    if section.cautions:
+        yield "".join(f"- {escape(caution.text)}\n" for caution in section.cautions)
     for picture in section.pictures:
         yield f"![{escape(picture.alternative)}]({picture.path})\n"
     for table in section.tables:

@@ -28,7 +28,7 @@ NOTE: dict[str, Any] = {"color": QUIET, "fontsize": 9}
 
 def plot_loss(run: Run, variants: list[Variant]) -> Figure | None:
     """Training loss against the optimiser step: medians over cells, smoothed, with the range between cells."""
-    learned = [variant for variant in variants if _curves(variant).size]
+    learned = [variant for variant in variants if loss_curves(variant).size]
     if not learned:
         return None
     figure = make_figure(9, 5)
@@ -69,7 +69,7 @@ def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((sums[end] - sums[start]) / (end - start), np.float64)
 
 
-def _curves(variant: Variant) -> NDArray[np.float64]:
+def loss_curves(variant: Variant) -> NDArray[np.float64]:
     """The losses of a variant's cells up to the shortest (cells, steps)."""
     curves = [curve for curve in map(measures.losses, variant.cells) if curve.size]
     n_steps = min((curve.size for curve in curves), default=0)
@@ -77,7 +77,7 @@ def _curves(variant: Variant) -> NDArray[np.float64]:
 
 
 def _draw_curve(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
-    curves = _curves(variant)
+    curves = loss_curves(variant)
     smoothed = np.array([smooth(curve) for curve in curves])
     steps = np.arange(1, curves.shape[1] + 1)
     tint = colour(variant, variants)
@@ -102,7 +102,7 @@ def _minor_label(value: float, _: int) -> str:
 def _draw_errors(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
     medians = median_bit_errors(variant)
     lengths = list(medians)
-    ranges = [_error_range(variant.cells, length) for length in lengths]
+    ranges = [error_range(variant.cells, length) for length in lengths]
     percents = [100 * error for error in medians.values()]
     if len(variant.cells) > 1:
         low, high = [100 * least for least, _ in ranges], [100 * most for _, most in ranges]
@@ -111,7 +111,7 @@ def _draw_errors(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
     axes.plot(lengths, percents, marker="o", markersize=properties["linewidth"] + 2.5, clip_on=False, **properties)
 
 
-def _error_range(cells: Iterable[Cell], length: int) -> tuple[float, float]:
+def error_range(cells: Iterable[Cell], length: int) -> tuple[float, float]:
     measured = [item for cell in cells if cell.evaluation for item in cell.evaluation.lengths]
     errors = [item.bit_error for item in measured if item.length == length]
     return min(errors), max(errors)
@@ -138,10 +138,10 @@ def _scale_error_axes(axes: Axes, lengths: list[int], run: Run) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def pick_ticks(lengths: list[int], kept: int) -> list[int]:
+def pick_ticks(lengths: list[int], kept: int, ratio: float = NEXT_TICK_RATIO) -> list[int]:
     """Lengths far enough apart to be labelled on a log axis; `kept` is always among them where it is a length."""
     ticks: list[int] = [kept] if kept in lengths else []
     for length in lengths:
-        if all(max(length, tick) >= NEXT_TICK_RATIO * min(length, tick) for tick in ticks):
+        if all(max(length, tick) >= ratio * min(length, tick) for tick in ticks):
             ticks.append(length)
     return sorted(ticks)

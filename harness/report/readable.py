@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -17,12 +17,16 @@ MARKED_BY = {"implementation": "verified", "left": "left_verified", "right": "ri
 
 @dataclass(frozen=True)
 class Readable:
-    """A table of texts; numeric says which columns are aligned to the right; meanings explain (header, meaning)."""
+    """A table of texts; numeric says which columns are aligned to the right; meanings explain (header, meaning).
+
+    values, where there are any, are what the texts show, for sorting: numbers, texts, or None for unknown.
+    """
 
     headers: list[str]
     rows: list[list[str]]
     numeric: list[bool]
     meanings: list[tuple[str, str]]
+    values: list[list[Any]] = field(default_factory=list)
 
 
 def make_readable(name: str, frame: pd.DataFrame) -> Readable:
@@ -30,7 +34,12 @@ def make_readable(name: str, frame: pd.DataFrame) -> Readable:
     records: list[dict[str, Any]] = [
         {str(column): value for column, value in record.items()} for record in frame.to_dict("records")
     ]
-    shown = {column: [_show(column, record) for record in records] for column in _order(SHOWN[name], records)}
+    return read_columns(_order(SHOWN[name], records), records)
+
+
+def read_columns(names: list[str], records: list[dict[str, Any]]) -> Readable:
+    """The named columns of the records, without those that are empty throughout."""
+    shown = {column: [_show(column, record) for record in records] for column in names}
     kept = [column for column in shown if any(shown[column])]
     columns = [COLUMNS[column] for column in kept]
     return Readable(
@@ -38,18 +47,21 @@ def make_readable(name: str, frame: pd.DataFrame) -> Readable:
         rows=[list(row) for row in zip(*(shown[column] for column in kept), strict=True)],
         numeric=[column.is_numeric for column in columns],
         meanings=[(column.header, column.meaning) for column in columns if column.meaning],
+        values=[[_value(column, record) for column in kept] for record in records],
     )
 
 
 def compare_lengths(run: Run, variants: list[Variant]) -> Readable:
     """Bit error with a row for each length and a column for each variant, medians over its cells."""
     lengths = sorted({item.length for cell in run.ok_cells if cell.evaluation for item in cell.evaluation.lengths})
-    rows = [[f"{length:,}", _trained(run, length), *_errors(variants, length)] for length in lengths]
+    errors = {length: [median_bit_errors(variant).get(length) for variant in variants] for length in lengths}
+    rows = [[f"{length:,}", _trained(run, length), *map(quantities.percent, errors[length])] for length in lengths]
     return Readable(
         headers=["length", "trained", *(variant.marked_label for variant in variants)],
         rows=rows,
         numeric=[True, False, *(True for _ in variants)],
         meanings=[(COLUMNS[name].header, COLUMNS[name].meaning) for name in ("length", "trained", "bit_error")],
+        values=[[length, _trained(run, length), *errors[length]] for length in lengths],
     )
 
 
@@ -77,10 +89,6 @@ def _known(records: list[dict[str, Any]], column: str) -> set[Any]:
     return {record[column] for record in records} - {None, ""}
 
 
-def _errors(variants: list[Variant], length: int) -> list[str]:
-    return [quantities.percent(median_bit_errors(variant).get(length)) for variant in variants]
-
-
 def _trained(run: Run, length: int) -> str:
     return quantities.flag(measures.is_trained(length, run.task))
 
@@ -90,6 +98,11 @@ def _show(column: str, record: dict[str, Any]) -> str:
         return _show_interval(column, *(record[bound] for bound in BOUNDS[column]))
     shown = COLUMNS[column].show(record[column])
     return shown + NOT_VERIFIED if record.get(MARKED_BY.get(column, "")) is False else shown
+
+
+def _value(column: str, record: dict[str, Any]) -> Any:
+    """What a column is sorted by: an interval by its lower bound."""
+    return record[BOUNDS[column][0]] if column in BOUNDS else record[column]
 
 
 def _show_interval(column: str, low: float | None, high: float | None) -> str:

@@ -174,6 +174,30 @@ class SelfComparison:
 
 
 @dataclass(frozen=True)
+class WorstError:
+    """The worst error of one quantity against the reference: ||a - b|| / ||b||; None where it is infinite."""
+
+    quantity: str
+    error: float | None
+    tolerance: float
+    within: bool
+    tensor: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `run` proved of one implementation before it timed anything."""
+
+    backend: str
+    implementation: str
+    precision: str
+    verified: bool
+    reason: str | None = None
+    worst: list[WorstError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Product:
     """One sample of the ceiling: the median seconds of a backend's own (m x k)(k x n) product, over `calls` calls.
     It was taken after the cell of that name, or before all cells."""
@@ -210,6 +234,7 @@ class RunFile:
     environment: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
     a_a: SelfComparison | None = None
+    verification: list[Verification] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

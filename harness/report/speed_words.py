@@ -28,7 +28,7 @@ def conclude_speed(run: Run, variants: list[Variant]) -> list[str]:
 
 def describe_bounds(run: Run, comparisons: list[Comparison]) -> list[str]:
     """The noise floor below which no difference counts, and the ceilings above which no speed is to be expected."""
-    return [_noise_floor(item) for item in comparisons if item.is_a_a] + list(_ceilings(run))
+    return [describe_floor(item) for item in comparisons if item.is_a_a] + list(_ceilings(run))
 
 
 def _fastest(place: Place, ranked: list[Variant], comparisons: list[Comparison], *, is_only_place: bool) -> str:
@@ -71,7 +71,8 @@ def _say(item: Comparison) -> str:
     return f"{item.left} is {_times(item)} as fast as {item.right}{_bounds(item.ratio)}"
 
 
-def _noise_floor(item: Comparison) -> str:
+def describe_floor(item: Comparison) -> str:
+    """The ratio of the A/A pair, and whether it is as it must be."""
     ratio_text = f"Noise floor: {item.left} against itself has the ratio {ratio(item.ratio.estimate)}"
     if item.ratio.low is None:
         return f"{ratio_text}, from one pair of processes; what differs by less may not differ at all."

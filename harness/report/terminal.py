@@ -12,6 +12,7 @@ from rich.text import Text
 from harness.report.cautions import find_cautions
 from harness.report.columns import COLUMNS
 from harness.report.comparisons import compare_all
+from harness.report.headline import conclude_in_one_sentence
 from harness.report.load import read_run
 from harness.report.markdown import one_line
 from harness.report.records import Cell
@@ -36,8 +37,8 @@ MOST_NUMBERS = 5
 
 
 def print_summary(folder: Path, console: Console) -> None:
-    """Print what ended ok, the fastest first, what bounds the speeds, what makes them doubtful, then what did not end
-    ok and why, in at most 80 columns."""
+    """Print what ended ok, the fastest first, what bounds the speeds, what makes them doubtful, what did not end ok and
+    why, and the conclusion in one sentence, in at most 80 columns."""
     run = read_run(folder)
     variants = find_variants(run)
     width = min(WIDTH, console.width)
@@ -51,6 +52,7 @@ def print_summary(folder: Path, console: Console) -> None:
         console.print(Text(f"Warning: {one_line(caution.text)}"), width=width)
     if failed:
         console.print(_failures(failed), width=width)
+    console.print(Text(one_line(conclude_in_one_sentence(run, variants)), "bold"), width=width)
 
 
 def _results(rows: list[Row]) -> Table:

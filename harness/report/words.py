@@ -8,15 +8,12 @@ from typing import Any
 import pandas as pd
 
 from backends.contract import WIRINGS
-from harness.report import measures
+from harness.report.headline import LEARNED, bit_errors
 from harness.report.learning_words import conclude_learning
 from harness.report.quantities import integer, join, percent, setting
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
 from harness.report.variants import Variant
-
-CHANCE = 0.5
-LEARNED = CHANCE / 2
 
 
 def describe_run(run: Run) -> str:
@@ -99,9 +96,9 @@ def _caution(variants: list[Variant]) -> str:
 
 
 def _learning(run: Run, variants: list[Variant]) -> list[str]:
-    errors = {variant: _bit_error(run, variant) for variant in variants}
-    learned = [_error_text(v.marked_label, e) for v, e in errors.items() if e is not None and e < LEARNED]
-    failed = [_error_text(v.marked_label, e) for v, e in errors.items() if e is not None and e >= LEARNED]
+    errors = bit_errors(run, variants)
+    learned = [_error_text(v.marked_label, error) for v, error in errors.items() if error < LEARNED]
+    failed = [_error_text(v.marked_label, error) for v, error in errors.items() if error >= LEARNED]
     where = f"bit error over the trained lengths ({run.task.min_length} to {run.task.max_length})"
     sentences = []
     if learned:
@@ -110,10 +107,6 @@ def _learning(run: Run, variants: list[Variant]) -> list[str]:
     if failed:
         sentences.append(f"Not learned, or hardly; {where}: {join(failed)}. Chance is 50 %.")
     return sentences
-
-
-def _bit_error(run: Run, variant: Variant) -> float | None:
-    return measures.median(measures.bit_error(cell, run.task) for cell in variant.cells)
 
 
 def _error_text(label: str, error: float) -> str:

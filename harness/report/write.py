@@ -14,6 +14,7 @@ from harness.report.content import make_content
 from harness.report.copies import plot_copies
 from harness.report.learning_plots import plot_positions, plot_quality
 from harness.report.load import read_run
+from harness.report.page.page import make_page
 from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
 from harness.report.records import Run
@@ -50,8 +51,7 @@ def write_report(folder: Path) -> None:
     images = _write_plots(folder / "plots", run, variants)
     content = make_content(run, variants, tables, list(images))
     write_text(folder / "report.md", markdown.render(content))
-    inline = {f"plots/{name}": image for name, image in images.items()}
-    write_text(folder / "report.html", html.render(content, inline))
+    write_text(folder / "report.html", html.render(content, make_page(run, variants, content)))
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -138,6 +138,7 @@ def test_a_full_disk_keeps_what_can_be_kept(tmp_path: Path) -> None:
     """No file may grow beyond 60,000 bytes: the parameters of the larger model do not fit, its record does."""
     folder = tmp_path / "run"
     larger = ["--set", "model.hidden=64", "--set", "train.steps=9", "--set", "model.layers=1"]
+    larger += ["--set", "evaluate.sequences=20"]
     code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
     code += "runpy.run_module('harness', run_name='__main__')"
     command = [sys.executable, "-c", code, "run", "--backend", "reference", *larger, "--out", str(folder)]

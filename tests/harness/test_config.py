@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backends.contract import WIRINGS, OptimizerSpec
-from harness.config import EvaluateConfig, ModelConfig, RunConfig, TrainConfig
+from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from harness.task import CopyTask
 
 
@@ -33,11 +33,11 @@ def test_a_learning_rate_does_not_depend_on_how_steps_are_chunked() -> None:
     assert pieces.tolist() == train.learning_rates(0, 9).tolist()
 
 
-def test_lengths_are_the_trained_the_longer_ones_and_the_seeds() -> None:
+def test_lengths_are_the_trained_then_the_longer_ones() -> None:
     task = CopyTask(min_length=2, max_length=5)
-    assert EvaluateConfig().lengths(task) == [2, 3, 4, 5, 8, 10, 15, 20, 30]
+    assert EvaluateConfig().lengths(task) == [2, 3, 4, 5, 8, 10, 15, 30]
     assert EvaluateConfig().copy_lengths(task) == [3, 5, 10, 30]
-    assert EvaluateConfig(beyond=()).lengths(task) == [2, 3, 4, 5, 10, 20, 30]
+    assert EvaluateConfig(beyond=()).lengths(task) == [2, 3, 4, 5, 10, 30]
 
 
 def test_the_model_takes_its_channels_from_the_task() -> None:
@@ -71,3 +71,20 @@ def test_a_dictionary_is_the_whole_configuration() -> None:
 def test_a_size_out_of_range_is_refused_by_name(section: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"train.{next(iter(section))} must be at least"):
         TrainConfig(**section)
+
+
+def test_a_target_is_met_where_each_of_its_bounds_is() -> None:
+    measured = {"seed_loss": 0.0080, "wrong_bits_per_sequence": 0.2}
+    assert TargetConfig(seed_loss=0.0080).is_met_by(measured)
+    assert not TargetConfig(seed_loss=0.0079).is_met_by(measured)
+    assert not TargetConfig(seed_loss=0.0080, wrong_bits_per_sequence=0.1).is_met_by(measured)
+    assert not TargetConfig().is_met_by(measured)
+
+
+def test_a_target_needs_evaluations_and_stopping_needs_a_target() -> None:
+    with pytest.raises(ValueError, match=r"a target needs train\.evaluate_every"):
+        RunConfig(target=TargetConfig(seed_loss=0.1))
+    with pytest.raises(ValueError, match=r"train\.stop_at_target needs a target"):
+        RunConfig(train=TrainConfig(stop_at_target=True))
+    with pytest.raises(ValueError, match=r"target\.seed_loss must be at least 0"):
+        TargetConfig(seed_loss=-1.0)

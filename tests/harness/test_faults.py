@@ -36,7 +36,7 @@ FAULTS = {
     "misshapen": ("failed", "a malformed record: output.bias: its shape is (9,), not (8,)"),
     "poisoned": ("failed", "a malformed record: output.bias: it holds a value that is not finite"),
     "forgetful": ("failed", "ValueError: losses of shape (0,) for 3 steps"),
-    "chatty": ("failed", "it printed more than 67108864 bytes; its log ends: as I was saying, "),
+    "chatty": ("failed", "it printed more than 67108864 bytes; its log ends: as I was saying | as"),
     "writing": ("failed", "OSError: [Errno 28] No space left on device"),
     "diverging": ("diverged", "the loss is nan at step 7"),
     "doubtful": ("diverged", "the predictions are not finite"),

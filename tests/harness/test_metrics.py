@@ -19,7 +19,9 @@ from harness.metrics import (
     bits_per_sequence,
     copy_measures,
     cross_entropy_floor,
+    locate_wrong_bits,
     mean_absolute_error,
+    middle_third,
     seed_loss,
     seed_loss_floor,
     wrong_bits,
@@ -161,6 +163,37 @@ def test_copy_measures_condense_the_loops(copy: Copy) -> None:
     assert measures["exact_fraction"] == pytest.approx(wrong.count(0) / len(wrong))
     assert measures["bits_per_sequence"] == pytest.approx(sum(surprise) / len(surprise), rel=1e-9, abs=1e-6)
     assert measures["mean_absolute_error"] == pytest.approx(average_distance(copy))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 20])
+def test_wrong_bits_are_located_as_loops_do(length: int) -> None:
+    batch = batch_of_length(length, size=60)
+    flipped = np.random.default_rng(length).random(batch.targets.shape) < 0.1 / length
+    probabilities = np.where(flipped, 1 - batch.targets, batch.targets)
+    by_position, middle, outside = [0] * length, [], []
+    for p, t in zip(probabilities, batch.targets, strict=True):
+        wrong = [int(((p[length + 2 + k] > 0.5) != (t[length + 2 + k] > 0.5)).sum()) for k in range(length)]
+        by_position = [sum(pair) for pair in zip(by_position, wrong, strict=True)]
+        if any(wrong):
+            middle.append(sum(n for n, inside in zip(wrong, middle_third(length), strict=True) if inside))
+            outside.append(sum(wrong) - middle[-1])
+    assert 0 < len(middle) < len(batch.targets)
+    located = locate_wrong_bits(probabilities, batch.targets, batch.mask)
+    assert located == {
+        "wrong_bits_by_position": by_position,
+        "wrong_bits_middle": middle,
+        "wrong_bits_outside": outside,
+    }
+    assert json.loads(json.dumps(located)) == located
+
+
+@pytest.mark.parametrize(
+    ("length", "middle"), [(1, [0]), (2, []), (3, [1]), (4, [1, 2]), (5, [2]), (20, [7, 8, 9, 10, 11, 12])]
+)
+def test_the_middle_third_is_symmetrical(length: int, middle: list[int]) -> None:
+    inside = middle_third(length)
+    assert np.flatnonzero(inside).tolist() == middle
+    np.testing.assert_array_equal(inside, inside[::-1])
 
 
 def test_copy_measures_can_be_written_to_a_record() -> None:

@@ -7,14 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from harness.stats import (
     Interval,
+    clustered_proportion_interval,
     largest_coverage,
     least_p_value,
+    mean_difference_interval,
     median_interval,
     rank_p_value,
     ratio_interval,
+    share_interval,
     shows_difference,
 )
 
@@ -138,3 +142,73 @@ def test_the_least_p_value_is_the_share_of_orders_that_separate_the_sides() -> N
     assert separated.mean() == pytest.approx(least_p_value(3, 4), abs=0.002)
     assert rank_p_value([1, 2, 3], [4, 5, 6, 7]) == pytest.approx(least_p_value(3, 4))
     assert rank_p_value([1, 2, 3], [1, 2, 3]) > 0.9
+
+
+# --- Quality --------------------------------------------------------------------------------------------------
+
+
+def test_a_mean_difference_has_students_paired_interval() -> None:
+    interval = mean_difference_interval([3.0, 5.0, 10.0], [1.0, 4.0, 7.0])
+    # Differences 2, 1, 3: mean 2, standard error 1 / sqrt(3), t of two degrees of freedom 4.3027.
+    assert interval.estimate == 2.0
+    assert interval.low == pytest.approx(2 - 4.302653 / np.sqrt(3), abs=1e-5)
+    assert interval.high == pytest.approx(2 + 4.302653 / np.sqrt(3), abs=1e-5)
+
+
+def test_one_pair_has_no_interval_and_uneven_ones_are_refused() -> None:
+    assert mean_difference_interval([3.0], [1.0]) == Interval(2.0)
+    for left, right in (([1.0], []), ([], [])):
+        with pytest.raises(ValueError, match="do not make pairs"):
+            mean_difference_interval(left, right)
+
+
+def test_students_interval_holds_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    samples = generator.normal(0.5, 1.0, (2000, 3))
+    intervals = [mean_difference_interval(sample, [0.0] * 3) for sample in samples]
+    held = np.mean([each.low <= 0.5 <= each.high for each in intervals])  # type: ignore[operator]
+    assert held == pytest.approx(0.95, abs=0.02)
+
+
+def test_independent_trials_have_clopper_and_pearsons_interval() -> None:
+    # One trial a cluster: nothing depends on anything.
+    interval = clustered_proportion_interval([1] * 10, 1, 100)
+    exact = binomtest(10, 100).proportion_ci(method="exact")
+    assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high), rel=0.02)
+
+
+def test_trials_that_go_together_count_as_one() -> None:
+    together = clustered_proportion_interval([160] * 10, 160, 100)
+    apart = clustered_proportion_interval([16] * 100, 160, 100)
+    exact = binomtest(10, 100).proportion_ci(method="exact")
+    assert together.estimate == apart.estimate == 0.1
+    assert (together.low, together.high) == pytest.approx((exact.low, exact.high), rel=0.03)
+    assert apart.high - apart.low < (together.high - together.low) / 5  # type: ignore[operator]
+
+
+def test_no_success_at_all_is_bounded_by_the_clusters() -> None:
+    interval = clustered_proportion_interval([], 160, 200)
+    assert (interval.estimate, interval.low) == (0.0, 0.0)
+    assert interval.high == pytest.approx(1 - 0.025 ** (1 / 200))
+    assert clustered_proportion_interval([8] * 5, 8, 5).high == 1.0
+
+
+def test_the_interval_of_clusters_holds_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    held = []
+    for _ in range(500):
+        rates = generator.beta(0.5, 4.5, 200)
+        counts = generator.binomial(20, rates)
+        interval = clustered_proportion_interval(counts[counts > 0].tolist(), 20, 200)
+        held.append(interval.low <= 0.1 <= interval.high)  # type: ignore[operator]
+    assert 0.92 <= np.mean(held) <= 0.99
+
+
+def test_a_share_is_bootstrapped_over_pairs() -> None:
+    generator = np.random.default_rng(0)
+    wholes = generator.integers(1, 9, 300)
+    parts = generator.binomial(wholes, 0.5)
+    interval = share_interval(parts.tolist(), wholes.tolist())
+    assert interval.estimate == parts.sum() / wholes.sum()
+    assert interval.low < 0.5 < interval.high  # type: ignore[operator]
+    assert interval.high - interval.low < 0.1  # type: ignore[operator]

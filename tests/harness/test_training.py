@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from backends.contract import Array, Chunk
-from harness.config import EvaluateConfig, ModelConfig, RunConfig, TrainConfig
-from harness.evaluation import evaluate
+from harness.chunks import make_chunk
+from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
+from harness.evaluation import Validation, evaluate
 from harness.history import History
 from harness.task import CopyBatch, CopyTask
-from harness.training import make_chunk, train_steps
+from harness.training import train_steps
 
 CONFIG = RunConfig(task=CopyTask(max_length=3), model=ModelConfig(layers=1, hidden=2))
 
@@ -76,7 +77,7 @@ class Copier:
 
     def __init__(self, task: CopyTask) -> None:
         self.task, self.right = task, {}
-        for length in (1, 2, 3, 6, 18):
+        for length in (1, 2, 3, 6, 18, 20):
             self.remember(task.evaluation_batch(seed=0, length=length, size=4))
         self.remember(task.batch(seed=0, step=0, size=4, stream="test"))
 
@@ -117,3 +118,83 @@ def test_the_first_step_is_the_first_call_less_its_other_steps_at_the_steady_pac
     for train_s in (10.0, 3.0, 2.0, 2.0):
         history.append([0.5, 0.5], time_steps=4, data_s=0.25, train_s=train_s)
     assert history.times() == {"first_step_s": 9.0, "steady_s": 8.0, "data_s": 1.0}
+
+
+# --- Evaluation towards a target ------------------------------------------------------------------------------
+
+
+class LearningTrainer(ScriptedTrainer):
+    """Predicts the targets of the validation data once it has taken so many steps; before that, nothing but zeros."""
+
+    def __init__(self, config: RunConfig, knows_at_step: int) -> None:
+        super().__init__([0.5] * config.train.steps)
+        self.knows_at_step, self.config = knows_at_step, config
+
+    def predict(self, inputs: Array) -> Array:
+        targets = Validation(self.config).batch.targets
+        return targets if self.seen >= self.knows_at_step else np.full_like(targets, 0.001)
+
+
+def train_towards(*, knows_at_step: int, target: TargetConfig, **changes: Any) -> dict[str, Any]:
+    train = TrainConfig(batch=4, steps=20, chunk=4, evaluate_every=6, **changes)
+    evaluate = EvaluateConfig(validation_batches=1, test_batch=20)
+    config = RunConfig(task=CONFIG.task, train=train, evaluate=evaluate, target=target)
+    record: dict[str, Any] = {"status": "ok", "timeline": {}}
+    train_steps(LearningTrainer(config, knows_at_step), config, 0, record, io.BytesIO())
+    return record
+
+
+def test_it_is_evaluated_every_so_many_steps_and_after_the_last() -> None:
+    record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0))
+    assert [row["step"] for row in record["evaluations"]] == [6, 12, 18, 20]
+    assert [row["sequences"] for row in record["evaluations"]] == [24, 48, 72, 80]
+    assert [row["wrong_bits_per_sequence"] > 0 for row in record["evaluations"]] == [True, False, False, False]
+    assert record["chunks"]["steps"] == [4, 2, 4, 2, 4, 2, 2]
+
+
+def test_the_first_evaluation_that_meets_all_of_the_target_is_kept() -> None:
+    record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, seed_loss=0.01))
+    assert record["target_reached"] == record["evaluations"][1]
+    assert len(record["losses"]) == 20
+    never = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, seed_loss=0.001))
+    assert never["target_reached"] is None
+
+
+def test_training_stops_at_the_target_where_it_is_told_to() -> None:
+    target = TargetConfig(wrong_bits_per_sequence=0.0)
+    record = train_towards(knows_at_step=7, target=target, stop_at_target=True)
+    assert (len(record["losses"]), record["target_reached"]["step"]) == (12, 12)
+
+
+def test_evaluations_are_in_the_clock_and_in_no_step() -> None:
+    record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0))
+    chunks, timeline = record["chunks"], record["timeline"]
+    assert [pause_s > 0 for pause_s in chunks["pause_s"]] == [False, False, True, False, True, False, True]
+    # The last evaluation has no chunk after it.
+    assert timeline["validation_s"] > sum(chunks["pause_s"])
+    for row, place in zip(record["evaluations"], (1, 3, 5, 6), strict=True):
+        assert row["elapsed_s"] > chunks["elapsed_s"][place]
+    trained_s = timeline["first_step_s"] + timeline["steady_s"] + timeline.get("recompile_s", 0.0)
+    assert trained_s == pytest.approx(sum(chunks["train_s"]))
+
+
+def test_predictions_that_are_not_finite_end_the_cell_with_the_step() -> None:
+    config = dataclasses.replace(with_train(steps=6, chunk=2, evaluate_every=4))
+    trainer = ScriptedTrainer([0.5] * 6)
+    trainer.predict = lambda inputs: np.full((*inputs.shape[:2], 8), np.nan)  # type: ignore[attr-defined]
+    record: dict[str, Any] = {"status": "ok", "timeline": {}}
+    train_steps(trainer, config, 0, record, io.BytesIO())
+    assert (record["status"], record["reason"]) == ("diverged", "the predictions are not finite after step 4")
+    assert len(record["losses"]) == 4
+
+
+def test_validation_data_are_of_a_stream_of_their_own() -> None:
+    config = dataclasses.replace(CONFIG, evaluate=EvaluateConfig(validation_batches=1, test_batch=50))
+    held_out = {row.tobytes() for row in config.task.batch(seed=0, step=0, size=50, stream="test").inputs}
+    validation = Validation(config).batch
+    np.testing.assert_array_equal(
+        validation.inputs, config.task.batch(seed=0, step=0, size=50, stream="validation").inputs
+    )
+    long_ones = [row.tobytes() for row, length in zip(validation.inputs, validation.lengths, strict=True) if length > 2]
+    assert long_ones
+    assert held_out.isdisjoint(long_ones)

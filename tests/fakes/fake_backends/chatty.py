@@ -11,7 +11,7 @@ from fake_backends.linear import LinearTrainer
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
         while True:
-            sys.stdout.write("as I was saying, " * 2**16)
+            sys.stdout.write("as I was saying\n" * 2**16)
 
 
 def build(

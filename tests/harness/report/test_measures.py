@@ -93,3 +93,37 @@ def test_a_failed_cell_has_no_numbers(run_folder: Callable[..., Path], failure: 
     assert measures.train_loss(failed) is measures.startup_s(failed) is measures.sequences_per_s(failed, 16) is None
     assert measures.bit_error(failed, run.task) is None
     assert measures.overhead_share(failed) is measures.gflop_per_s(failed, 16, run.task) is None
+
+
+SHAPES = {
+    "steps": [1, 1, 1, 1, 1, 1],
+    "train_s": [5.0, 1.0, 1.0, 9.0, 3.0, 3.3],
+    "time_steps": [8, 8, 8, 24, 24, 24],
+    "data_s": [0.0] * 6,
+    "pause_s": [0.0, 0.0, 0.0, 0.0, 7.0, 0.0],
+    "elapsed_s": [5.0, 6.0, 7.0, 16.0, 26.5, 29.8],
+    "warmup": [True, False, False, True, False, False],
+}
+
+
+@pytest.fixture
+def several_shapes(run_folder: Callable[..., Path], record: Callable[..., dict[str, Any]]) -> Cell:
+    return read_run(run_folder(record("torch", chunks=SHAPES, losses=[1.0] * 6), name="shapes")).cells[0]
+
+
+def test_steps_of_several_shapes_are_taken_relative_to_their_own(several_shapes: Cell) -> None:
+    # Medians 1,000 and 3,150 ms, of two steps each: 2,075 on average.
+    expected = [2075, 2075, 2075 * 3.0 / 3.15, 2075 * 3.3 / 3.15]
+    assert measures.step_ms(several_shapes).tolist() == pytest.approx(expected)
+    assert measures.median_step_ms(several_shapes) == pytest.approx(2075)
+
+
+def test_operations_are_those_of_the_time_steps_there_were(several_shapes: Cell, run: Run) -> None:
+    n_parameters = several_shapes.n_parameters or 0
+    expected = 6 * n_parameters * 16 * (8 + 8 + 24 + 24) / 4 / 2.075 / 1e9
+    assert measures.gflop_per_s(several_shapes, 16, run.task) == pytest.approx(expected)
+
+
+def test_pauses_are_no_overhead(several_shapes: Cell) -> None:
+    # Elapsed 1 + 1 + (10.5 - 7) + 3.3, of which training 8.3.
+    assert measures.overhead_share(several_shapes) == pytest.approx((8.8 - 8.3) / 8.8)

@@ -57,3 +57,15 @@ def test_intervals_floor_ceiling_and_warnings_fit_80_columns(
     assert re.search(r"1 torch idiomatic [\d,]+ [\d.]+ % [\d.]+ % [\d.]+ [\d.]+ % Noise floor", text)
     for part in ("Noise floor: torch idiomatic against itself", "The ceiling in float32", "Warning: Other processes"):
         assert part in text
+
+
+def test_it_ends_with_the_conclusion_in_one_sentence(repeated_run: Path) -> None:
+    stream = StringIO()
+    print_summary(repeated_run, Console(width=200, file=stream, color_system=None))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    sentence = " ".join(" ".join(lines).split()).partition("by torch. ")[2]
+    assert " trained fastest, but no difference is shown between it and " in sentence
+    assert sentence.endswith(
+        "; all 3 learned the task (bit error 1.2 % to 1.3 %); every one was verified against the reference."
+    )

@@ -26,12 +26,12 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags: set[str] = set()
+        self.tags: list[str] = []
         self.addresses: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
+        self.tags.append(tag)
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
@@ -85,7 +85,7 @@ def test_copies_are_drawn_of_the_first_repeat_alone(repeated_run: Path) -> None:
 def test_long_tables_are_folded_and_a_setting_is_told_once(repeated_run: Path) -> None:
     write_report(repeated_run)
     page = (repeated_run / "report.html").read_text("utf-8")
-    assert '<details class="rows"><summary>32 rows' in page
+    assert '<details class="rows"><summary>Every process, as a table' in page
     assert page.count("<td>torch tuned.threads</td>") == 1
 
 
@@ -94,7 +94,7 @@ def test_warnings_are_in_both_pages_and_escaped(run_folder: Callable[..., Path],
     folder = run_folder(busy)
     write_report(folder)
     markdown, page = ((folder / name).read_text("utf-8") for name in ("report.md", "report.html"))
-    for text in (markdown, page):
+    for text in (markdown, page.replace("\N{NO-BREAK SPACE}", " ")):
         assert "Other processes used the processors" in text
         assert "torch &lt;b&gt; (1 of 1; 50 %" in text
 
@@ -126,9 +126,9 @@ def test_html_is_escaped_and_needs_nothing_else(run_folder: Callable[..., Path],
     folder = run_folder(record("torch"), failure("jax", "failed", HOSTILE), command=HOSTILE, preset='"><script>')
     write_report(folder)
     page = Page((folder / "report.html").read_text("utf-8"))
-    assert not page.tags & {"script", "link", "iframe"}
-    assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
-    assert sum(address.startswith("data:") for address in page.addresses) == len(read_all(folder / "plots"))
+    assert page.tags.count("script") == 1
+    assert not {"iframe", "object", "form"} & set(page.tags)
+    assert all(address.startswith(("data:image/png;base64,", "data:,", "#")) for address in page.addresses)
 
 
 def test_a_label_that_looks_like_mathematics_is_drawn(run_folder: Callable[..., Path], record: Make) -> None:

@@ -1,0 +1,162 @@
+"""The page's charts of what a run learned: loss by step and by time, bit error by length and by position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.report import measures
+from harness.report.page.chart import LineChart, Rule, Series, draw_band, draw_dots, draw_line, thin
+from harness.report.page.look import find_look
+from harness.report.page.scale import Scale, linear, log_ticks, logarithmic, round_ticks, symmetric_log
+from harness.report.plots import CHANCE, ERROR_TICKS, error_range, loss_curves, pick_ticks, smooth
+from harness.report.quantities import integer, number
+from harness.report.readable import median_bit_errors
+from harness.report.records import Cell, Run
+from harness.report.variants import Variant
+
+# A phone has room for a label every so often on a log axis.
+LABEL_RATIO = 1.45
+N_POSITIONS = 5
+Curve = NDArray[np.float64]
+
+
+def chart_losses(run: Run, variants: list[Variant]) -> list[LineChart]:
+    """Training loss by optimiser step, and by seconds since training began; none where no loss was recorded."""
+    learned = [variant for variant in variants if loss_curves(variant).size]
+    if not learned:
+        return []
+    by_step = _chart_loss(run, learned, "Training loss by step", "optimiser step", _steps)
+    timed = [variant for variant in learned if np.isfinite(_seconds(variant)).all()]
+    by_time = _chart_loss(run, timed, "Training loss by time", "seconds since training began", _seconds)
+    return [by_step, by_time] if timed else [by_step]
+
+
+def chart_bit_error(run: Run, variants: list[Variant]) -> LineChart | None:
+    """Bit error by the length of the pattern: medians over processes with their range."""
+    medians = {variant: median_bit_errors(variant) for variant in variants}
+    measured = [variant for variant in variants if medians[variant]]
+    if not measured:
+        return None
+    lengths = sorted({length for variant in measured for length in medians[variant]})
+    x, y = logarithmic(lengths[0], lengths[-1]), symmetric_log(ERROR_TICKS[1], 100)
+    longest = run.task.max_length
+    rules = [Rule(_percent_of(y, CHANCE), "guessing, 50 %")]
+    if lengths[0] <= longest <= lengths[-1]:
+        rules.append(Rule(_percent_of(x, longest), f"longest trained, {longest}", is_upright=True))
+    return LineChart(
+        title="Bit error by length",
+        x_label="length of the pattern, vectors (log scale)",
+        y_label="wrong bits, % (log scale above 0.1)",
+        x_ticks=x.ticks(pick_ticks(lengths, longest, LABEL_RATIO), integer),
+        y_ticks=y.ticks(ERROR_TICKS, "{:g}".format),
+        series=[_error_series(variant, medians[variant], measured, x, y) for variant in measured],
+        rules=rules,
+    )
+
+
+def chart_positions(run: Run, variants: list[Variant]) -> list[LineChart]:
+    """Bit error by the position in the pattern, a chart for each length that was drawn and has wrong bits."""
+    lengths = sorted({copy.length for cell in run.drawn_cells if cell.evaluation for copy in cell.evaluation.copies})
+    charts = [_chart_position(run, variants, length) for length in lengths]
+    return [chart for chart in charts if chart]
+
+
+def wrong_bits_by_position(cell: Cell, length: int) -> tuple[list[int], int] | None:
+    """How many bits were wrong at each position (length,) over how many sequences; None where it was not recorded."""
+    for item in cell.evaluation.lengths if cell.evaluation else []:
+        wrong = item.wrong_bits_by_position or []
+        if item.length == length and len(wrong) == length:
+            return wrong, item.sequences
+    return None
+
+
+def _chart_loss(
+    run: Run, variants: list[Variant], title: str, x_label: str, place: Callable[[Variant], Curve]
+) -> LineChart:
+    floor = measures.median(measures.cross_entropy_floor(cell) for cell in run.ok_cells)
+    smoothed = {variant: np.array([smooth(curve) for curve in loss_curves(variant)]) for variant in variants}
+    ends = [value for curves in smoothed.values() for value in (np.nanmin(curves), np.nanmax(curves))]
+    low, high = 0.93 * min([*ends, floor] if floor else ends), 1.05 * max(ends)
+    y = logarithmic(low, high) if low > 0 else linear(low, high)
+    x = linear(0, max(float(place(variant)[-1]) for variant in variants))
+    rules = [Rule(_percent_of(y, floor), f"least possible, {number(floor)}")] if floor else []
+    return LineChart(
+        title=title,
+        x_label=x_label,
+        y_label="cross-entropy, nats (log scale)",
+        x_ticks=x.ticks(round_ticks(x.low, x.high), number),
+        y_ticks=y.ticks(log_ticks(low, high) if low > 0 else round_ticks(low, high), "{:g}".format),
+        series=[_loss_series(variant, smoothed[variant], place(variant), variants, x, y) for variant in variants],
+        rules=rules,
+    )
+
+
+def _loss_series(variant: Variant, smoothed: Curve, at: Curve, variants: list[Variant], x: Scale, y: Scale) -> Series:
+    kept = thin(smoothed.shape[1])
+    curves, places = smoothed[:, kept], at[kept]
+    band = draw_band(x, y, places, curves.min(axis=0), curves.max(axis=0)) if len(curves) > 1 else ""
+    return Series(find_look(variant, variants), draw_line(x, y, places, np.median(curves, axis=0)), band)
+
+
+def _steps(variant: Variant) -> Curve:
+    return np.arange(1, loss_curves(variant).shape[1] + 1, dtype=np.float64)
+
+
+def _seconds(variant: Variant) -> Curve:
+    """The median over processes of the seconds at the end of each step (steps,)."""
+    elapsed = [measures.elapsed_s(cell) for cell in variant.cells]
+    n_steps = loss_curves(variant).shape[1]
+    return np.median([each[:n_steps] for each in elapsed if each.size], axis=0)
+
+
+def _error_series(variant: Variant, errors: dict[int, float], variants: list[Variant], x: Scale, y: Scale) -> Series:
+    lengths, percents = list(errors), [100 * error for error in errors.values()]
+    ranges = [error_range(variant.cells, length) for length in lengths]
+    low, high = [100 * least for least, _ in ranges], [100 * most for _, most in ranges]
+    return Series(
+        look=find_look(variant, variants),
+        line=draw_line(x, y, lengths, percents),
+        band=draw_band(x, y, lengths, low, high) if len(variant.cells) > 1 else "",
+        dots=draw_dots(x, y, lengths, percents),
+    )
+
+
+def _chart_position(run: Run, variants: list[Variant], length: int) -> LineChart | None:
+    errors = dict(_position_errors(run, variants, length))
+    highest = max((max(percents) for percents in errors.values()), default=0)
+    if not highest:
+        return None
+    x, y = linear(min(1, length - 1), length), linear(0, 1.05 * highest)
+    trained = "trained" if measures.is_trained(length, run.task) else "not trained"
+    positions = list(range(1, length + 1))
+    return LineChart(
+        title=f"Length {length} ({trained})",
+        x_label="position in the pattern",
+        y_label="wrong bits, %",
+        x_ticks=x.ticks(sorted({round(tick) for tick in np.linspace(1, length, N_POSITIONS)}), _integer),
+        y_ticks=y.ticks(round_ticks(0, y.high, 4), "{:g}".format),
+        series=[
+            Series(find_look(v, list(errors)), draw_line(x, y, positions, percents)) for v, percents in errors.items()
+        ],
+        rules=[Rule(_percent_of(y, CHANCE), "guessing")] if y.high > CHANCE else [],
+    )
+
+
+def _position_errors(run: Run, variants: list[Variant], length: int) -> Iterator[tuple[Variant, list[float]]]:
+    """Per cent of the bits at each position (length,), over all processes of a variant together."""
+    for variant in variants:
+        known = [found for cell in variant.cells if (found := wrong_bits_by_position(cell, length))]
+        n_bits = run.task.bits * sum(sequences for _, sequences in known)
+        if n_bits:
+            yield variant, (100 * np.sum([wrong for wrong, _ in known], axis=0) / n_bits).tolist()
+
+
+def _integer(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _percent_of(scale: Scale, value: float) -> float:
+    return round(100 * float(scale.share(value)), 2)

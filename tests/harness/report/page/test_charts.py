@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.report.load import read_run
+from harness.report.page.chart import MOST_POINTS, draw_band, draw_dots, draw_line
+from harness.report.page.charts import chart_bit_error, chart_losses, chart_positions
+from harness.report.page.scale import Scale, linear, logarithmic, symmetric_log
+from harness.report.records import Run
+from harness.report.variants import find_variants
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "share"),
+    [
+        (linear(0, 50), 10, 0.2),
+        (linear(3, 3), 3, 0),
+        (logarithmic(1, 100), 10, 0.5),
+        (symmetric_log(0.1, 100), 0, 0),
+        (symmetric_log(0.1, 100), 100, 1),
+    ],
+)
+def test_scales_place_values_between_their_ends(scale: Scale, value: float, share: float) -> None:
+    assert float(scale.share(value)) == pytest.approx(share)
+
+
+def test_below_the_threshold_zero_has_a_place_and_above_it_decades_are_alike() -> None:
+    shares = symmetric_log(0.1, 100).share([0.1, 1, 10, 100])
+    assert shares[0] > 0
+    assert np.diff(shares) == pytest.approx([np.diff(shares)[0]] * 3)
+
+
+def test_ticks_outside_the_scale_are_left_out() -> None:
+    assert [(tick.at, tick.text) for tick in linear(0, 10).ticks([-5, 5, 15], str)] == [(50, "5")]
+
+
+def test_paths_run_from_the_lower_left_and_leave_out_what_is_unknown() -> None:
+    scale = linear(0, 1)
+    assert draw_line(scale, scale, [0, 0.5, 1], [0, np.nan, 2]) == "M0 1000L1000 0"
+    assert draw_band(scale, scale, [0, 1], [0, 0], [0.5, 0.5]) == "M0 500L1000 500L1000 1000L0 1000Z"
+    assert draw_dots(scale, scale, [0.5], [0.5]) == "M500 500h0"
+    assert draw_line(scale, scale, [0], [np.nan]) == draw_band(scale, scale, [], [], []) == ""
+
+
+def test_losses_are_drawn_by_step_and_by_time_with_few_points(run_folder: Callable[..., Path], record: Make) -> None:
+    cells = [record("torch", repeat=repeat, n_steps=2001) for repeat in range(2)]
+    run = read_run(run_folder(*cells))
+    by_step, by_time = chart_losses(run, find_variants(run))
+    assert len(re.findall("[ML]", by_step.series[0].line)) == MOST_POINTS
+    assert by_step.series[0].band
+    assert by_step.series[0].line != by_time.series[0].line
+    assert by_step.rules[0].text == "least possible, 0.0072"
+    assert 0 < by_step.rules[0].at < 20
+
+
+def test_a_diverged_loss_leaves_a_chart(run_folder: Callable[..., Path], record: Make) -> None:
+    run = read_run(run_folder(record("torch", losses=[0.7, None, 0.6]), record("jax")))
+    assert len(chart_losses(run, find_variants(run))[0].series) == 2
+
+
+def test_bit_error_has_a_dot_for_each_length_and_marks_what_was_trained(mixed_run: Path) -> None:
+    run = read_run(mixed_run)
+    chart = chart_bit_error(run, find_variants(run))
+    assert chart is not None
+    assert [each.dots.count("M") for each in chart.series] == [4, 4, 4]
+    assert {rule.text for rule in chart.rules} == {"guessing, 50 %", "longest trained, 5"}
+    assert "tensorflow idiomatic (not verified)" in [each.look.label for each in chart.series]
+    assert len({(each.look.colour, each.look.dash) for each in chart.series}) == 3
+
+
+@pytest.fixture
+def positioned(run_folder: Callable[..., Path], record: Make) -> Run:
+    """Length 3 without a wrong bit, length 10 with ever more of them."""
+    cells = [record(backend) for backend in ("torch", "jax")]
+    wrong = {3: [0, 0, 0], 10: list(range(0, 200, 20))}
+    for cell in cells:
+        lengths = cell["evaluation"]["lengths"]
+        template = lengths[0]
+        cell["evaluation"]["lengths"] = lengths + [
+            template | {"length": length, "wrong_bits_by_position": by_position}
+            for length, by_position in wrong.items()
+        ]
+        cell["evaluation"]["lengths"] = [item for item in cell["evaluation"]["lengths"] if len(item) > len(template)]
+    return read_run(run_folder(*cells))
+
+
+def test_positions_are_drawn_where_bits_are_wrong(positioned: Run) -> None:
+    (chart,) = chart_positions(positioned, find_variants(positioned))
+    assert chart.title == "Length 10 (not trained)"
+    assert len(chart.series) == 2
+    heights = [int(height) for height in re.findall(r"[ML]\d+ (\d+)", chart.series[0].line)]
+    assert heights[0] == 1000
+    assert heights == sorted(heights, reverse=True)
+    # 180 wrong of 100 sequences of 8 bits, on an axis that ends 5 % above it.
+    assert heights[-1] == pytest.approx(1000 - 1000 / 1.05, abs=1)
+    assert [tick.text for tick in chart.x_ticks][-1] == "10"
+
+
+def test_positions_that_were_not_recorded_are_no_chart(mixed_run: Path) -> None:
+    run = read_run(mixed_run)
+    assert chart_positions(run, find_variants(run)) == []
+
+
+def test_nothing_measured_is_no_chart(run_folder: Callable[..., Path], failure: Make) -> None:
+    run = read_run(run_folder(failure("torch", "failed", "broken")))
+    variants = find_variants(run)
+    assert chart_losses(run, variants) == chart_positions(run, variants) == []
+    assert chart_bit_error(run, variants) is None

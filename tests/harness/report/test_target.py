@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.report import summary_rows, write_report
+from harness.report.learning_words import conclude_learning, describe_target
+from harness.report.load import read_run
+from harness.report.records import TargetSection
+from harness.report.target import evaluation_rows, measure_time_to_target, target_rows
+from harness.report.variants import find_variants
+
+Make = Callable[..., dict[str, Any]]
+TARGET = {"seed_loss": 0.008, "wrong_bits_per_sequence": 0.1}
+
+
+def evaluate(step: int, wrong_bits: float) -> dict[str, float]:
+    measured = {"seed_loss": 0.0075, "wrong_bits_per_sequence": wrong_bits}
+    return {"step": step, "sequences": 16 * step, "elapsed_s": step / 10, **measured}
+
+
+def arriving(make: Make, backend: str, at_step: int | None, **changes: Any) -> dict[str, Any]:
+    """A record whose evaluations meet the target at that step, if at all."""
+    evaluations = [evaluate(step, 0.0 if at_step is not None and step >= at_step else 5.0) for step in (100, 200, 300)]
+    reached = next((item for item in evaluations if item["wrong_bits_per_sequence"] == 0.0), None)
+    return make(backend, **changes) | {"evaluations": evaluations, "target_reached": reached}
+
+
+@pytest.fixture
+def aimed_run(run_folder: Callable[..., Path], record: Make, failure: Make) -> Callable[..., Path]:
+    """A function that writes a run with a target of records as `arriving` makes them."""
+
+    def write(*cells: tuple[str, int, int | None], extra: tuple[dict[str, Any], ...] = ()) -> Path:
+        records = [arriving(record, backend, step, seed=seed) for backend, seed, step in cells]
+        folder = run_folder(*records, *extra)
+        description = json.loads((folder / "run.json").read_text())
+        description["configuration"]["target"] = TARGET
+        (folder / "run.json").write_text(json.dumps(description))
+        return folder
+
+    return write
+
+
+def test_the_median_over_seeds_is_of_steps_sequences_and_seconds(aimed_run: Callable[..., Path]) -> None:
+    run = read_run(aimed_run(("torch", 0, 100), ("torch", 1, 300), ("torch", 2, 200)))
+    taken = measure_time_to_target(run, run.cells)
+    assert taken is not None
+    assert (taken.steps, taken.sequences, taken.seconds, taken.reached) == (200, 3200, 20.0, "3 of 3")
+
+
+def test_a_seed_that_never_arrives_is_infinite_and_counted(aimed_run: Callable[..., Path]) -> None:
+    run = read_run(
+        aimed_run(("torch", 0, 100), ("torch", 1, None), ("torch", 2, 300), ("jax", 0, 100), ("jax", 1, None))
+    )
+    torch, jax = (measure_time_to_target(run, [c for c in run.cells if c.backend == name]) for name in ("torch", "jax"))
+    assert torch is not None
+    assert jax is not None
+    assert (torch.steps, torch.reached) == (300, "2 of 3")
+    assert (jax.steps, jax.seconds, jax.reached) == (math.inf, math.inf, "1 of 2")
+
+
+def test_what_diverged_never_arrived_and_what_failed_says_nothing(
+    aimed_run: Callable[..., Path], failure: Make
+) -> None:
+    lost = (failure("torch", "diverged", "the loss is nan at step 7", seed=1), failure("torch", "killed", "9", seed=2))
+    run = read_run(aimed_run(("torch", 0, 100), extra=lost))
+    assert [(row["seed"], row["target_reached"]) for row in target_rows(run)] == [(0, True), (1, False)]
+    taken = measure_time_to_target(run, run.cells)
+    assert taken is not None
+    assert taken.reached == "1 of 2"
+
+
+def test_repeats_of_a_seed_count_as_one(aimed_run: Callable[..., Path], record: Make) -> None:
+    again = arriving(record, "torch", 100, repeat=1)
+    run = read_run(aimed_run(("torch", 0, 100), ("torch", 1, 300), extra=(again,)))
+    taken = measure_time_to_target(run, run.cells)
+    assert taken is not None
+    assert (taken.steps, taken.n_seeds) == (200, 2)
+
+
+def test_without_a_target_nothing_is_told(run_folder: Callable[..., Path], record: Make) -> None:
+    run = read_run(run_folder(arriving(record, "torch", 100)))
+    assert measure_time_to_target(run, run.cells) is None
+    assert list(target_rows(run)) == []
+    assert len(list(evaluation_rows(run))) == 3
+
+
+def test_the_report_shows_what_never_arrived(aimed_run: Callable[..., Path]) -> None:
+    folder = aimed_run(("torch", 0, 100), ("jax", 0, None))
+    write_report(folder)
+    table = (folder / "tables" / "time_to_target.md").read_text()
+    assert "| never |" in table
+    rows = (folder / "tables" / "time_to_target.csv").read_text().splitlines()
+    assert rows[0].startswith("backend,implementation,precision,seed,repeat,target_reached,seconds_to_target")
+    assert any(",false,inf,inf,inf," in row for row in rows)
+    assert (folder / "plots" / "quality.png").is_file()
+    json.dumps(summary_rows(folder), allow_nan=False)
+    text = (folder / "report.md").read_text()
+    assert "jax idiomatic never in the median (0 of 1 seeds arrived)" in text
+    assert "torch idiomatic 10 s and 1,600 sequences (1 of 1 seeds arrived)" in text
+
+
+def test_the_target_in_words() -> None:
+    assert describe_target(TargetSection(**TARGET)) == "seed loss at most 0.008 and wrong bits a sequence at most 0.1"
+    assert describe_target(TargetSection(seed_loss=0.5)) == "seed loss at most 0.5"
+
+
+def test_one_seed_says_that_it_cannot_tell(aimed_run: Callable[..., Path]) -> None:
+    run = read_run(aimed_run(("torch", 0, 100), ("jax", 0, 100)))
+    sentences = conclude_learning(run, find_variants(run))
+    assert any(sentence.startswith("One seed cannot tell") for sentence in sentences)
