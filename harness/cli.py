@@ -27,6 +27,18 @@ class UsageError(click.ClickException):
     exit_code = 2
 
 
+class PathName(click.Path):
+    """A path, there or not, that a file system can have."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if "\0" in str(value):
+            self.fail("no path has a null character in it", parameter, context)
+        return super().convert(value, parameter, context)
+
+
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose what is run and on what."""
     options = [
@@ -47,7 +59,7 @@ def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--seeds", default="0", help="Seeds with commas between them."),
         click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."),
-        click.option("--out", type=click.Path(path_type=Path), help="The new folder; must not exist."),
+        click.option("--out", type=PathName(), help="The new folder; must not exist."),
         click.option("-q", "--quiet", is_flag=True, help="Print the results' folder and nothing else."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
     ]
@@ -72,8 +84,8 @@ def main() -> None:
 @shared_options
 @measuring_options
 @click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
-@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write scalars while cells train.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run's folder, as it was asked for.")
+@click.option("--tensorboard", type=PathName(), metavar="DIR", help="Write scalars while cells train.")
+@click.option("--resume", type=PathName(), help="Go on in this run's folder, as it was asked for.")
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
@@ -111,7 +123,7 @@ def sweep(**options: Any) -> None:
 
 
 @main.command(epilog=show_examples("report"))
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=PathName())
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def report(folder: Path, as_json: bool) -> None:
     """Make every table and plot of RUN again from its raw records."""
@@ -122,9 +134,9 @@ def report(folder: Path, as_json: bool) -> None:
 
 
 @main.command(epilog=show_examples("export"))
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=PathName())
 @click.option("--format", required=True, type=click.Choice(EXPORT_FORMATS), help="Which tool is to read it.")
-@click.option("--out", type=click.Path(path_type=Path), help="A new file, or for tensorboard a new folder.")
+@click.option("--out", type=PathName(), help="A new file, or for tensorboard a new folder.")
 def export(**options: Any) -> None:
     """Write RUN in the format of another tool; JSON goes to standard output unless --out names a file."""
     from harness.exports import export as export_run
@@ -134,9 +146,9 @@ def export(**options: Any) -> None:
 
 
 @main.command(epilog=show_examples("compare"))
-@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=PathName())
 @click.option("--fail-if-slower", "limit", metavar="PERCENT", help="Exit 1 where a step takes that much longer: 5%.")
-@click.option("--out", type=click.Path(path_type=Path), help="A new folder for tables and a plot.")
+@click.option("--out", type=PathName(), help="A new folder for tables and a plot.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on standard output.")
 def compare(**options: Any) -> None:
     """Hold runs against the first of them: speed, what was learned, and what differs around them."""
@@ -148,7 +160,7 @@ def compare(**options: Any) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=PathName())
 def check(folder: Path) -> None:
     """Hold everything in RUN against the schema and against itself, and name each fault."""
     from harness.check import check as check_folder
@@ -159,7 +171,7 @@ def check(folder: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=PathName())
 @click.option("--lengths", default="10,20,40,120", show_default=True, help="Lengths with commas between them.")
 @click.option("--cell", "cells", multiple=True, metavar="NAME", help="A cell of RUN; by default one of each backend.")
 @click.option("--backend", "backends", help="Compute with the parameters in these backends too, and compare.")
@@ -167,7 +179,7 @@ def check(folder: Path) -> None:
 @click.option("--sequence-seed", type=click.IntRange(min=0), help="Draws the sequences; by default as in RUN's copies.")
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to draw; RUN/predictions by default.")
+@click.option("--out", type=PathName(), help="Where to draw; RUN/predictions by default.")
 def predict(folder: Path, **options: Any) -> None:
     """Draw what RUN's trained networks predict, in their own framework or in another."""
     from harness.predict import predict as predict_copies

@@ -52,6 +52,8 @@ def scale(command: str) -> list[str]:
     for place, option in enumerate(options[:-1]):
         if option == "--backend":
             options[place + 1] = next((name for name in options[place + 1].split(",") if is_here(name)), "reference")
+        if option == "--implementation" and "--backend" in options:
+            options[place + 1] = "all"
         if option == "--repeats":
             options[place : place + 2] = FOUR_PROCESSES
         if option == "--sweep":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends import BACKENDS, reference
+from backends import reference
 from backends.contract import Array, Batch, ModelSpec, OptimizerSpec, Parameters
 from harness.proof import Proof, judge, observe_in_worker
 from harness.protocol import Message
@@ -22,6 +22,7 @@ from harness.task import END_FLAG, LOW
 from harness.verification.cases import Case, model_cases, training_cases, wired_cases
 from harness.verification.comparison import Deviation, compare
 from harness.verification.observation import observe
+from tests.frameworks import each_implementation
 
 CASES = [*model_cases(), *training_cases(), *wired_cases()]
 # A fault has to stand out by this factor over the tolerance, so that no backend's rounding can hide it.
@@ -188,20 +189,14 @@ def expect_with(fault: str, case: Case) -> Parameters:
 
 # --- Every backend --------------------------------------------------------------------------------------------
 
-IMPLEMENTATIONS = [
-    (backend, implementation)
-    for backend in BACKENDS.values()
-    if backend.name != "reference"
-    for implementation in backend.implementations
-]
 
-
-@pytest.fixture(scope="module", params=IMPLEMENTATIONS, ids=lambda chosen: f"{chosen[0].name}-{chosen[1]}")
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(each.values, id=each.id, marks=each.marks) for each in each_implementation()],
+)
 def proven(request: pytest.FixtureRequest) -> tuple[Proof, list[Message]]:
     """The proof in float32 and what the worker observed for it; made once for each implementation."""
     backend, implementation = request.param
-    if missing := backend.missing_packages():
-        pytest.skip(f"{', '.join(missing)} is not installed")
     cases = {"float32": CASES}
     observations = observe_in_worker(backend, implementation, cases, Resources(device="cpu", timeout_s=300))
     return judge(backend, implementation, cases, observations), observations.messages

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import BACKENDS
+from backends import Backend
 from backends.contract import ModelSpec, State, Unsupported
 from backends.state import check_state, pack_state, require_state, state_shapes, unpack_state
+from tests.frameworks import each_implementation
 
 PROJECT = Path(__file__).parents[2]
 MODEL = ModelSpec(inputs=3, outputs=2, hidden=4, layers=2, learned_initial_state=True)
@@ -72,21 +73,14 @@ def test_a_trainer_without_a_state_cannot_be_checkpointed_and_says_so() -> None:
         require_state(object())  # type: ignore[arg-type]
 
 
-IMPLEMENTATIONS = {
-    f"{backend.name}-{implementation}": (backend, module)
-    for backend in BACKENDS.values()
-    for implementation, module in backend.implementations.items()
-}
-
-
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
-def test_every_implementation_goes_on_from_a_state_to_the_last_bit(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))
+def test_every_implementation_goes_on_from_a_state_to_the_last_bit(
+    backend: Backend, implementation: str, tmp_path: Path
+) -> None:
     """The part of the conformance suite that is about states, in a process of its own."""
-    backend, module = IMPLEMENTATIONS[name]
-    if missing := backend.missing_packages():
-        pytest.skip(f"{', '.join(missing)} is not installed")
     suite = ["-p", "harness.conformance.plugin", "--pyargs", "harness.conformance.test_state"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "--backend-module", module]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "--backend-module"]
+    command.append(backend.implementations[implementation])
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600)
     assert finished.returncode == 0, finished.stdout

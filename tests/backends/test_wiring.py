@@ -6,29 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from backends import BACKENDS, Backend
+from backends import Backend
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.presets import load_preset
 from harness.proof import prove
 from harness.runner import Resources, run_job
 from harness.verification.cases import Case
+from tests.frameworks import each_implementation
 
-IMPLEMENTATIONS = [
-    pytest.param(backend, implementation, id=f"{backend.name}-{implementation}")
-    for backend in BACKENDS.values()
-    for implementation in backend.implementations
-]
 RESOURCES = Resources(device="cpu", threads=1, timeout_s=300)
 
 
-def skip_where_missing(backend: Backend) -> None:
-    if missing := backend.missing_packages():
-        pytest.skip(f"{', '.join(missing)} is not installed")
-
-
-@pytest.mark.parametrize(("backend", "implementation"), IMPLEMENTATIONS)
+@pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))
 def test_any_wiring_is_the_oracles(backend: Backend, implementation: str) -> None:
-    skip_where_missing(backend)
     cases = [Case(switch, 2, OptimizerSpec(), True, wiring=(switch,)) for switch in WIRINGS]
     # Of one layer, each switch has its edge: no layer above the first, and no second output to join.
     cases.append(Case("one layer", 1, OptimizerSpec(), True, wiring=WIRINGS))
@@ -38,12 +28,11 @@ def test_any_wiring_is_the_oracles(backend: Backend, implementation: str) -> Non
     assert not proof.unsupported
 
 
-@pytest.mark.parametrize(("backend", "implementation"), IMPLEMENTATIONS)
+@pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))
 def test_the_papers_network_has_the_papers_number_of_parameters(
     backend: Backend, implementation: str, tmp_path: Path
 ) -> None:
     """Counted in each framework's own model."""
-    skip_where_missing(backend)
     request = {
         "job": "describe",
         "backend": backend.name,

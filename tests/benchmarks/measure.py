@@ -41,7 +41,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 def prepare_own(implementation: Any, config: Any, n_steps: int) -> Callable[[int], float]:
     """The same for one of the suite's own implementations, in chunks as the harness hands them out."""
-    from harness.training import make_chunk
+    from harness.chunks import make_chunk
 
     spec, parameters = config.model_spec(), config.initial_parameters(0)
     trainer = implementation.build(spec, config.optimizer, parameters, device="auto", precision="float32")

@@ -25,8 +25,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from backends import BACKENDS, FRAMEWORKS
 from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.environment import available_cpus
-from harness.runner import Resources, missing_reason, worker_environment
+from harness.runner import Resources, worker_environment
 from harness.task import CopyTask
+from tests.frameworks import each_framework, marks
 
 PEER = "peer"
 PEERS = {"torch": "peers.torch_loop", "tensorflow": "peers.keras_fit", "jax": "peers.flax_loop"}
@@ -51,7 +52,7 @@ SHAPES = {
     ),
 }
 CONTENDERS = [
-    (framework, shape, contender)
+    pytest.param(framework, shape, contender, marks=marks(BACKENDS[framework]))
     for framework in FRAMEWORKS
     for shape in SHAPES
     for contender in (PEER, *BACKENDS[framework].implementations)
@@ -82,9 +83,8 @@ class Rounds:
 CLOCK = MeasuredClock()
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", each_framework())
 def test_a_peer_takes_training_steps(framework: str) -> None:
-    skip_where_missing(framework)
     answer = take_sample(framework, PEER, TINY, steps=2)
     assert answer["step_ms"] > 0
     assert all(0 < loss < 1 for loss in answer["losses"])
@@ -120,7 +120,6 @@ def test_a_training_step(
     if benchmark.disabled:
         benchmark.skipped = True
         pytest.skip("timed with --benchmark-enable only, in minutes")
-    skip_where_missing(framework)
     rounds = take_turns(framework, shape)
     if contender in rounds.failures:
         benchmark.skipped = True
@@ -133,11 +132,6 @@ def test_a_training_step(
         benchmark.extra_info.update(peer_over_own=ratio.estimate, low=ratio.low, high=ratio.high)
     replayed = iter(samples_ms)
     benchmark.pedantic(lambda: CLOCK.advance(next(replayed) / 1000), rounds=len(samples_ms))
-
-
-def skip_where_missing(framework: str) -> None:
-    if missing := BACKENDS[framework].missing_packages():
-        pytest.skip(missing_reason(BACKENDS[framework], missing))
 
 
 @functools.cache

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from backends import BACKENDS, FRAMEWORKS
+from backends import BACKENDS
 from harness import ceiling
 from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.plan import Cell
 from harness.runner import Resources, run_cell
 from harness.task import CopyTask
+from tests.frameworks import each_framework
 
 CONFIG = RunConfig(CopyTask(max_length=2), ModelConfig(1, 4), train=TrainConfig(batch=3, steps=2, chunk=1))
 
@@ -31,10 +32,8 @@ def test_a_backend_without_a_product_has_no_samples() -> None:
     assert ceiling.measure_ceiling(BACKENDS["reference"], CONFIG, device="cpu", precision="float32") == []
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("name", each_framework())
 def test_every_cell_of_a_framework_brings_the_rate_of_its_products(name: str, tmp_path: Path) -> None:
-    if missing := BACKENDS[name].missing_packages():
-        pytest.skip(f"{', '.join(missing)} is not installed")
     cell = Cell(BACKENDS[name], "idiomatic", "float32", 0, 0)
     outcome = run_cell(cell, CONFIG, Resources("cpu", 1), tmp_path / "cell.log", lambda _: None)
     assert outcome.status == "ok", outcome.reason

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from backends import BACKENDS, FRAMEWORKS, find_backend
+from backends import Backend, find_backend
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from harness.plan import Cell
 from harness.protocol import Message
 from harness.runner import Outcome, Resources, run_cell
 from harness.task import CopyTask
+from tests.frameworks import each_implementation
 
 PROJECT = Path(__file__).parents[2]
 KILLED_AT = 12
@@ -37,10 +38,6 @@ CONFIG = RunConfig(
 DETERMINED = ("losses", "evaluation", "target_reached", "n_parameters")
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
-implementations = pytest.mark.parametrize(
-    ("backend", "implementation"),
-    [(name, kind) for name in (*FRAMEWORKS, "reference") for kind in BACKENDS[name].implementations],
-)
 
 
 class Interrupted:
@@ -73,13 +70,11 @@ def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Message, O
     return checkpoint, cell.train(from_checkpoint=checkpoint)
 
 
-@implementations
+@pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))
 def test_a_killed_cell_resumes_bit_for_bit(
-    backend: str, implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if missing := BACKENDS[backend].missing_packages():
-        pytest.skip(f"{', '.join(missing)} is not installed")
-    cell = Interrupted(BACKENDS[backend].implementations[implementation], tmp_path, monkeypatch)
+    cell = Interrupted(backend.implementations[implementation], tmp_path, monkeypatch)
     path = tmp_path / "cell.checkpoint.safetensors"
     write_checkpoint(path, cell.train_killed())
     ours, whole = cell.train(from_checkpoint=read_checkpoint(path)), cell.train()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backends import BACKENDS
@@ -120,6 +120,7 @@ def test_any_file_and_any_override_are_a_configuration_or_one_line(
 @given(
     st.lists(st.sampled_from(["run", "report", "check", "--resume", "--set", "--seeds", "--out"]) | st.text(max_size=8))
 )
+@example(["--resume", "a\0b"])
 @settings(max_examples=30)
 def test_any_arguments_end_without_a_traceback(arguments: list[str]) -> None:
     # Never a run that would begin: --threads is more than there are.

@@ -109,6 +109,8 @@ def test_another_sequence_seed_and_folder(reference_run: Path, tmp_path: Path) -
     assert not (reference_run / "predictions").exists()
 
 
+@pytest.mark.framework
+@pytest.mark.together
 @pytest.mark.skipif(not INSTALLED, reason="no framework is installed")
 @pytest.mark.parametrize("implementation", ["idiomatic", "tuned"])
 def test_parameters_give_the_same_probabilities_in_every_framework(make_run: MakeRun, implementation: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from backends import BACKENDS, FRAMEWORKS, Backend, find_backend
+from backends import BACKENDS, Backend, find_backend
 from backends.contract import WIRINGS, ModelSpec, OptimizerSpec, Parameters
 from harness import proof, verdict
 from harness.cli import main
@@ -30,6 +30,7 @@ from harness.verification.observation import quantities
 from harness.verification.oracle import expect
 from harness.verification.tolerances import QUANTITIES, TOLERANCES
 from harness.verify import prove_all
+from tests.frameworks import each_framework
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
 
@@ -360,10 +361,8 @@ def test_the_brief_case_has_the_depth_and_the_wiring_of_the_run() -> None:
     assert verdict.brief_case(OptimizerSpec(), MODEL).model().wiring == ()
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("name", each_framework())
 def test_an_installed_framework_is_verified_in_brief_with_the_seeds_recipe(name: str, proofs: list[Proof]) -> None:
-    if missing := BACKENDS[name].missing_packages():
-        pytest.skip(f"{', '.join(missing)} is not installed")
     recipe = OptimizerSpec(kind="rmsprop", epsilon=1e-10, epsilon_inside_root=True, initial_v=1.0, clip="element")
     assert brief(name, optimizer=recipe) == Verdict(True, None)
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.report import write_report
 
+pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the extra browser has it")
 
 Make = Callable[..., dict[str, Any]]
