@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from harness.ceiling import time_calls
 from harness.config import RunConfig
 from harness.metrics import training_step_operations
 from harness.plan import Cell
 from harness.progress import say_duration
 from harness.selection import Selection
 
-PRODUCT_TIME_S = 0.2
 # Before a cell has been timed. The best implementations come near the rate of a plain product, the slowest reach about
 # a quarter of it, and up to twice the figure is left for evaluation; a process starts and compiles in 3 to 15 seconds.
 LEAST_SHARE, EVALUATION_FACTOR = 0.25, 2.0
@@ -72,12 +71,8 @@ def product_rate(batch: int, hidden: int, threads: int) -> float:
     """Operations a second of NumPy's (batch x hidden)(hidden x 4 hidden) in float32, the product of one time step."""
     generator = np.random.default_rng(0)
     left, right = generator.random((batch, hidden), np.float32), generator.random((hidden, 4 * hidden), np.float32)
-    durations_s: list[float] = []
     with threadpool_limits(threads):
-        while sum(durations_s) < PRODUCT_TIME_S:
-            begun_s = time.perf_counter()
-            left @ right
-            durations_s.append(time.perf_counter() - begun_s)
+        durations_s = time_calls(lambda: left @ right)
     return float(2 * batch * hidden * 4 * hidden / np.median(durations_s))
 
 

@@ -40,7 +40,7 @@ def product_shapes(config: RunConfig) -> list[tuple[int, int, int]]:
     return [(batch, hidden, 4 * hidden), (batch * time_steps, hidden, 4 * hidden)]
 
 
-def time_calls(call: Callable[[], None]) -> list[float]:
+def time_calls(call: Callable[[], object]) -> list[float]:
     """Seconds of each of up to N_CALLS calls, after the warm-up."""
     for _ in range(WARMUP_CALLS):
         call()

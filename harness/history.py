@@ -13,6 +13,8 @@ import numpy as np
 
 # A framework may compile, tune or allocate in the first calls of a shape; these are never counted as steady.
 WARMUP_CALLS = 2
+# /proc/stat counts in ticks, of 10 ms as a rule: over less than this, what others used cannot be told.
+LEAST_STRETCH_S = 0.5
 CHUNK_COLUMNS = ("steps", "time_steps", "train_s", "data_s", "pause_s", "elapsed_s", "warmup", "first")
 
 
@@ -117,13 +119,12 @@ class OtherProcesses:
         self.machine_s, self.own_s, self.started_s = machine_busy_s(), time.process_time(), time.perf_counter()
 
     def share(self) -> float | None:
-        """0..1 of all processors; None where the system does not tell."""
-        busy_s = machine_busy_s()
-        if busy_s is None or self.machine_s is None:
+        """0..1 of all processors; None where the system does not tell, or counts too coarsely for so short a time."""
+        busy_s, elapsed_s = machine_busy_s(), time.perf_counter() - self.started_s
+        if busy_s is None or self.machine_s is None or elapsed_s < LEAST_STRETCH_S:
             return None
         own_s = time.process_time() - self.own_s
-        available_s = (os.cpu_count() or 1) * (time.perf_counter() - self.started_s)
-        return max(0.0, (busy_s - self.machine_s - own_s) / available_s)
+        return max(0.0, (busy_s - self.machine_s - own_s) / ((os.cpu_count() or 1) * elapsed_s))
 
 
 def machine_busy_s() -> float | None:

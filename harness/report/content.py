@@ -206,8 +206,8 @@ def _verification(run: Run) -> Section:
 
 def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
-        "Measured on data that neither training nor the test set holds. A star marks where a seed first met the target."
-        " Differences are paired: the same seed starts from the same parameters and sees the same data."
+        "Measured on data that neither training nor the test set holds. Differences are paired: the same seed starts"
+        " from the same parameters and sees the same data."
     )
     if run.target.exists:
         text = f"The target is {describe_target(run.target)}. {text}"

@@ -23,6 +23,7 @@ QUALITIES = {
     "seed_loss": "seed loss, nats (log scale)",
     "wrong_bits_per_sequence": "wrong bits a sequence",
 }
+STAR: dict[str, Any] = {"marker": "*", "s": 130, "edgecolor": "white", "linewidth": 0.7}
 EFFORTS = {"sequences": "training sequences", "elapsed_s": "seconds, evaluations included"}
 # Below this the axis of wrong bits is linear, so that none at all has a place on it.
 LINEAR_WRONG_BITS = 0.1
@@ -44,6 +45,8 @@ def plot_quality(run: Run, variants: list[Variant]) -> Figure | None:
         row[1].set_ylabel("")
     for axes in grid[0]:
         axes.set_xlabel("")
+    if any(cell.target_reached for variant in learned for cell in variant.cells):
+        grid[0][0].scatter([], [], label="a seed meets the target", **STAR, color=QUIET)
     figure.suptitle("Quality on the validation data", x=0.01, ha="left", fontsize=12, fontweight="bold")
     grid[0][0].legend(frameon=False, handlelength=4, fontsize=9)
     return figure
@@ -75,8 +78,7 @@ def _draw_quality(axes: Axes, variant: Variant, variants: list[Variant], effort:
     common = [evaluations[:n_common] for evaluations in curves]
     axes.plot(_median(common, effort), _median(common, quality), **properties)
     reached = [cell.target_reached for cell in variant.cells if cell.target_reached]
-    marks: dict[str, Any] = {"marker": "*", "s": 130, "color": tint, "edgecolor": "white", "linewidth": 0.7}
-    axes.scatter(_values(reached, effort), _values(reached, quality), zorder=6, **marks)
+    axes.scatter(_values(reached, effort), _values(reached, quality), zorder=6, **STAR, color=tint)
 
 
 def _values(evaluations: list[Validated], name: str) -> NDArray[np.float64]:

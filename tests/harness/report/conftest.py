@@ -247,3 +247,36 @@ def product() -> Callable[..., Record]:
 def console() -> Console:
     """A console that is no terminal and wider than what it may be given."""
     return Console(width=200, file=StringIO())
+
+
+def make_evaluation(step: int, wrong_bits: float) -> Record:
+    measured = {"seed_loss": 0.0075, "wrong_bits_per_sequence": wrong_bits}
+    return {"step": step, "sequences": 16 * step, "elapsed_s": step / 10, **measured}
+
+
+@pytest.fixture
+def arriving(record: Callable[..., Record]) -> Callable[..., Record]:
+    """A function that makes a record whose evaluations meet the target at that step, if at all."""
+
+    def arrive(backend: str, at_step: int | None, **changes: Any) -> Record:
+        evaluations = [
+            make_evaluation(step, 0.0 if at_step is not None and step >= at_step else 5.0) for step in (100, 200, 300)
+        ]
+        reached = next((item for item in evaluations if item["wrong_bits_per_sequence"] == 0.0), None)
+        return record(backend, **changes) | {"evaluations": evaluations, "target_reached": reached}
+
+    return arrive
+
+
+@pytest.fixture
+def aimed_run(run_folder: Callable[..., Path], arriving: Callable[..., Record]) -> Callable[..., Path]:
+    """A function that writes a run with a target of records as `arriving` makes them."""
+
+    def write(*cells: tuple[str, int, int | None], extra: tuple[Record, ...] = ()) -> Path:
+        folder = run_folder(*[arriving(backend, step, seed=seed) for backend, seed, step in cells], *extra)
+        description = json.loads((folder / "run.json").read_text())
+        description["configuration"]["target"] = {"seed_loss": 0.008, "wrong_bits_per_sequence": 0.1}
+        (folder / "run.json").write_text(json.dumps(description))
+        return folder
+
+    return write

@@ -76,13 +76,16 @@ def is_inside(url: str, address: str) -> bool:
     return url == address or url.startswith("data:")
 
 
-@pytest.fixture(params=["repeated", "mixed", "hostile", "empty"])
+@pytest.fixture(params=["repeated", "mixed", "hostile", "empty", "aimed"])
 def any_run(request: pytest.FixtureRequest, run_folder: Callable[..., Path], record: Make, failure: Make) -> Path:
-    """Runs of every kind: with repeats and a ceiling, with failures, with hostile and long texts, without a cell."""
+    """Runs of every kind: with repeats and a ceiling, with failures, with hostile and long texts, without a cell,
+    with a target."""
     if request.param in ("repeated", "mixed"):
         folder: Path = request.getfixturevalue(f"{request.param}_run")
     elif request.param == "empty":
         folder = run_folder()
+    elif request.param == "aimed":
+        folder = request.getfixturevalue("aimed_run")(("torch", 0, 100), ("torch", 1, 300), ("jax", 0, None))
     else:
         records = [record("torch", device=HOSTILE), record(LONG), failure("jax", "failed", HOSTILE + "x" * 500)]
         folder = run_folder(*records, command=f"{HOSTILE} {'y' * 500}", preset=HOSTILE, verification=[verification()])

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.report import summary_rows, write_report
 from harness.report.learning_words import conclude_learning, describe_target
 from harness.report.load import read_run
@@ -16,34 +14,6 @@ from harness.report.target import evaluation_rows, measure_time_to_target, targe
 from harness.report.variants import find_variants
 
 Make = Callable[..., dict[str, Any]]
-TARGET = {"seed_loss": 0.008, "wrong_bits_per_sequence": 0.1}
-
-
-def evaluate(step: int, wrong_bits: float) -> dict[str, float]:
-    measured = {"seed_loss": 0.0075, "wrong_bits_per_sequence": wrong_bits}
-    return {"step": step, "sequences": 16 * step, "elapsed_s": step / 10, **measured}
-
-
-def arriving(make: Make, backend: str, at_step: int | None, **changes: Any) -> dict[str, Any]:
-    """A record whose evaluations meet the target at that step, if at all."""
-    evaluations = [evaluate(step, 0.0 if at_step is not None and step >= at_step else 5.0) for step in (100, 200, 300)]
-    reached = next((item for item in evaluations if item["wrong_bits_per_sequence"] == 0.0), None)
-    return make(backend, **changes) | {"evaluations": evaluations, "target_reached": reached}
-
-
-@pytest.fixture
-def aimed_run(run_folder: Callable[..., Path], record: Make, failure: Make) -> Callable[..., Path]:
-    """A function that writes a run with a target of records as `arriving` makes them."""
-
-    def write(*cells: tuple[str, int, int | None], extra: tuple[dict[str, Any], ...] = ()) -> Path:
-        records = [arriving(record, backend, step, seed=seed) for backend, seed, step in cells]
-        folder = run_folder(*records, *extra)
-        description = json.loads((folder / "run.json").read_text())
-        description["configuration"]["target"] = TARGET
-        (folder / "run.json").write_text(json.dumps(description))
-        return folder
-
-    return write
 
 
 def test_the_median_over_seeds_is_of_steps_sequences_and_seconds(aimed_run: Callable[..., Path]) -> None:
@@ -75,16 +45,16 @@ def test_what_diverged_never_arrived_and_what_failed_says_nothing(
     assert taken.reached == "1 of 2"
 
 
-def test_repeats_of_a_seed_count_as_one(aimed_run: Callable[..., Path], record: Make) -> None:
-    again = arriving(record, "torch", 100, repeat=1)
+def test_repeats_of_a_seed_count_as_one(aimed_run: Callable[..., Path], arriving: Make) -> None:
+    again = arriving("torch", 100, repeat=1)
     run = read_run(aimed_run(("torch", 0, 100), ("torch", 1, 300), extra=(again,)))
     taken = measure_time_to_target(run, run.cells)
     assert taken is not None
     assert (taken.steps, taken.n_seeds) == (200, 2)
 
 
-def test_without_a_target_nothing_is_told(run_folder: Callable[..., Path], record: Make) -> None:
-    run = read_run(run_folder(arriving(record, "torch", 100)))
+def test_without_a_target_nothing_is_told(run_folder: Callable[..., Path], arriving: Make) -> None:
+    run = read_run(run_folder(arriving("torch", 100)))
     assert measure_time_to_target(run, run.cells) is None
     assert list(target_rows(run)) == []
     assert len(list(evaluation_rows(run))) == 3
@@ -106,7 +76,10 @@ def test_the_report_shows_what_never_arrived(aimed_run: Callable[..., Path]) -> 
 
 
 def test_the_target_in_words() -> None:
-    assert describe_target(TargetSection(**TARGET)) == "seed loss at most 0.008 and wrong bits a sequence at most 0.1"
+    assert (
+        describe_target(TargetSection(seed_loss=0.008, wrong_bits_per_sequence=0.1))
+        == "seed loss at most 0.008 and wrong bits a sequence at most 0.1"
+    )
     assert describe_target(TargetSection(seed_loss=0.5)) == "seed loss at most 0.5"
 
 

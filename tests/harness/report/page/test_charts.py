@@ -11,6 +11,7 @@ import pytest
 from harness.report.load import read_run
 from harness.report.page.chart import MOST_POINTS, draw_band, draw_dots, draw_line
 from harness.report.page.charts import chart_bit_error, chart_losses, chart_positions
+from harness.report.page.quality import chart_quality
 from harness.report.page.scale import Scale, linear, logarithmic, symmetric_log
 from harness.report.records import Run
 from harness.report.variants import find_variants
@@ -114,3 +115,19 @@ def test_nothing_measured_is_no_chart(run_folder: Callable[..., Path], failure: 
     variants = find_variants(run)
     assert chart_losses(run, variants) == chart_positions(run, variants) == []
     assert chart_bit_error(run, variants) is None
+
+
+def test_quality_is_drawn_by_sequences_and_by_seconds_to_where_every_seed_got(aimed_run: Callable[..., Path]) -> None:
+    run = read_run(aimed_run(("torch", 0, 100), ("torch", 1, 300), ("jax", 0, None)))
+    by_sequences, by_seconds = chart_quality(run, find_variants(run))
+    lines = {series.look.label: series.line for series in by_sequences.series}
+    assert [line.count("L") for line in lines.values()] == [2, 2]
+    assert len({line.rsplit(" ", 1)[1] for line in lines.values()}) == 2
+    assert [bool(series.band) for series in by_sequences.series] == [True, False]
+    assert by_seconds.x_label.startswith("seconds")
+    assert by_sequences.rules[0].text == "target, 0.1"
+
+
+def test_without_validation_there_is_no_chart_of_quality(run_folder: Callable[..., Path], record: Make) -> None:
+    run = read_run(run_folder(record("torch")))
+    assert chart_quality(run, find_variants(run)) == []
