@@ -181,13 +181,48 @@ class Chunk:
     learning_rates: Array
 
 
+@dataclass(frozen=True)
+class Group:
+    """The ranks, a process each, that train one network together, and which of them this process is.
+
+    Of N ranks, rank r is handed rows r B/N to (r + 1) B/N of each global batch of B. The gradients of all ranks are
+    averaged, then clipped, so that every rank takes the step that one process would take on the whole batch, and all
+    stay alike. addresses: "host:port" of each rank, where it may listen; they meet at the first, within timeout_s.
+    """
+
+    rank: int
+    addresses: tuple[str, ...]
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.size:
+            raise ValueError(f"the rank must be at least 0 and below {self.size}, not {self.rank}")
+
+    @property
+    def size(self) -> int:
+        """How many ranks there are."""
+        return len(self.addresses)
+
+    def rows(self, batch: int) -> slice:
+        """This rank's rows of a global batch. Raises ValueError where the ranks do not divide it."""
+        if batch % self.size:
+            raise ValueError(f"{self.size} ranks do not divide a batch of {batch}")
+        share = batch // self.size
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+
 class Trainer(Protocol):
-    """A model with its optimiser on one device.
+    """A model with its optimiser on one device, or one rank of a Group of them.
 
     The loss is the binary cross-entropy in nats against soft targets, the mean over batch, time and outputs:
     -(t log p + (1 - t) log(1 - p)).
 
-    Trainers from outside this repository may leave out `state` and `restore`; they cannot be checkpointed then.
+    In a group, `train` and `loss_and_gradients` are handed this rank's rows and return what belongs to the global
+    batch, the same on every rank; `predict` is handed the same inputs on every rank. All ranks make the same calls in
+    the same order.
+
+    Trainers from outside this repository may leave out `state` and `restore`, and cannot be checkpointed then, and
+    `exchange`, and cannot be one of a group.
     """
 
     def train(self, chunk: Chunk) -> Array:
@@ -220,6 +255,11 @@ class Trainer(Protocol):
         """
         ...
 
+    def exchange(self) -> None:
+        """Average as many numbers as there are parameters over the ranks, by the way that the gradients take, and
+        return once the device has finished; changes nothing. Nothing to do without a group."""
+        ...
+
     def peak_memory_bytes(self) -> int | None:
         """The most device memory held so far; None where the device does not tell (a CPU)."""
         ...
@@ -233,11 +273,19 @@ class Implementation(Protocol):
     """What a backend's module offers for one implementation."""
 
     def build(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        *,
+        device: str,
+        precision: str,
+        group: Group | None = None,
     ) -> Trainer:
         """A trainer that starts from `parameters`.
 
-        device: "auto" (a GPU where there is one), "cpu" or "cuda[:N]". precision: one of PRECISIONS.
+        device: "auto" (a GPU where there is one), "cpu" or "cuda[:N]". precision: one of PRECISIONS. group: the ranks
+        that train together; only given where there are several, so that a backend may leave it out.
         Raises Unsupported for what this backend cannot do.
         """
         ...

@@ -17,7 +17,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State, Unsupported
+from backends.contract import (
+    Array,
+    Batch,
+    Chunk,
+    Group,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    State,
+    Unsupported,
+)
 from backends.state import pack_state, unpack_state
 
 # --- One LSTM layer -------------------------------------------------------------------------------------------
@@ -439,6 +450,9 @@ class ReferenceTrainer:
         self._parameters = _float64(given.parameters)
         self._state = OptimizerState(given.steps, _float64(given.m), _float64(given.v))
 
+    def exchange(self) -> None:
+        """Nothing to average: there is one rank."""
+
     def peak_memory_bytes(self) -> int | None:
         """None: a CPU does not tell."""
         return None
@@ -468,14 +482,22 @@ def check_shapes(model: ModelSpec, parameters: Parameters) -> None:
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> ReferenceTrainer:
     """A trainer that starts from `parameters`.
 
     device: "auto" or "cpu". precision: "float64", or "float32", which asks for no less than it gets: arithmetic
-    and returned arrays are float64 for both. Raises Unsupported for any other, and ValueError where names or shapes
-    of parameters are not the model's.
+    and returned arrays are float64 for both. Raises Unsupported for any other and for a group, and ValueError where
+    names or shapes of parameters are not the model's.
     """
     check_supported(device, precision)
+    if group is not None:
+        raise Unsupported("the reference trains in one process")
     check_shapes(model, parameters)
     return ReferenceTrainer(model, optimizer, parameters)

@@ -7,15 +7,17 @@ from types import TracebackType
 
 import numpy as np
 
-from backends.contract import Chunk
+from backends.contract import Chunk, Group
 from harness.config import RunConfig
+from harness.group import share_of_chunk
 
 
 class Chunks:
-    """The chunks of a cell from first_step (0-based) on, in order; a context that ends its thread."""
+    """The chunks of a cell from first_step (0-based) on, in order, or a rank's rows of them; a context that ends its
+    thread."""
 
-    def __init__(self, config: RunConfig, seed: int, first_step: int) -> None:
-        self.config, self.seed, self.step = config, seed, first_step
+    def __init__(self, config: RunConfig, seed: int, first_step: int, group: Group | None = None) -> None:
+        self.config, self.seed, self.step, self.group = config, seed, first_step, group
         self.maker = ThreadPoolExecutor(1, thread_name_prefix="chunks")
         self.ahead: Future[Chunk] | None = None
 
@@ -27,11 +29,14 @@ class Chunks:
 
     def take(self) -> Chunk:
         """The next chunk; starts the making of the one after it. Raises what making it raised."""
-        chunk = self.ahead.result() if self.ahead else make_chunk(self.config, self.seed, self.step)
+        chunk = self.ahead.result() if self.ahead else self._make(self.step)
         self.step += len(chunk.learning_rates)
         more = self.step < self.config.train.steps
-        self.ahead = self.maker.submit(make_chunk, self.config, self.seed, self.step) if more else None
+        self.ahead = self.maker.submit(self._make, self.step) if more else None
         return chunk
+
+    def _make(self, first_step: int) -> Chunk:
+        return share_of_chunk(make_chunk(self.config, self.seed, first_step), self.group)
 
 
 def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:

@@ -58,6 +58,7 @@ def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--seeds", default="0", help="Seeds with commas between them."),
         click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell."),
+        click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train a cell together."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."),
         click.option("--out", type=PathName(), help="The new folder; must not exist."),
         click.option("-q", "--quiet", is_flag=True, help="Print the results' folder and nothing else."),
@@ -195,6 +196,7 @@ def predict(folder: Path, **options: Any) -> None:
 @click.option("--implementation", default="all", help="idiomatic, tuned or all.")
 @click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)))
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train together.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
 def verify(**options: Any) -> None:

@@ -25,13 +25,14 @@ from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
+from harness.process import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason
 from harness.progress import CellProgress
 from harness.protocol import Message
 from harness.provenance import versions
 from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
-from harness.runner import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason, run_cell
+from harness.runner import run_cell
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
@@ -191,7 +192,7 @@ def _open_folder(
         "preset": selection.preset,
         "command": shorten(shlex.join(["python", "-m", "harness", *sys.argv[1:]])),
         "configuration": selection.config.to_dict(),
-        "resources": {"device": selection.resources.device, "threads": selection.resources.threads},
+        "resources": describe_resources(selection),
         "options": remember(options, selection.resources.threads),
         "environment": environment,
         "cells": [cell.name for cell in plan.cells],
@@ -200,6 +201,13 @@ def _open_folder(
     if options["resume"]:
         return RunFolder.resume(options["resume"], description)
     return RunFolder.create(options["out"] or default_folder(selection.preset), description)
+
+
+def describe_resources(selection: Selection) -> dict[str, Any]:
+    """What each cell may use, as run.json has it; ranks where there are several."""
+    resources = selection.resources
+    several = {"ranks": resources.ranks} if resources.ranks > 1 else {}
+    return {"device": resources.device, "threads": resources.threads, **several}
 
 
 def _announce(

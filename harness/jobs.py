@@ -12,6 +12,7 @@ from backends import find_backend
 from backends.contract import Parameters, Unsupported
 from harness.ceiling import measure_ceiling
 from harness.config import RunConfig
+from harness.group import ARRIVED, MET, read_group, tell_phase
 from harness.protocol import read_arrays, write_message
 from harness.provenance import loaded_sources
 from harness.training import total_s, train_cell
@@ -84,14 +85,19 @@ def measure(request: dict[str, Any], record: dict[str, Any], stream: BinaryIO) -
 def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     """Observe case by case. Each is sent as it is done, so that a later one that crashes takes none with it."""
     implementation = find_backend(request["backend"]).load(request["implementation"])
+    group = read_group(request)
+    if group is not None:
+        tell_phase(stream, ARRIVED)
     for precision, cases in request["cases"].items():
         for case in map(Case.from_dict, cases):
             about = {"case": case.name, "precision": precision}
             try:
-                observed = observe(implementation, case, device=request["device"], precision=precision)
+                observed = observe(implementation, case, device=request["device"], precision=precision, group=group)
             except Unsupported as reason:
                 write_message(stream, "unsupported", {**about, "reason": " ".join(str(reason).split())})
             else:
+                if group is not None:
+                    tell_phase(stream, MET)
                 write_message(stream, "observation", about, observed)
     write_message(stream, "result", {})
 

@@ -22,12 +22,12 @@ from harness.config import RunConfig
 from harness.durable import write_bytes, write_text
 from harness.metrics import wrong_bits
 from harness.presets import ConfigurationError, convert
+from harness.process import Outcome, Resources, missing_reason, run_job
 from harness.report.load import read_run
 from harness.report.markdown import one_line
 from harness.report.prediction_plot import Drawn, plot_predictions
 from harness.report.records import Cell, Run
 from harness.report.style import encode_png
-from harness.runner import Outcome, Resources, missing_reason, run_job
 from harness.selection import select_backends, select_implementations, select_resources
 from harness.task import CopyBatch
 from harness.validation import parameter_faults

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backends import Backend
+from harness.process import Listener, Outcome, Resources, missing_reason
 from harness.protocol import Message
-from harness.runner import Listener, Outcome, Resources, missing_reason, run_job
+from harness.ranks import run_together
 from harness.verification.cases import Case
 from harness.verification.comparison import Deviation, compare
 from harness.verification.oracle import expect
@@ -73,7 +74,8 @@ def observe_in_worker(
 
     def hear(message: Message) -> None:
         listen(message)
-        messages.append(message)
+        if message.kind != "phase":
+            messages.append(message)
 
     request = {
         "job": "verify",
@@ -82,7 +84,7 @@ def observe_in_worker(
         "cases": {precision: [case.to_dict() for case in chosen] for precision, chosen in cases.items()},
     }
     with tempfile.TemporaryDirectory() as folder:
-        return Observations(run_job(backend, request, resources, Path(folder) / "verify.log", hear), messages)
+        return Observations(run_together(backend, request, resources, Path(folder) / "verify.log", hear), messages)
 
 
 def judge(backend: Backend, implementation: str, cases: Cases, observations: Observations) -> Proof:

@@ -18,7 +18,7 @@ from backends import Backend
 
 PROJECT = Path(__file__).parent.parent
 # What starts the worker, and what it starts with: loaded elsewhere, or under another name.
-BESIDES = ("harness.runner", "harness.worker")
+BESIDES = ("harness.process", "harness.ranks", "harness.runner", "harness.worker")
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 

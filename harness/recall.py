@@ -26,11 +26,13 @@ class Options:
     threads: Annotated[int, msgspec.Meta(ge=1)]
     repeats: Annotated[int, msgspec.Meta(ge=1)]
     timeout: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    ranks: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 def remember(options: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """For run.json: the options, with the threads that were found where none were given."""
-    return {name: options.get(name) for name in Options.__dataclass_fields__} | {"threads": threads}
+    asked = {name: options[name] for name in Options.__dataclass_fields__ if name in options}
+    return {**asked, "threads": threads}
 
 
 def recall(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:

@@ -1,71 +1,14 @@
-"""Start one fresh process a job, listen to it, and end it with its whole group when its time is up."""
+"""Train one cell, in a fresh process or in one for each of its ranks."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import queue
-import secrets
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from backends import Backend
-from backends.contract import Array, Parameters
 from harness.config import RunConfig
-from harness.environment import available_cpus
-from harness.guard import MARK, kill_marked
-from harness.interruption import is_interrupted
-from harness.one_line import one_line
 from harness.plan import Cell
-from harness.protocol import Message, ProtocolError, encode_arrays, read_message
-from harness.provenance import PROJECT
-from harness.schema import STATUSES
-
-TERMINATION_GRACE_S = 5.0
-# How often a waiting parent looks at the clock, at its signals and at the log's size.
-POLL_INTERVAL_S = 0.5
-MAXIMUM_LOG_BYTES = 2**26
-MAXIMUM_REASON_LENGTH = 500
-N_LAST_LINES = 3
-MAXIMUM_LINE_LENGTH = 160
-INTERRUPTED = "interrupted"
-BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-Listener = Callable[[Message], None]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a worker may use: a device and, on the CPU, the processors it is pinned to; first_cpu are left to others."""
-
-    device: str = "auto"
-    threads: int = 1
-    timeout_s: float = 24 * 3600.0
-    first_cpu: int = 0
-
-    def cpus(self) -> list[int] | None:
-        """`threads` of the processors we may use, from the first on; None where the system has no affinity."""
-        available = available_cpus()
-        return None if available is None else available[self.first_cpu : self.first_cpu + self.threads]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a worker ended: a status with the reason, and the body and arrays it sent. Besides the statuses of the schema
-    there is INTERRUPTED: we were asked to end before it had."""
-
-    status: str
-    reason: str | None
-    body: dict[str, Any]
-    arrays: Parameters
+from harness.process import Listener, Outcome, Resources, missing_reason
+from harness.protocol import Message
+from harness.ranks import run_together
 
 
 def run_cell(
@@ -76,8 +19,8 @@ def run_cell(
     listen: Listener,
     checkpoint: Message | None = None,
 ) -> Outcome:
-    """Train one cell in a fresh process, from the checkpoint of an earlier one if there is one. Never raises for what
-    the worker does."""
+    """Train one cell in fresh processes, from the checkpoint of an earlier one if there is one. Never raises for what
+    a worker does."""
     missing = cell.backend.missing_packages()
     if missing:
         return Outcome("not_installed", missing_reason(cell.backend, missing), {}, {})
@@ -90,205 +33,6 @@ def run_cell(
         "configuration": config.to_dict(),
     }
     if checkpoint is None:
-        return run_job(cell.backend, request, resources, log, listen)
+        return run_together(cell.backend, request, resources, log, listen)
     going_on = {**request, "checkpoint": checkpoint.body}
-    return run_job(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)
-
-
-def missing_reason(backend: Backend, missing: list[str]) -> str:
-    install = f"; pip install '.[{backend.extra}]' installs it" if backend.extra else ""
-    return f"{', '.join(missing)} is not installed{install}"
-
-
-def run_job(
-    backend: Backend,
-    request: Mapping[str, Any],
-    resources: Resources,
-    log: Path,
-    listen: Listener = lambda _: None,
-    *,
-    arrays: Mapping[str, Array] = {},
-) -> Outcome:
-    """Do one job in a fresh process, which is handed the arrays, its output going to `log`. Nothing that it started
-    outlives it."""
-    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.time()}
-    mark = secrets.token_hex(16)
-    n_killed = out_of_memory_kills()
-    try:
-        worker, answers = _start(backend, resources, log, mark)
-    except OSError as error:
-        return Outcome("failed", f"its process could not be started: {error.strerror}", {}, {})
-    outcome = Outcome(INTERRUPTED, None, {}, {})
-    try:
-        _send(worker, placed, arrays)
-        outcome = _listen(answers, resources.timeout_s, log, listen) or _silent_end(worker, n_killed)
-    finally:
-        _end(worker, mark, politely=outcome.status in ("timeout", INTERRUPTED))
-    return _explain(outcome, log)
-
-
-def _start(backend: Backend, resources: Resources, log: Path, mark: str) -> tuple[subprocess.Popen[bytes], BinaryIO]:
-    """The worker and the end of the pipe it answers on. Raises OSError."""
-    with log.open("wb") as output:
-        reading, writing = os.pipe()
-        try:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "harness.worker", str(writing)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=[writing],
-                env={**worker_environment(backend, resources), MARK: mark},
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-    return worker, os.fdopen(reading, "rb")
-
-
-def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]:
-    """Ours, with threads, devices and GPU memory policy set before any framework is imported."""
-    threads = dict.fromkeys((*BLAS_THREAD_VARIABLES, *backend.thread_variables), str(resources.threads))
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # What a worker that is killed had printed is to be in its log.
-    python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if resources.device == "cpu" else {}
-    return {**os.environ, **threads, **python, **quiet, **backend.gpu_variables, **hidden}
-
-
-def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Standard input stays open: its end would tell the worker that we are gone."""
-    assert worker.stdin is not None
-    # A worker that died at once tells how by its exit status.
-    with contextlib.suppress(BrokenPipeError):
-        layout, payload = encode_arrays(arrays)
-        listed = {**request, "arrays": layout, "arrays_bytes": len(payload)}
-        worker.stdin.write(json.dumps(listed).encode() + b"\n" + payload)
-        worker.stdin.flush()
-
-
-def _listen(answers: BinaryIO, timeout_s: float, log: Path, listen: Listener) -> Outcome | None:
-    """The worker's result or error, or why we stopped waiting; None where its pipe ended without either."""
-    inbox: queue.Queue[Message | ProtocolError | None] = queue.Queue()
-    threading.Thread(target=_forward, args=(answers, inbox), daemon=True).start()
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        if is_interrupted():
-            return Outcome(INTERRUPTED, "asked to end", {}, {})
-        if time.monotonic() >= deadline_s:
-            return Outcome("timeout", f"ended after {timeout_s:g} s", {}, {})
-        if _size_bytes(log) > MAXIMUM_LOG_BYTES:
-            return Outcome("failed", f"it printed more than {MAXIMUM_LOG_BYTES} bytes", {}, {})
-        try:
-            message = inbox.get(timeout=min(POLL_INTERVAL_S, max(0.0, deadline_s - time.monotonic())))
-        except queue.Empty:
-            continue
-        if message is None:
-            return None
-        if isinstance(message, ProtocolError):
-            return Outcome("failed", str(message), {}, {})
-        if message.kind in ("error", "result"):
-            return _read_end(message)
-        listen(message)
-
-
-def _size_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _read_end(message: Message) -> Outcome:
-    body = message.body
-    status, reason = body.get("status", "ok"), body.get("reason")
-    if status not in STATUSES or not isinstance(reason, str | None) or (message.kind == "error" and status == "ok"):
-        return Outcome("failed", f"the worker ended with status {str(status)[:50]!r}", {}, {})
-    return Outcome(status, reason, body, message.arrays)
-
-
-def _forward(answers: BinaryIO, inbox: queue.Queue[Message | ProtocolError | None]) -> None:
-    """Every message, then None. It closes the pipe, so that nobody waits for a reader who waits for a writer."""
-    with answers, contextlib.suppress(OSError):
-        try:
-            while (message := read_message(answers)) is not None:
-                inbox.put(message)
-        except ProtocolError as error:
-            inbox.put(error)
-    inbox.put(None)
-
-
-def _end(worker: subprocess.Popen[bytes], mark: str, *, politely: bool) -> None:
-    """End the worker with its whole group, at first with TERM where it is asked politely, and what left the group."""
-    if politely:
-        _signal_group(worker, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(TERMINATION_GRACE_S)
-    _signal_group(worker, signal.SIGKILL)
-    worker.wait()
-    kill_marked(mark)
-    if worker.stdin is not None:
-        # What was not yet written to a worker that is gone needs no writing.
-        with contextlib.suppress(BrokenPipeError):
-            worker.stdin.close()
-
-
-def _signal_group(worker: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    # A group that is already gone is what we wanted.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, number)
-
-
-def _silent_end(worker: subprocess.Popen[bytes], n_killed: int | None) -> Outcome:
-    """What the exit status tells. n_killed: how often memory had run out before the worker was started."""
-    try:
-        returncode = worker.wait(TERMINATION_GRACE_S)
-    except subprocess.TimeoutExpired:
-        return Outcome("failed", "it closed its answers without a result", {}, {})
-    if returncode >= 0:
-        return Outcome("failed", f"exited with status {returncode} without a result", {}, {})
-    named = {number.value: f" ({number.name})" for number in signal.Signals}
-    killed = f"killed by signal {-returncode}{named.get(-returncode, '')}"
-    if returncode == -signal.SIGKILL and out_of_memory_kills() != n_killed:
-        return Outcome("out_of_memory", f"{killed} while the system was out of memory", {}, {})
-    return Outcome("killed", killed, {}, {})
-
-
-def out_of_memory_kills() -> int | None:
-    """How many processes the kernel has killed for want of memory since boot; None where it does not tell."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
-            name, _, value = line.partition(" ")
-            if name == "oom_kill":
-                return int(value)
-    return None
-
-
-def _explain(outcome: Outcome, log: Path) -> Outcome:
-    """The outcome with its reason on one line; what failed unexpectedly has the last lines of the log with it."""
-    if outcome.reason is None:
-        return outcome
-    reason = one_line(outcome.reason)[:MAXIMUM_REASON_LENGTH]
-    told = bool(outcome.body)
-    lines = last_lines(log, told) if outcome.status in ("failed", "timeout", "out_of_memory", "killed") else []
-    # Native errors are often on both ways.
-    lines = [line for line in lines if line not in reason]
-    return replace(outcome, reason=f"{reason}; its log ends: {' | '.join(lines)}" if lines else reason)
-
-
-def last_lines(log: Path, before_traceback: bool = False) -> list[str]:
-    """The last lines of a log that are not blank, shortened; of what comes before a traceback, if so asked."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, _size_bytes(log) - 2**16))
-            text = stream.read(2**16).decode("utf-8", "replace")
-    except OSError:
-        return []
-    if before_traceback:
-        text = text.partition("Traceback (most recent call last)")[0]
-    lines = [one_line(line) for line in text.splitlines()]
-    return [line[:MAXIMUM_LINE_LENGTH] for line in lines if line][-N_LAST_LINES:]
+    return run_together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)

@@ -13,9 +13,9 @@ import psutil
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
 from harness.config import RunConfig
-from harness.environment import available_cpus
+from harness.environment import available_cpus, gpu_devices
 from harness.presets import ConfigurationError, load_preset
-from harness.runner import Outcome, Resources, run_job
+from harness.process import Outcome, Resources, run_job
 
 IMPLEMENTATIONS = ("idiomatic", "tuned")
 
@@ -44,9 +44,26 @@ def select(options: Mapping[str, Any]) -> Selection:
         precisions=select_precisions(options["precision"]),
         resources=select_resources(options),
     )
+    if selection.resources.ranks > 1:
+        check_ranks(selection)
     if selection.resources.device.startswith("cuda"):
         _check_device(selection)
     return selection
+
+
+def check_ranks(selection: Selection) -> None:
+    """Raises ConfigurationError where the ranks do not divide the batch, or are to share a GPU."""
+    ranks, batch = selection.resources.ranks, selection.config.train.batch
+    if batch % ranks:
+        divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
+        raise ConfigurationError(f"--ranks {ranks} do not divide train.batch = {batch}; allowed are {divisors}")
+    device, n_gpus = selection.resources.device, len(gpu_devices())
+    if ":" in device:
+        raise ConfigurationError(f"--device {device} with --ranks {ranks}: each takes a GPU; allowed: auto, cpu, cuda")
+    if device != "cpu" and 0 < n_gpus < ranks:
+        raise ConfigurationError(
+            f"--ranks {ranks}: each takes a GPU, there are {n_gpus}; allowed: fewer, or --device cpu"
+        )
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -105,11 +122,12 @@ def select_resources(options: Mapping[str, Any]) -> Resources:
     available = available_cpus()
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available
-    threads = options["threads"] or min(n_available, physical)
+    ranks = options.get("ranks") or 1
+    threads = options["threads"] or max(1, min(n_available, physical) // ranks)
     if threads > n_available:
         raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
-    return Resources(device=options["device"], threads=threads, **limit)
+    return Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
 
 
 def _check_device(selection: Selection) -> None:

@@ -49,8 +49,9 @@ class CopyTask:
     padding: "full" gives every batch the time steps of max_length; "trimmed" those of the longest sequence it may
         hold (its one length, or with mixed lengths the longest the curriculum allows), rounded up to a multiple of
         time_multiple, so that few shapes have to be compiled, but never more than in full.
-    padded_share: the share of trimmed batches that keep the full padding: a network that never saw what follows a
-        copy cannot know to be silent there.
+    padded_share: the share of trimmed batches that are drawn as held-out ones are instead: of mixed lengths, uniform up
+        to the longest the curriculum allows, and padded in full. A network that never saw what follows a copy cannot
+        know to be silent there, and one that hardly saw a short pattern forgets it.
     steps_per_draw: that many consecutive steps share their one length and their number of time steps, so that they
         fit into one chunk.
     """
@@ -108,7 +109,7 @@ class CopyTask:
         if draw.length is not None:
             lengths = np.full(size, draw.length)
         else:
-            lengths = self._draw_lengths(generator, size, draw.longest, self.length_power)
+            lengths = self._draw_lengths(generator, size, draw.longest, draw.power)
         return self._compose(generator, lengths, draw.time_steps)
 
     def steps_of_one_shape(self, step: int) -> int | None:
@@ -125,13 +126,14 @@ class CopyTask:
         number = step // self.steps_per_draw
         longest = self._longest_at(number * self.steps_per_draw)
         if (self.lengths_per_batch, self.padding) == ("mixed", "full"):
-            return _Draw(longest, None, self.time_steps(self.max_length))
+            return _Draw(longest, None, self.time_steps(self.max_length), self.length_power)
         generator = _generator(seed, "lengths", number)
-        is_padded = bool(generator.random() < self.padded_share)
+        if self.padding == "trimmed" and generator.random() < self.padded_share:
+            return _Draw(longest, None, self.time_steps(self.max_length), 0.0)
         length = None
         if self.lengths_per_batch == "one":
             length = int(self._draw_lengths(generator, 1, longest, self.length_power)[0])
-        return _Draw(longest, length, self._time_steps_at(length or longest, is_padded=is_padded))
+        return _Draw(longest, length, self._time_steps_at(length or longest), self.length_power)
 
     def _longest_at(self, step: int) -> int:
         """The longest length that may be drawn, by the curriculum."""
@@ -140,9 +142,9 @@ class CopyTask:
         n_lengths = self.max_length - self.min_length + 1
         return self.min_length + n_lengths * step // self.curriculum_steps
 
-    def _time_steps_at(self, longest: int, *, is_padded: bool) -> int:
+    def _time_steps_at(self, longest: int) -> int:
         in_full = self.time_steps(self.max_length)
-        if self.padding == "full" or is_padded:
+        if self.padding == "full":
             return in_full
         n_multiples = -(-self.time_steps(longest) // self.time_multiple)
         return min(n_multiples * self.time_multiple, in_full)
@@ -182,11 +184,12 @@ class CopyTask:
 @dataclass(frozen=True)
 class _Draw:
     """What training steps share: the longest length that may be drawn, the one length of their batches (None where
-    lengths are mixed) and their number of time steps."""
+    lengths are mixed), their number of time steps and the power that mixed lengths are drawn with."""
 
     longest: int
     length: int | None
     time_steps: int
+    power: float
 
 
 def initial_parameters(

@@ -8,10 +8,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from backends.contract import Implementation, Parameters, Trainer
+from backends.contract import Group, Implementation, Parameters, Trainer
 from harness.chunks import Chunks
 from harness.config import RunConfig
 from harness.evaluation import Validation, evaluate
+from harness.group import ARRIVED, MET, build_trainer, read_group, tell_phase, time_exchanges
 from harness.history import History, OtherProcesses
 from harness.protocol import write_message
 
@@ -29,13 +30,20 @@ def train_cell(
     """
     config, earlier = RunConfig.from_dict(request["configuration"]), request.get("checkpoint")
     begun_s = time.perf_counter()
-    trainer = implementation.build(
+    group = read_group(request)
+    if group is not None:
+        tell_phase(stream, ARRIVED)
+    trainer = build_trainer(
+        implementation,
         config.model_spec(),
         config.optimizer,
         config.initial_parameters(request["seed"]),
+        group,
         device=request["device"],
         precision=request["precision"],
     )
+    if group is not None:
+        tell_phase(stream, MET)
     if earlier:
         trainer.restore(request["arrays"])
     record["timeline"]["build_s"] = time.perf_counter() - begun_s
@@ -47,10 +55,14 @@ def train_cell(
     record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
     history = History(earlier and earlier["history"])
     timeline = {stage: record["timeline"][stage] for stage in PROCESS_STAGES}
-    checkpoints = Checkpoints(stream, config.train.checkpoint_every_s, timeline, lambda: total_s(request))
-    train_steps(trainer, config, request["seed"], record, stream, history, checkpoints)
+    # All ranks have the same state, so that the first's is enough.
+    every_s = config.train.checkpoint_every_s if group is None or group.rank == 0 else 0.0
+    checkpoints = Checkpoints(stream, every_s, timeline, lambda: total_s(request))
+    train_steps(trainer, config, request["seed"], record, stream, history, checkpoints, group)
     if record["status"] == "ok":
-        write_message(stream, "phase", {"phase": "evaluate"})
+        if group is not None:
+            record["ranks"], record["exchanges_s"] = group.size, time_exchanges(trainer)
+        tell_phase(stream, "evaluate")
         begun_s = time.perf_counter()
         try:
             record["evaluation"] = evaluate(trainer, config)
@@ -75,12 +87,13 @@ def train_steps(
     stream: BinaryIO,
     history: History | None = None,
     checkpoints: Checkpoints | None = None,
+    group: Group | None = None,
 ) -> None:
     """Take the configured steps, chunk by chunk; stop early at what is to be reached, or where a loss or a prediction
     is not finite."""
     history = history or History()
     others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
-    with Chunks(config, seed, len(history.losses)) as chunks:
+    with Chunks(config, seed, len(history.losses), group) as chunks:
         while not _is_done(config, history):
             begun_s = time.perf_counter()
             chunk = chunks.take()

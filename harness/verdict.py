@@ -16,10 +16,10 @@ from typing import Any
 from backends import Backend
 from backends.contract import ModelSpec, OptimizerSpec
 from harness.durable import write_json
+from harness.process import Resources
 from harness.proof import prove
 from harness.provenance import PROJECT
-from harness.runner import Resources
-from harness.verification.cases import CLIP_VALUES, Case
+from harness.verification.cases import CLIP_VALUES, Case, divisible
 from harness.verification.table import make_rows
 from harness.verification.tolerances import PRECISIONS
 
@@ -48,8 +48,8 @@ def verify_brief(
     """Probabilities, loss, gradients and ten steps against the oracle. Never raises for what the backend does."""
     if precision not in PRECISIONS:
         return Verdict(False, f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}")
-    case = brief_case(optimizer, model)
-    path = cache_path(backend, implementation, precision, resources.device, case)
+    case = divisible(brief_case(optimizer, model), resources.ranks)
+    path = cache_path(backend, implementation, precision, resources, case)
     if remembered := read_verdict(path):
         return remembered
     limited = replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S))
@@ -96,7 +96,7 @@ def record_verdicts(run_file: Path, verdicts: Mapping[tuple[str, ...], Verdict])
     write_json(run_file, {**run, "verification": list(kept.values())})
 
 
-def cache_path(backend: Backend, implementation: str, precision: str, device: str, case: Case) -> Path:
+def cache_path(backend: Backend, implementation: str, precision: str, resources: Resources, case: Case) -> Path:
     """One file for everything that decides the verdict: code, versions, machine, precision, device and case."""
     module = backend.implementations[implementation]
     facts: dict[str, Any] = {
@@ -104,7 +104,8 @@ def cache_path(backend: Backend, implementation: str, precision: str, device: st
         "versions": backend.versions(),
         "machine": [platform.node(), platform.machine(), platform.python_version()],
         "precision": precision,
-        "device": device,
+        "device": resources.device,
+        "ranks": resources.ranks,
         "case": case.to_dict(),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())

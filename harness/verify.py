@@ -17,11 +17,11 @@ from rich.console import Console
 from backends import Backend
 from harness.environment import available_cpus
 from harness.presets import ConfigurationError
+from harness.process import Resources
 from harness.proof import Cases, Observations, Proof, judge, observe_in_worker
 from harness.protocol import Message
-from harness.runner import Resources
 from harness.selection import select_backends, select_implementations
-from harness.verification.cases import choose_cases
+from harness.verification.cases import choose_cases, choose_group_cases
 from harness.verification.table import LEGEND, make_rows, make_table
 
 TIMEOUT_S = 600.0
@@ -39,7 +39,7 @@ def verify(options: Mapping[str, Any]) -> int:
     started_s = time.monotonic()
     proofs = []
     with console.status("verifying"):
-        for proof in prove_all(targets, choose_cases(options["precision"]), options["device"]):
+        for proof in prove_all(targets, choose(options), options["device"], options["ranks"]):
             proofs.append(proof)
             print_proof(proof, console)
     if options["quiet"]:
@@ -55,6 +55,17 @@ def verify(options: Mapping[str, Any]) -> int:
     return 0 if n_verified and all(proof.verified or proof.status in harmless for proof in proofs) else 1
 
 
+def choose(options: Mapping[str, Any]) -> Cases:
+    """The cases of the precision, or of several ranks. Raises ConfigurationError for ranks in another precision than
+    float32."""
+    ranks, precision = options["ranks"], options["precision"]
+    if ranks == 1:
+        return choose_cases(precision)
+    if precision not in ("all", "float32"):
+        raise ConfigurationError(f"--ranks {ranks} --precision {precision}: several ranks are verified in float32")
+    return choose_group_cases(ranks)
+
+
 def select_targets(options: Mapping[str, Any]) -> list[Target]:
     implementations = select_implementations(options["implementation"])
     backends = select_backends(options["backends"])
@@ -64,11 +75,12 @@ def select_targets(options: Mapping[str, Any]) -> list[Target]:
     return targets
 
 
-def prove_all(targets: list[Target], cases: Cases, device: str) -> Iterator[Proof]:
-    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a processor each."""
-    n_cpus = len(available_cpus() or range(os.cpu_count() or 1))
+def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) -> Iterator[Proof]:
+    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a processor each;
+    ranks, which wait for each other, have it for themselves."""
+    n_at_once = len(available_cpus() or range(os.cpu_count() or 1)) if ranks == 1 else 1
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for cpu in range(n_cpus):
+    for cpu in range(n_at_once):
         free.put(cpu)
     stopped = threading.Event()
 
@@ -79,12 +91,12 @@ def prove_all(targets: list[Target], cases: Cases, device: str) -> Iterator[Proo
     def observe(target: Target) -> Observations:
         cpu = free.get()
         try:
-            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, first_cpu=cpu)
+            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, first_cpu=cpu, ranks=ranks)
             return observe_in_worker(*target, cases, resources, listen)
         finally:
             free.put(cpu)
 
-    with ThreadPoolExecutor(n_cpus) as pool:
+    with ThreadPoolExecutor(n_at_once) as pool:
         try:
             for target, observations in zip(targets, pool.map(observe, targets), strict=True):
                 yield judge(*target, cases, observations)

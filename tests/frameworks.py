@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backends import BACKENDS, FRAMEWORKS, Backend
-from harness.runner import missing_reason
+from harness.process import missing_reason
 
 
 def each_framework() -> list[Any]:

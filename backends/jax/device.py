@@ -11,7 +11,7 @@ DTYPES = {"float32": jnp.float32, "float64": jnp.float64, "tf32": jnp.float32, "
 
 
 def gpus() -> list[str]:
-    return [f"cuda:{device.id}" for device in jax.devices() if device.platform == "gpu"]
+    return [f"cuda:{index}" for index, device in enumerate(jax.local_devices()) if device.platform == "gpu"]
 
 
 def resolve_device(device: str) -> jax.Device:
@@ -21,7 +21,8 @@ def resolve_device(device: str) -> jax.Device:
     resolved = "cuda:0" if device == "cuda" else device
     if resolved != "cpu" and resolved not in gpus():
         raise Unsupported(f"JAX sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
-    return jax.devices("cpu")[0] if resolved == "cpu" else jax.devices("gpu")[gpus().index(resolved)]
+    platform, index = ("cpu", 0) if resolved == "cpu" else ("gpu", gpus().index(resolved))
+    return jax.local_devices(backend=platform)[index]
 
 
 def resolve_dtype(precision: str, device: jax.Device) -> jnp.dtype:
@@ -49,7 +50,7 @@ def peak_memory_bytes(device: jax.Device) -> int | None:
 
 def device_settings(device: jax.Device) -> dict[str, Setting]:
     return {
-        "device": f"cuda:{device.id}" if device.platform == "gpu" else "cpu",
+        "device": f"cuda:{device.local_hardware_id}" if device.platform == "gpu" else "cpu",
         "device_name": device.device_kind,
         "tf32": jax.config.jax_default_matmul_precision != "highest",
     }

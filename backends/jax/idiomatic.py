@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
 
 from backends.contract import (
     IDIOMATIC_PRECISIONS,
     Array,
     Batch,
     Chunk,
+    Group,
     ModelSpec,
     OptimizerSpec,
     Parameters,
@@ -21,6 +23,7 @@ from backends.contract import (
     check_precision,
 )
 from backends.jax.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype
+from backends.jax.group import BATCH, average, join, make_mesh, mean_over_ranks, place_rows, place_whole, whole_sharding
 from backends.jax.optimizer import build_optimizer, find_averages
 from backends.state import pack_state, unpack_state
 
@@ -61,9 +64,18 @@ class CopyNetwork(nnx.Module):
 
 class JaxTrainer:
     def __init__(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        device: str,
+        precision: str,
+        group: Group | None,
     ) -> None:
+        self.group = join(group)
         self.device = resolve_device(device)
+        self.mesh = group and make_mesh(group)
+        self.whole = whole_sharding(group, self.device)
         self.dtype = resolve_dtype(precision, self.device)
         self.spec, self.optimizer_spec = model, optimizer
         with jax.default_device(self.device):
@@ -73,9 +85,10 @@ class JaxTrainer:
         self._commit()
 
     def train(self, chunk: Chunk) -> Array:
-        inputs, targets = self._tensor(chunk.inputs), self._tensor(chunk.targets)
-        rates = self._tensor(chunk.learning_rates)
-        losses = [train_step(self.network, self.optimizer, *step) for step in zip(inputs, targets, rates, strict=True)]
+        batches = [[self._rows(batch) for batch in array] for array in (chunk.inputs, chunk.targets)]
+        rates = [self._tensor(rate) for rate in chunk.learning_rates]
+        steps = zip(*batches, rates, strict=True)
+        losses = [train_step(self.mesh, self.network, self.optimizer, *step) for step in steps]
         jax.block_until_ready((losses, nnx.state(self.network)))
         return np.stack([np.asarray(loss) for loss in losses])
 
@@ -83,7 +96,7 @@ class JaxTrainer:
         return np.asarray(predict(self.network, self._tensor(inputs)))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
-        loss, gradients = backpropagate(self.network, self._tensor(batch.inputs), self._tensor(batch.targets))
+        loss, gradients = backpropagate(self.mesh, self.network, self._rows(batch.inputs), self._rows(batch.targets))
         return float(loss), read_parameters(gradients)
 
     def parameters(self) -> Parameters:
@@ -104,6 +117,9 @@ class JaxTrainer:
             count[...] = jnp.asarray(steps, count.dtype)
         self._commit()
 
+    def exchange(self) -> None:
+        average(np.zeros(self.spec.n_parameters(), self.dtype), self.group)
+
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
 
@@ -113,24 +129,49 @@ class JaxTrainer:
     def _commit(self) -> None:
         # Inputs and results are committed to the device; state that were not would have the next step compiled twice.
         state = nnx.state((self.network, self.optimizer))
-        nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
+        nnx.update((self.network, self.optimizer), place_whole(state, self.whole))
 
     def _tensor(self, array: Array) -> jax.Array:
-        return jax.device_put(array.astype(self.dtype), self.device)
+        return place_whole(array.astype(self.dtype), self.whole)
+
+    def _rows(self, array: Array) -> jax.Array:
+        return place_rows(array.astype(self.dtype), self.group, self.device)
 
 
-@nnx.jit
+@nnx.jit(static_argnums=0)
 def train_step(
-    network: CopyNetwork, optimizer: nnx.Optimizer, inputs: jax.Array, targets: jax.Array, learning_rate: jax.Array
+    mesh: Mesh | None,
+    network: CopyNetwork,
+    optimizer: nnx.Optimizer,
+    inputs: jax.Array,
+    targets: jax.Array,
+    learning_rate: jax.Array,
 ) -> jax.Array:
-    loss, gradients = nnx.value_and_grad(mean_loss)(network, inputs, targets)
+    loss, gradients = loss_and_gradients(mesh, network, inputs, targets)
     optimizer.update(network, gradients, learning_rate=learning_rate)
     return loss
 
 
-@nnx.jit
-def backpropagate(network: CopyNetwork, inputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, nnx.State]:
-    return nnx.value_and_grad(mean_loss)(network, inputs, targets)
+@nnx.jit(static_argnums=0)
+def backpropagate(
+    mesh: Mesh | None, network: CopyNetwork, inputs: jax.Array, targets: jax.Array
+) -> tuple[jax.Array, nnx.State]:
+    return loss_and_gradients(mesh, network, inputs, targets)
+
+
+def loss_and_gradients(
+    mesh: Mesh | None, network: CopyNetwork, inputs: jax.Array, targets: jax.Array
+) -> tuple[jax.Array, nnx.State]:
+    if mesh is None:
+        return nnx.value_and_grad(mean_loss)(network, inputs, targets)
+    graph, state = nnx.split(network)
+
+    # Left to XLA's partitioner, the kernels' gradients would be exchanged at every time step of the scan.
+    def of_rows(state: nnx.State, inputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, nnx.State]:
+        return mean_over_ranks(nnx.value_and_grad(mean_loss)(nnx.merge(graph, state), inputs, targets))
+
+    specs = {"in_specs": (PartitionSpec(), PartitionSpec(BATCH), PartitionSpec(BATCH)), "out_specs": PartitionSpec()}
+    return jax.shard_map(of_rows, mesh=mesh, check_vma=False, **specs)(state, inputs, targets)
 
 
 @nnx.jit
@@ -143,10 +184,16 @@ def mean_loss(network: CopyNetwork, inputs: jax.Array, targets: jax.Array) -> ja
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> JaxTrainer:
     check_precision("the idiomatic JAX implementation", precision, IDIOMATIC_PRECISIONS)
-    return JaxTrainer(model, optimizer, parameters, device, precision)
+    return JaxTrainer(model, optimizer, parameters, device, precision, group)
 
 
 def canonical_parameters(network: CopyNetwork | nnx.State) -> dict[str, nnx.Param]:

@@ -25,6 +25,7 @@ from backends.contract import (
     Array,
     Batch,
     Chunk,
+    Group,
     ModelSpec,
     OptimizerSpec,
     Parameters,
@@ -33,6 +34,7 @@ from backends.contract import (
     check_precision,
 )
 from backends.jax.device import device_settings, peak_memory_bytes, product_dtype, resolve_device, resolve_dtype
+from backends.jax.group import BATCH, average, join, make_mesh, mean_over_ranks, place_whole
 from backends.jax.optimizer import build_optimizer, find_averages, replace_averages
 from backends.state import pack_state, unpack_state
 
@@ -43,7 +45,7 @@ if hasattr(os, "sched_getaffinity"):
 
 # Fewer rows than this a processor make products too small to be worth a split.
 MINIMUM_ROWS = 32
-SPLIT, WHOLE = PartitionSpec(None, "batch"), PartitionSpec()
+SPLIT, WHOLE = PartitionSpec(None, BATCH), PartitionSpec()
 
 
 class LayerTrace(NamedTuple):
@@ -200,12 +202,13 @@ def train_steps(
 
     Each device of the mesh computes the gradients of its rows, and the same update from their mean.
     """
+    mean = mean_over_ranks if mesh.is_multi_process else partial(jax.lax.pmean, axis_name=BATCH)
 
     def step(carry: tuple[Any, optax.OptState], batch: Any) -> tuple[Any, jax.Array]:
         parameters, state = carry
         inputs, targets, learning_rate = batch
         loss, gradients = jax.value_and_grad(mean_loss, argnums=2)(model, dtype, parameters, inputs, targets)
-        loss, gradients = jax.lax.pmean((loss, gradients), "batch")
+        loss, gradients = mean((loss, gradients))
         updates, state = optimizer.update(gradients, state, parameters, learning_rate=learning_rate)
         return (optax.apply_updates(parameters, updates), state), loss
 
@@ -227,8 +230,15 @@ def probabilities(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Arr
 
 class TunedJaxTrainer:
     def __init__(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        device: str,
+        precision: str,
+        group: Group | None,
     ) -> None:
+        self.group = join(group)
         self.device = resolve_device(device)
         self.dtype, self.product_dtype = resolve_dtype(precision, self.device), product_dtype(precision)
         self.spec, self.optimizer_spec = model, optimizer
@@ -238,11 +248,11 @@ class TunedJaxTrainer:
         self.steps = 0
 
     def train(self, chunk: Chunk) -> Array:
-        mesh = Mesh(np.array(self._devices(chunk.inputs.shape[1])), ("batch",))
+        mesh = self._mesh(chunk.inputs.shape[1])
         whole, split = NamedSharding(mesh, WHOLE), NamedSharding(mesh, SPLIT)
-        carry = jax.device_put((self.arrays, self.averages), whole)
-        batches = [jax.device_put(np.asarray(array, self.dtype), split) for array in (chunk.inputs, chunk.targets)]
-        rates = jax.device_put(np.asarray(chunk.learning_rates, self.dtype), whole)
+        carry = place_whole((self.arrays, self.averages), whole)
+        batches = [self._rows(array, split) for array in (chunk.inputs, chunk.targets)]
+        rates = place_whole(np.asarray(chunk.learning_rates, self.dtype), whole)
         result = train_steps(mesh, self.spec, self.optimizer, self.product_dtype, *carry, *batches, rates)
         self.arrays, self.averages, losses = jax.block_until_ready(result)
         self.steps += len(losses)
@@ -254,7 +264,8 @@ class TunedJaxTrainer:
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         tensors = self._tensor(batch.inputs), self._tensor(batch.targets)
         loss, gradients = loss_and_gradients(self.spec, self.product_dtype, self._arrays(), *tensors)
-        return float(loss), {name: np.array(gradient) for name, gradient in gradients.items()}
+        loss, gradients = average((loss, gradients), self.group)
+        return float(loss), gradients
 
     def parameters(self) -> Parameters:
         return {name: np.array(array) for name, array in self.arrays.items()}
@@ -273,6 +284,9 @@ class TunedJaxTrainer:
         averages = replace_averages(self.optimizer_spec, self.averages, m, v, given.steps)
         self.averages, self.steps = jax.device_put(averages, self.device), given.steps
 
+    def exchange(self) -> None:
+        average(np.zeros(self.spec.n_parameters(), self.dtype), self.group)
+
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
 
@@ -285,23 +299,40 @@ class TunedJaxTrainer:
             "processors_to_split_batches_over": self._n_processors(),
         }
 
-    def _devices(self, batch: int) -> list[jax.Device]:
-        """As many processors as share the batch evenly and leave enough rows to each; a GPU takes it whole."""
-        shares = [n for n in range(1, self._n_processors() + 1) if batch % n == 0 and batch // n >= MINIMUM_ROWS]
-        return [self.device] if len(shares) < 2 else jax.devices("cpu")[: shares[-1]]
+    def _mesh(self, rows: int) -> Mesh:
+        """As many processors of each rank as share its rows evenly and leave enough to each; a GPU takes them whole."""
+        shares = [n for n in range(1, self._n_processors() + 1) if rows % n == 0 and rows // n >= MINIMUM_ROWS]
+        n_devices = shares[-1] if len(shares) > 1 else 1
+        if self.group is not None:
+            return make_mesh(self.group, n_devices)
+        return Mesh(np.array([self.device] if n_devices == 1 else jax.devices("cpu")[:n_devices]), (BATCH,))
 
     def _n_processors(self) -> int:
-        return len(jax.devices("cpu")) if self.device.platform == "cpu" else 1
+        return len(jax.local_devices(backend="cpu")) if self.device.platform == "cpu" else 1
+
+    def _rows(self, array: Array, split: NamedSharding) -> jax.Array:
+        rows = np.asarray(array, self.dtype)
+        if self.group is not None:
+            return jax.make_array_from_process_local_data(split, rows)
+        return jax.device_put(rows, split)
 
     def _arrays(self) -> dict[str, jax.Array]:
-        return jax.device_put(self.arrays, self.device)
+        """The parameters on this process' device alone."""
+        arrays = self.parameters() if self.group is not None else self.arrays
+        return jax.device_put(arrays, self.device)
 
     def _tensor(self, array: Array) -> jax.Array:
         return jax.device_put(np.asarray(array, self.dtype), self.device)
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> TunedJaxTrainer:
     check_precision("the tuned JAX implementation", precision, PRECISIONS)
-    return TunedJaxTrainer(model, optimizer, parameters, device, precision)
+    return TunedJaxTrainer(model, optimizer, parameters, device, precision, group)

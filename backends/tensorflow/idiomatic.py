@@ -13,6 +13,7 @@ from backends.contract import (
     Array,
     Batch,
     Chunk,
+    Group,
     ModelSpec,
     OptimizerSpec,
     Parameters,
@@ -22,6 +23,7 @@ from backends.contract import (
 )
 from backends.state import pack_state, unpack_state
 from backends.tensorflow.device import device_scope, device_settings, peak_memory_bytes, resolve_device, resolve_dtype
+from backends.tensorflow.group import average, join
 from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
@@ -57,8 +59,15 @@ class InitialState(keras.layers.Layer):
 
 class TensorFlowTrainer:
     def __init__(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        device: str,
+        precision: str,
+        group: Group | None,
     ) -> None:
+        self.strategy = join(group)
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(precision, self.device)
         self.spec, self.optimizer_spec = model, optimizer
@@ -82,7 +91,7 @@ class TensorFlowTrainer:
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         with device_scope(self.device):
-            loss, gradients = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
+            loss, gradients = self._mean_gradients(self._tensor(batch.inputs), self._tensor(batch.targets))
         return float(loss), {name: array.numpy() for name, array in zip(self.variables, gradients, strict=True)}
 
     def parameters(self) -> Parameters:
@@ -97,6 +106,10 @@ class TensorFlowTrainer:
         write_parameters(self.network, parameters)
         write_optimizer(self.optimizer, *([slot[name] for name in self.variables] for slot in (m, v)), steps)
 
+    def exchange(self) -> None:
+        with device_scope(self.device):
+            self._exchange(tf.zeros(self.spec.n_parameters(), self.dtype)).numpy()
+
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
 
@@ -105,11 +118,19 @@ class TensorFlowTrainer:
 
     @tf.function
     def _train_step(self, inputs: tf.Tensor, targets: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-        loss, gradients = self._backpropagate(inputs, targets)
+        loss, gradients = self._mean_gradients(inputs, targets)
         gradients = clip_gradients(self.optimizer_spec, gradients)
         self.optimizer.learning_rate.assign(learning_rate)
         self.optimizer.apply(gradients)
         return loss
+
+    @tf.function
+    def _mean_gradients(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        return average(self.strategy, self._backpropagate(inputs, targets))
+
+    @tf.function
+    def _exchange(self, values: tf.Tensor) -> tf.Tensor:
+        return average(self.strategy, values)
 
     @tf.function
     def _backpropagate(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -127,10 +148,16 @@ class TensorFlowTrainer:
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> TensorFlowTrainer:
     check_precision("the idiomatic TensorFlow implementation", precision, IDIOMATIC_PRECISIONS)
-    return TensorFlowTrainer(model, optimizer, parameters, device, precision)
+    return TensorFlowTrainer(model, optimizer, parameters, device, precision, group)
 
 
 def canonical_parameters(network: keras.Model) -> dict[str, keras.Variable]:

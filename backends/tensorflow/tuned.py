@@ -9,7 +9,7 @@ compiled call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -18,6 +18,7 @@ from backends.contract import (
     Array,
     Batch,
     Chunk,
+    Group,
     ModelSpec,
     OptimizerSpec,
     Parameters,
@@ -34,6 +35,7 @@ from backends.tensorflow.device import (
     resolve_device,
     resolve_dtype,
 )
+from backends.tensorflow.group import average, join
 from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
@@ -196,8 +198,15 @@ def logits(model: ModelSpec, dtype: tf.DType, parameters: dict[str, tf.Variable]
 
 class TunedTensorFlowTrainer:
     def __init__(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        device: str,
+        precision: str,
+        group: Group | None,
     ) -> None:
+        self.strategy = join(group)
         self.device = resolve_device(device)
         self.dtype, self.product_dtype = resolve_dtype(precision, self.device), product_dtype(precision)
         self.spec, self.optimizer_spec = model, optimizer
@@ -209,7 +218,8 @@ class TunedTensorFlowTrainer:
     def train(self, chunk: Chunk) -> Array:
         with device_scope(self.device):
             batches = (self._tensor(array) for array in (chunk.inputs, chunk.targets, chunk.learning_rates))
-            return self._train_steps(*batches).numpy()
+            train_steps = self._train_steps if self.strategy is None else self._train_steps_together
+            return train_steps(*batches).numpy()
 
     def predict(self, inputs: Array) -> Array:
         with device_scope(self.device):
@@ -217,7 +227,8 @@ class TunedTensorFlowTrainer:
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         with device_scope(self.device):
-            loss, gradients = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
+            observed = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
+            loss, gradients = self._average(observed)
         return float(loss), {name: array.numpy() for name, array in zip(self.variables, gradients, strict=True)}
 
     def parameters(self) -> Parameters:
@@ -232,6 +243,10 @@ class TunedTensorFlowTrainer:
         for name, variable in self.variables.items():
             variable.assign(parameters[name])
         write_optimizer(self.optimizer, *([slot[name] for name in self.variables] for slot in (m, v)), steps)
+
+    def exchange(self) -> None:
+        with device_scope(self.device):
+            self._average(tf.zeros(self.spec.n_parameters(), self.dtype)).numpy()
 
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
@@ -249,10 +264,28 @@ class TunedTensorFlowTrainer:
         losses = tf.TensorArray(self.dtype, inputs.shape[0], element_shape=())
         for k in tf.range(inputs.shape[0]):
             loss, gradients = self._backpropagate(inputs[k], targets[k])
-            self.optimizer.learning_rate.assign(tf.cast(learning_rates[k], tf.float32))
-            self.optimizer.apply(clip_gradients(self.optimizer_spec, gradients))
+            self._update(gradients, learning_rates[k])
             losses = losses.write(k, loss)
         return losses.stack()
+
+    @tf.function
+    def _train_steps_together(self, inputs: tf.Tensor, targets: tf.Tensor, learning_rates: tf.Tensor) -> tf.Tensor:
+        # XLA has no collective operations across processes on a CPU, so it compiles what lies between them.
+        losses = tf.TensorArray(self.dtype, inputs.shape[0], element_shape=())
+        for k in tf.range(inputs.shape[0]):
+            loss, gradients = self._average(self._backpropagate(inputs[k], targets[k]))
+            self._update(gradients, learning_rates[k])
+            losses = losses.write(k, loss)
+        return losses.stack()
+
+    @tf.function
+    def _average(self, values: Any) -> Any:
+        return average(self.strategy, values)
+
+    @tf.function(jit_compile=True)
+    def _update(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor) -> None:
+        self.optimizer.learning_rate.assign(tf.cast(learning_rate, tf.float32))
+        self.optimizer.apply(clip_gradients(self.optimizer_spec, gradients))
 
     @tf.function(jit_compile=True)
     def _backpropagate(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -270,7 +303,13 @@ class TunedTensorFlowTrainer:
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> TunedTensorFlowTrainer:
     check_precision("the tuned TensorFlow implementation", precision, PRECISIONS)
-    return TunedTensorFlowTrainer(model, optimizer, parameters, device, precision)
+    return TunedTensorFlowTrainer(model, optimizer, parameters, device, precision, group)

@@ -11,6 +11,7 @@ from backends.contract import (
     Array,
     Batch,
     Chunk,
+    Group,
     ModelSpec,
     OptimizerSpec,
     Parameters,
@@ -20,6 +21,7 @@ from backends.contract import (
 )
 from backends.state import pack_state, unpack_state
 from backends.torch.device import device_settings, peak_memory_bytes, resolve_device, resolve_dtype, wait_for
+from backends.torch.group import average, join, replicate
 from backends.torch.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
@@ -66,30 +68,39 @@ class WiredCopyNetwork(nn.Module):
 
 class TorchTrainer:
     def __init__(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        device: str,
+        precision: str,
+        group: Group | None,
     ) -> None:
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(precision, self.device)
+        self.group = join(group, self.device)
         self.spec, self.optimizer_spec = model, optimizer
         network = WiredCopyNetwork(model) if model.wiring else CopyNetwork(model)
         self.network = network.to(self.device, self.dtype)
         write_parameters(self.network, parameters)
+        self.replica = replicate(self.network, self.group)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(optimizer, self.trained)
 
     def train(self, chunk: Chunk) -> Array:
         inputs, targets = self._tensor(chunk.inputs), self._tensor(chunk.targets)
         losses = [self._train_step(*step) for step in zip(inputs, targets, chunk.learning_rates, strict=True)]
+        mean_losses = average(torch.stack(losses), self.group)
         wait_for(self.device)
-        return _array(torch.stack(losses))
+        return _array(mean_losses)
 
     def predict(self, inputs: Array) -> Array:
         with torch.no_grad():
-            return _array(torch.sigmoid(self._logits(self._tensor(inputs))))
+            return _array(torch.sigmoid(self._logits(self.network, self._tensor(inputs))))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         loss = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
-        return loss.item(), read_gradients(self.network)
+        return average(loss, self.group).item(), read_gradients(self.network)
 
     def parameters(self) -> Parameters:
         return read_parameters(self.network)
@@ -107,14 +118,18 @@ class TorchTrainer:
         m, v = ([self._tensor(slot[name].T) for name in named] for slot in (given.m, given.v))
         write_optimizer(self.optimizer_spec, self.optimizer, named.values(), m, v, given.steps)
 
+    def exchange(self) -> None:
+        average(torch.zeros(sum(parameter.numel() for parameter in self.trained), device=self.device), self.group)
+        wait_for(self.device)
+
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes(self.device)
 
     def settings(self) -> dict[str, Setting]:
         return {**device_settings(self.device), "execution": "eager", "lstm": "torch.nn.LSTM"}
 
-    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.network(inputs)
+    def _logits(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        return network(inputs)
 
     def _train_step(self, inputs: torch.Tensor, targets: torch.Tensor, learning_rate: float) -> torch.Tensor:
         loss = self._backpropagate(inputs, targets)
@@ -125,7 +140,7 @@ class TorchTrainer:
 
     def _backpropagate(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         self.network.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(self._logits(inputs), targets)
+        loss = nn.functional.binary_cross_entropy_with_logits(self._logits(self.replica, inputs), targets)
         loss.backward()
         return loss.detach()
 
@@ -134,10 +149,16 @@ class TorchTrainer:
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> TorchTrainer:
     check_precision("the idiomatic PyTorch implementation", precision, IDIOMATIC_PRECISIONS)
-    return TorchTrainer(model, optimizer, parameters, device, precision)
+    return TorchTrainer(model, optimizer, parameters, device, precision, group)
 
 
 def canonical_parameters(network: CopyNetwork | WiredCopyNetwork) -> dict[str, nn.Parameter]:

@@ -13,7 +13,7 @@ import sys
 
 import torch
 
-from backends.contract import PRECISIONS, ModelSpec, OptimizerSpec, Parameters, Setting, check_precision
+from backends.contract import PRECISIONS, Group, ModelSpec, OptimizerSpec, Parameters, Setting, check_precision
 from backends.torch.device import product_dtype
 from backends.torch.idiomatic import TorchTrainer
 from backends.torch.optimizer import build_optimizer
@@ -24,10 +24,16 @@ MALLOC_SETTINGS = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "
 
 class TunedTorchTrainer(TorchTrainer):
     def __init__(
-        self, model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, device: str, precision: str
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Parameters,
+        device: str,
+        precision: str,
+        group: Group | None,
     ) -> None:
         self.keeps_memory = keep_freed_memory()
-        super().__init__(model, optimizer, parameters, device, precision)
+        super().__init__(model, optimizer, parameters, device, precision, group)
         self.product_dtype = product_dtype(precision)
         self.optimizer = build_optimizer(optimizer, self.trained, fused=True)
 
@@ -35,10 +41,10 @@ class TunedTorchTrainer(TorchTrainer):
         tuned = {"optimizer": "fused", "keeps_freed_memory": self.keeps_memory}
         return {**super().settings(), **tuned, "products": str(self.product_dtype).removeprefix("torch.")}
 
-    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _logits(self, network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         rounds = self.product_dtype != self.dtype
         with torch.autocast(self.device.type, self.product_dtype if rounds else None, enabled=rounds):
-            return super()._logits(inputs).to(self.dtype)
+            return super()._logits(network, inputs).to(self.dtype)
 
 
 def keep_freed_memory() -> bool:
@@ -50,7 +56,13 @@ def keep_freed_memory() -> bool:
 
 
 def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Parameters,
+    *,
+    device: str,
+    precision: str,
+    group: Group | None = None,
 ) -> TunedTorchTrainer:
     check_precision("the tuned PyTorch implementation", precision, PRECISIONS)
-    return TunedTorchTrainer(model, optimizer, parameters, device, precision)
+    return TunedTorchTrainer(model, optimizer, parameters, device, precision, group)

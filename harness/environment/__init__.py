@@ -10,13 +10,13 @@ from typing import Any
 
 import psutil
 
-from harness.environment.gpu import describe_gpus
+from harness.environment.gpu import describe_gpus, gpu_devices
 from harness.environment.limits import describe_limits
 from harness.environment.processor import available_cpus, cpu_model, describe_processor, load_average
 from harness.environment.software import describe_libraries, describe_variables, git_clean, git_revision, versions
 from harness.environment.virtual import find_container, find_virtual_machine
 
-__all__ = ["available_cpus", "cpu_model", "describe_environment", "load_average"]
+__all__ = ["available_cpus", "cpu_model", "describe_environment", "gpu_devices", "load_average"]
 
 
 def describe_environment() -> dict[str, Any]:

@@ -20,6 +20,12 @@ def describe_gpus(root: Path = ROOT) -> dict[str, Any]:
     return {**found, "packages": _cuda_packages()}
 
 
+def gpu_devices() -> list[dict[str, Any]]:
+    """The GPUs of this machine."""
+    devices: list[dict[str, Any]] = describe_gpus()["devices"]
+    return devices
+
+
 def _ask_library() -> dict[str, Any] | None:
     """None without the library, a driver or a GPU."""
     try:

@@ -111,6 +111,9 @@ class Measured:
     resumed_at_steps: list[Natural] = field(default_factory=list)
     peak_memory_bytes: Natural | None = None
     ceiling: list[Product] | None = None
+    # Of a cell of several ranks, which the first one tells.
+    ranks: Positive = 1
+    exchanges_s: list[NotNegative] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

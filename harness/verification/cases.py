@@ -6,7 +6,7 @@ No two sizes are equal, so that an exchanged axis cannot go unnoticed; no parame
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class Case:
     """A network of `layers` layers and an optimiser, and what is observed of it.
 
     gradients: probabilities, loss and gradients at the initial parameters. steps: the parameters after so many
-    optimiser steps, in rising order; none trains nothing. wiring: the switches of contract.WIRINGS that are on.
+    optimiser steps, in rising order; none trains nothing. wiring: the switches of contract.WIRINGS that are on. batch:
+    sequences in each batch.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     gradients: bool = False
     steps: tuple[int, ...] = ()
     wiring: tuple[str, ...] = ()
+    batch: int = BATCH_SIZE
 
     def model(self) -> ModelSpec:
         switches = dict.fromkeys(self.wiring, True)
@@ -78,6 +80,18 @@ def choose_cases(precision: str) -> dict[str, list[Case]]:
     if precision != "all":
         return {precision: chosen[precision]}
     return {name: cases for name, cases in chosen.items() if name != "tf32"}
+
+
+def choose_group_cases(ranks: int) -> dict[str, list[Case]]:
+    """The cases of several ranks, in float32, on a batch that they divide: the plain network of 3 layers and the
+    paper's, and every clipping form, since gradients are to be averaged before they are clipped."""
+    everything = [*model_cases(), *training_cases(), *wired_cases()]
+    return {"float32": [divisible(case, ranks) for case in everything if case.layers == max(DEPTHS)]}
+
+
+def divisible(case: Case, ranks: int) -> Case:
+    """The case on the smallest batch of at least its own that the ranks divide."""
+    return replace(case, batch=-(-case.batch // ranks) * ranks)
 
 
 def model_cases() -> list[Case]:
@@ -126,13 +140,13 @@ def start_parameters(model: ModelSpec) -> Parameters:
     return parameters
 
 
-def make_batch(step: int) -> Batch:
-    batch = TASK.batch(seed=SEED, step=step, size=BATCH_SIZE)
+def make_batch(step: int, size: int = BATCH_SIZE) -> Batch:
+    batch = TASK.batch(seed=SEED, step=step, size=size)
     return Batch(batch.inputs, batch.targets)
 
 
-def make_chunk(first_step: int, n_steps: int) -> Chunk:
-    batches = [make_batch(step) for step in range(first_step, first_step + n_steps)]
+def make_chunk(first_step: int, n_steps: int, size: int = BATCH_SIZE) -> Chunk:
+    batches = [make_batch(step, size) for step in range(first_step, first_step + n_steps)]
     inputs, targets = (np.stack([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets"))
     return Chunk(inputs, targets, learning_rates(first_step, n_steps))
 

@@ -15,9 +15,9 @@ import pytest
 
 from backends import reference
 from backends.contract import Array, Batch, ModelSpec, OptimizerSpec, Parameters
+from harness.process import Resources
 from harness.proof import Proof, judge, observe_in_worker
 from harness.protocol import Message
-from harness.runner import Resources
 from harness.task import END_FLAG, LOW
 from harness.verification.cases import Case, model_cases, training_cases, wired_cases
 from harness.verification.comparison import Deviation, compare

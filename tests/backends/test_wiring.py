@@ -9,8 +9,8 @@ import pytest
 from backends import Backend
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.presets import load_preset
+from harness.process import Resources, run_job
 from harness.proof import prove
-from harness.runner import Resources, run_job
 from harness.verification.cases import Case
 from tests.frameworks import each_implementation
 

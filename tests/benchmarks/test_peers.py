@@ -25,7 +25,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from backends import BACKENDS, FRAMEWORKS
 from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.environment import available_cpus
-from harness.runner import Resources, worker_environment
+from harness.process import Resources, worker_environment
 from harness.task import CopyTask
 from tests.frameworks import each_framework, marks
 

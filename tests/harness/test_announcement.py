@@ -8,8 +8,8 @@ from backends import Backend
 from harness.announcement import Schedule, describe_estimate, describe_plan, estimate_cell_s, product_rate
 from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.plan import Cell, plan_cells
+from harness.process import Resources
 from harness.progress import say_duration
-from harness.runner import Resources
 from harness.selection import Selection
 
 INSTALLED = [Backend(name, {"idiomatic": "m", "tuned": "m"}, ("numpy",)) for name in ("one", "two")]

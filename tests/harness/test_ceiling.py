@@ -9,7 +9,8 @@ from backends import BACKENDS
 from harness import ceiling
 from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.plan import Cell
-from harness.runner import Resources, run_cell
+from harness.process import Resources
+from harness.runner import run_cell
 from harness.task import CopyTask
 from tests.frameworks import each_framework
 

@@ -17,8 +17,9 @@ from backends import Backend, find_backend
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from harness.plan import Cell
+from harness.process import Outcome, Resources
 from harness.protocol import Message
-from harness.runner import Outcome, Resources, run_cell
+from harness.runner import run_cell
 from harness.task import CopyTask
 from tests.frameworks import each_implementation
 

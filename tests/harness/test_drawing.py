@@ -104,6 +104,14 @@ def test_a_share_of_trimmed_batches_keeps_the_full_padding() -> None:
     assert shares[2] == 1
 
 
+def test_batches_that_keep_the_full_padding_are_drawn_as_held_out_ones_are() -> None:
+    task = dataclasses.replace(TRIMMED, padded_share=1.0, length_power=3.0)
+    counted = np.bincount(drawn_lengths(task, 200).ravel(), minlength=21)[1:]
+    # Three standard deviations of a count among so many sequences.
+    expected = counted.sum() / 20
+    np.testing.assert_allclose(counted, expected, atol=4 * np.sqrt(expected))
+
+
 def test_mixed_lengths_are_trimmed_to_the_longest_that_the_curriculum_allows() -> None:
     task = dataclasses.replace(TASK, padding="trimmed", curriculum_steps=100)
     assert time_steps(task, 101)[::25] == [4, 14, 24, 34, 42]

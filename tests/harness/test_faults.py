@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.runner import MAXIMUM_LINE_LENGTH, MAXIMUM_REASON_LENGTH, N_LAST_LINES
+from harness.process import MAXIMUM_LINE_LENGTH, MAXIMUM_REASON_LENGTH, N_LAST_LINES
 
 PROJECT = Path(__file__).parents[2]
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]

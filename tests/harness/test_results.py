@@ -16,9 +16,10 @@ from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.environment import cpu_model
 from harness.plan import Cell
 from harness.presets import ConfigurationError
+from harness.process import Outcome, Resources
 from harness.provenance import versions
 from harness.results import RunFolder, default_folder, flatten
-from harness.runner import Outcome, Resources, run_cell
+from harness.runner import run_cell
 from harness.schema import SCHEMA_VERSION, seal
 from harness.task import CopyTask
 

@@ -10,12 +10,13 @@ import pytest
 from processes import Marked, ends, is_running
 
 from backends import find_backend
-from harness import runner
+from harness import process
 from harness.config import ModelConfig, RunConfig, TrainConfig
 from harness.environment import available_cpus
 from harness.plan import Cell
+from harness.process import Outcome, Resources, last_lines, worker_environment
 from harness.protocol import Message
-from harness.runner import Outcome, Resources, last_lines, run_cell, worker_environment
+from harness.runner import run_cell
 from harness.task import CopyTask
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
@@ -150,7 +151,7 @@ def test_a_worker_that_cannot_be_started_has_failed(tmp_path: Path) -> None:
 
 def test_a_kill_while_memory_runs_out_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter([4, 5])
-    monkeypatch.setattr(runner, "out_of_memory_kills", lambda: next(counts))
+    monkeypatch.setattr(process, "out_of_memory_kills", lambda: next(counts))
     outcome = run_fake("killed", tmp_path)
     assert outcome.status == "out_of_memory"
     assert outcome.reason == "killed by signal 9 (SIGKILL) while the system was out of memory"

@@ -20,8 +20,8 @@ from backends.contract import WIRINGS, ModelSpec, OptimizerSpec, Parameters
 from harness import proof, verdict
 from harness.cli import main
 from harness.environment import available_cpus
+from harness.process import Outcome, Resources
 from harness.proof import Observations, Proof
-from harness.runner import Outcome, Resources
 from harness.verdict import Verdict, verify_brief
 from harness.verification import cases
 from harness.verification.cases import Case, choose_cases, make_batch, start_parameters, training_cases, wired_cases
