@@ -44,7 +44,8 @@ def select(options: Mapping[str, Any]) -> Selection:
         precisions=select_precisions(options["precision"]),
         resources=select_resources(options),
     )
-    if selection.resources.device.startswith("cuda"):
+    # A cluster's nodes have the devices, and we may not.
+    if selection.resources.device.startswith("cuda") and not options.get("cluster"):
         _check_device(selection)
     return selection
 
@@ -106,7 +107,7 @@ def select_resources(options: Mapping[str, Any]) -> Resources:
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available
     threads = options["threads"] or min(n_available, physical)
-    if threads > n_available:
+    if threads > n_available and not options.get("cluster"):
         raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
     return Resources(device=options["device"], threads=threads, **limit)
