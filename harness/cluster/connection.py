@@ -26,6 +26,7 @@ from harness.cluster.nodes import (
 )
 from harness.cluster.on_node import describe_node, suite_digest
 from harness.environment import available_cpus
+from harness.one_line import one_line
 from harness.presets import ConfigurationError
 from harness.selection import Selection
 
@@ -33,8 +34,7 @@ LOCAL = "local"
 ALLOWED = f"allowed: {LOCAL}, or HOST:PORT of a Ray cluster that this machine is a node of"
 CONNECT_TIMEOUT_S = 5.0
 # An address may be open and not be Ray's; Ray itself would try for minutes.
-ANSWER_TIMEOUT_S = 20.0
-DESCRIBE_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 30.0
 QUIET = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
 
 
@@ -160,9 +160,8 @@ def _describe_cluster(selection: Selection, threads: int | None) -> tuple[Cluste
 
 
 def _ask_nodes(backends: list[str]) -> list[Node]:
-    """Every node that is alive, by what it says of itself. Raises ConfigurationError where one cannot say it."""
+    """Every node that answers, by what it says of itself. Raises ConfigurationError where one cannot run the suite."""
     import ray
-    from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     counted = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
@@ -172,17 +171,25 @@ def _ask_nodes(backends: list[str]) -> list[Node]:
     for node in counted:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asked.append(remote.options(scheduling_strategy=there).remote(request))
+    ray.wait(asked, num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
+    answers = [(node, _read_answer(task)) for node, task in zip(counted, asked, strict=True)]
+    return [_read_node(node, answer, ray.__version__) for node, answer in answers if answer]
+
+
+def _read_answer(task: Any) -> dict[str, Any] | None:
+    """None from a node that does not answer: one that has just died is still counted for a while."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
     try:
-        answers = ray.get(asked, timeout=DESCRIBE_TIMEOUT_S)
-    except RayError as error:
-        cause = getattr(error, "cause", None) or error
-        why = " ".join(str(cause).split())[:200]
-        raise ConfigurationError(
-            f"a node of the cluster cannot run this suite: {type(cause).__name__}: {why}"
-        ) from None
-    return [
-        _read_node(node, json.loads(answer), ray.__version__) for node, answer in zip(counted, answers, strict=True)
-    ]
+        answer: dict[str, Any] = json.loads(ray.get(task, timeout=0))
+    except RayTaskError as error:
+        cause = error.cause or error
+        why = one_line(f"{type(cause).__name__}: {cause}")[:200]
+        raise ConfigurationError(f"a node of the cluster cannot run this suite: {why}") from None
+    except RayError:
+        return None
+    return answer
 
 
 def _read_node(counted: Mapping[str, Any], told: Mapping[str, Any], version: str) -> Node:
