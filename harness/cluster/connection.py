@@ -121,7 +121,7 @@ def _check_address(address: str) -> None:
     except subprocess.TimeoutExpired:
         answer = None
     if answer is None or answer.returncode:
-        raise ConfigurationError(f"--cluster {address}: what answers there is no Ray cluster of our version; {ALLOWED}")
+        raise ConfigurationError(f"--cluster {address}: what answers there is no Ray cluster that takes us; {ALLOWED}")
 
 
 def _start(address: str) -> None:
@@ -130,14 +130,17 @@ def _start(address: str) -> None:
     worker: Any = importlib.import_module("ray._private.worker")
     worker._worker_logs_enabled = False
     import ray
+    from ray.exceptions import RayError
 
     own: dict[str, Any] = {}
     if address == LOCAL:
         os.environ.setdefault("RAY_worker_niceness", "0")
+        # As it would be, but Ray warns of what was not said.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
         own = {"num_cpus": len(available_cpus() or []) or os.cpu_count(), "include_dashboard": False}
     try:
         ray.init(address=address, **own, **QUIET)
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+    except (OSError, RuntimeError, ValueError, AssertionError, RayError) as error:
         why = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"--cluster {address}: Ray could not join it: {why}; {ALLOWED}") from None
 

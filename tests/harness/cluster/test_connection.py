@@ -67,7 +67,7 @@ def test_an_address_that_is_not_rays_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("harness.cluster.connection.ANSWER_TIMEOUT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         line = refuse(tmp_path / "run", "--cluster", f"127.0.0.1:{server.getsockname()[1]}")
-    assert "what answers there is no Ray cluster of our version; allowed:" in line
+    assert "what answers there is no Ray cluster that takes us; allowed:" in line
 
 
 @needs_ray
