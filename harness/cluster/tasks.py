@@ -22,6 +22,7 @@ from harness.selection import Selection
 POLL_INTERVAL_S = 0.5
 # How often we see whether a node is left for what waits.
 NODES_INTERVAL_S = 2.0
+NO_NODE = "no node of the cluster was left to run it"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _next_event(task: Any, cell: Cell, node: str | None) -> Begun | Ended:
 
 def explain(error: Exception, node: str | None) -> Outcome:
     """The outcome of a cell whose answer never came. Ray's own words have addresses in them, so they are not used."""
-    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, TaskUnschedulableError
 
     place = f"node {node}" if node else "its node"
     if isinstance(error, RayTaskError):
@@ -125,6 +126,8 @@ def explain(error: Exception, node: str | None) -> Outcome:
         return Outcome("failed", reason, {}, {})
     if isinstance(error, OutOfMemoryError):
         return Outcome("out_of_memory", f"Ray ended it while {place} was out of memory", {}, {})
+    if isinstance(error, TaskUnschedulableError):
+        return Outcome("failed", NO_NODE, {}, {})
     if isinstance(error, NodeDiedError):
         return Outcome("killed", f"{place} died", {}, {})
     return Outcome("killed", f"{place} lost it: {type(error).__name__}", {}, {})
@@ -133,7 +136,7 @@ def explain(error: Exception, node: str | None) -> Outcome:
 def _without_node(cell: Cell, node: str | None) -> Ended:
     if node:
         return Ended(cell, node, Outcome("killed", f"node {node} died", {}, {}))
-    return Ended(cell, None, Outcome("failed", "no node of the cluster was left to run it", {}, {}))
+    return Ended(cell, None, Outcome("failed", NO_NODE, {}, {}))
 
 
 def _any_alive(nodes: Sequence[Node]) -> bool:
