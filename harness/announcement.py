@@ -82,6 +82,7 @@ class Schedule:
 
     cells: Sequence[Cell]
     n_done: int = 0
+    n_at_once: int = 1
     durations_s: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def finish(self, cell: Cell, duration_s: float | None) -> None:
@@ -97,7 +98,7 @@ class Schedule:
             return None
         other = float(np.mean(list(known.values())))
         waiting = [cell for cell in self.cells[self.n_done :] if not cell.backend.missing_packages()]
-        return sum(known.get(_kind(cell), other) for cell in waiting)
+        return sum(known.get(_kind(cell), other) for cell in waiting) / min(self.n_at_once, len(waiting) or 1)
 
     @property
     def place(self) -> tuple[int, int, str]:

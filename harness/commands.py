@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from backends import Backend, registered_backends
 from harness import exports
 from harness.announcement import Schedule, describe_estimate, describe_plan
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
+from harness.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
 from harness.config import RunConfig
 from harness.environment import cpu_model, describe_environment, load_average
+from harness.environment.gpu import describe_gpus
 from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
@@ -76,17 +79,18 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         exports.check_installed()
     plan = plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
     cells = plan.cells
-    environment = describe_environment()
-    with Interruption() as interruption, _open_folder(selection, options, plan, environment) as folder:
-        _announce(selection, plan, folder, environment, console)
-        verdicts = _verify(cells, selection, console)
+    with (
+        _connect(selection, options) as (cluster, selection),
+        Interruption() as interruption,
+        _open_folder(selection, options, plan, cluster) as folder,
+    ):
+        _announce(selection, plan, folder, cluster, console)
+        verdicts = _verify(cells, selection, cluster, console)
         record_verdicts(folder.path / "run.json", verdicts)
-        statuses: list[str] = []
-        schedule = Schedule(cells)
-        for cell in cells:
-            if interruption:
-                break
-            statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, schedule, events, console))
+        if cluster:
+            statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
+        else:
+            statuses = _run_in_turn(cells, verdicts, selection, folder, events, console)
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
@@ -99,6 +103,21 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     verified = bool(trained) and all(verdict.verified for verdict in trained)
     went_well = reported and verified and all(status in harmless for status in statuses)
     return RunEnd(folder.path, 0 if went_well else 1, False)
+
+
+@contextlib.contextmanager
+def _connect(selection: Selection, options: Mapping[str, Any]) -> Iterator[tuple[Cluster | None, Selection]]:
+    """The cluster, if one is asked for, and the selection as it is there."""
+    address = options.get("cluster")
+    if not address:
+        yield None, selection
+        return
+    if options.get("tensorboard"):
+        raise ConfigurationError(
+            "--tensorboard: what a cell tells while it trains does not cross a cluster; see export"
+        )
+    with connect(address, selection, options["threads"]) as found:
+        yield found
 
 
 def report(folder: Path, *, as_json: bool) -> None:
@@ -183,20 +202,19 @@ def _list_row(backend: Backend, implementation: str, selection: Selection) -> di
     return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
 
 
-def _open_folder(
-    selection: Selection, options: Mapping[str, Any], plan: Plan, environment: Mapping[str, Any]
-) -> RunFolder:
+def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan, cluster: Cluster | None) -> RunFolder:
     if options["out"] and options["resume"]:
         raise ConfigurationError("--out and --resume name two folders; give one of them")
     description = {
         "preset": selection.preset,
-        "command": shorten(shlex.join(["python", "-m", "harness", *sys.argv[1:]])),
+        "command": shorten(shlex.join(["python", "-m", "harness", *hide_address(sys.argv[1:])])),
         "configuration": selection.config.to_dict(),
         "resources": describe_resources(selection),
         "options": remember(options, selection.resources.threads),
-        "environment": environment,
+        "environment": cluster.environment if cluster else describe_environment(),
         "cells": [cell.name for cell in plan.cells],
         "a_a": plan.a_a,
+        **({"nodes": [node.describe() for node in cluster.nodes]} if cluster else {}),
     }
     if options["resume"]:
         return RunFolder.resume(options["resume"], description)
@@ -210,26 +228,40 @@ def describe_resources(selection: Selection) -> dict[str, Any]:
     return {"device": resources.device, "threads": resources.threads, **several}
 
 
-def _announce(
-    selection: Selection, plan: Plan, folder: RunFolder, environment: Mapping[str, Any], console: Console
-) -> None:
-    has_gpu = bool(environment["gpu"]["devices"])
-    estimate = describe_estimate(selection, plan.cells, has_gpu=has_gpu)
-    for line in [*describe_plan(selection, plan.cells), estimate]:
+def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
+    more = cluster.describe() if cluster else [_estimate(selection, plan)]
+    for line in [*describe_plan(selection, plan.cells), *more]:
         console.print(Text(line), width=min(WIDTH, console.width))
     _say(console, f"Results: {folder.path}")
 
 
-def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[tuple[str, ...], Verdict]:
+def _estimate(selection: Selection, plan: Plan) -> str:
+    return describe_estimate(selection, plan.cells, has_gpu=bool(describe_gpus()["devices"]))
+
+
+def _verify(
+    cells: list[Cell], selection: Selection, cluster: Cluster | None, console: Console
+) -> dict[tuple[str, ...], Verdict]:
     """Prove each variant in brief before any is timed."""
     verdicts: dict[tuple[str, ...], Verdict] = {}
+    proven = verify_on_cluster(cluster, cells, selection) if cluster else _verify_here(cells, selection)
+    for key, verdict in proven:
+        verdicts[key] = verdict
+        result = "verified" if verdict.verified else f"NOT verified: {verdict.reason}"
+        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
+    return verdicts
+
+
+def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tuple[str, ...], Verdict]]:
+    done = set()
     for cell in cells:
         key = cell.variant
-        if key in verdicts or cell.backend.missing_packages():
+        if key in done or cell.backend.missing_packages():
             continue
+        done.add(key)
         if is_interrupted():
             break
-        verdicts[key] = verify_brief(
+        verdict = verify_brief(
             cell.backend,
             cell.implementation,
             cell.precision,
@@ -237,9 +269,39 @@ def _verify(cells: list[Cell], selection: Selection, console: Console) -> dict[t
             optimizer=selection.config.optimizer,
             model=selection.config.model_spec(),
         )
-        result = "verified" if verdicts[key].verified else f"NOT verified: {verdicts[key].reason}"
-        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
-    return verdicts
+        yield key, verdict
+
+
+def _run_in_turn(
+    cells: list[Cell],
+    verdicts: Mapping[tuple[str, ...], Verdict],
+    selection: Selection,
+    folder: RunFolder,
+    events: Path | None,
+    console: Console,
+) -> list[str]:
+    statuses: list[str] = []
+    schedule = Schedule(cells)
+    for cell in cells:
+        if is_interrupted():
+            break
+        statuses.append(_run_one(cell, verdicts.get(cell.variant), selection, folder, schedule, events, console))
+    return statuses
+
+
+def _run_on_cluster(
+    cells: list[Cell],
+    verdicts: Mapping[tuple[str, ...], Verdict],
+    selection: Selection,
+    folder: RunFolder,
+    cluster: Cluster,
+    console: Console,
+) -> list[str]:
+    def keep(cell: Cell, outcome: Outcome, made_with: Mapping[str, Any], attempt: int, about: Mapping[str, Any]) -> Any:
+        record = make_record(outcome, selection.config, made_with, attempt) | {**about}
+        return _keep(cell, outcome, record, verdicts.get(cell.variant), folder)
+
+    return run_on_cluster(cluster, cells, selection, folder, keep, console)
 
 
 def _run_one(
@@ -290,18 +352,26 @@ def _run_one(
         _say(console, f"{cell.name}: interrupted")
         return INTERRUPTED
     record = make_record(outcome, selection.config, made_with, attempt)
-    record["verified"] = verdict.verified if verdict else None
-    record["verification_reason"] = verdict.reason if verdict else None
     record["load_average"] = {"before": load_before, "after": load_average()}
-    arrays = outcome.arrays if record["status"] == outcome.status else {}
-    written = folder.write_cell(cell, record, arrays)
-    if written["status"] in ENDED_FOR_GOOD:
-        path.unlink(missing_ok=True)
+    written = _keep(cell, outcome, record, verdict, folder)
     reason = f": {written['reason']}" if written["reason"] else ""
     duration_s = time.monotonic() - started_s
     schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
     _say(console, f"{cell.name}: {written['status']} in {duration_s:.1f} s ({schedule}){reason}")
     return str(written["status"])
+
+
+def _keep(
+    cell: Cell, outcome: Outcome, record: dict[str, Any], verdict: Verdict | None, folder: RunFolder
+) -> dict[str, Any]:
+    """The record as written, with its verdict; what it makes needless is removed."""
+    record["verified"] = verdict.verified if verdict else None
+    record["verification_reason"] = verdict.reason if verdict else None
+    arrays = outcome.arrays if record["status"] == outcome.status else {}
+    written = folder.write_cell(cell, record, arrays)
+    if written["status"] in ENDED_FOR_GOOD:
+        checkpoint_path(folder.path, cell.name).unlink(missing_ok=True)
+    return written
 
 
 def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], console: Console) -> Message | None:
@@ -328,4 +398,5 @@ def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any
     if faults:
         reason = f"a malformed record: {faults[0]}"
         return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
-    return {**measured, "provenance": provenance, **made}
+    # What never came to a machine was made with nothing.
+    return {**measured, **({"provenance": provenance} if made_with else {}), **made}

@@ -86,6 +86,7 @@ class RunFolder:
                 "a_a": _larger_a_a(earlier.get("a_a"), run.get("a_a")),
                 "environment": run.get("environment"),
                 "sessions": [*earlier["sessions"], session],
+                **_all_nodes(earlier, run),
             }
             remove_temporaries(path)
             for name in FOLDERS:
@@ -286,6 +287,12 @@ def _larger_a_a(earlier: Any, ours: Any) -> Any:
         return earlier or ours
     same = {**earlier, "first_repeat": None} == {**ours, "first_repeat": None}
     return max(earlier, ours, key=lambda pair: pair["first_repeat"]) if same else earlier
+
+
+def _all_nodes(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes of every cluster the run was on, once each; nothing where it was on none."""
+    nodes = {node["node"]: node for node in (*earlier.get("nodes", []), *ours.get("nodes", []))}
+    return {"nodes": list(nodes.values())} if nodes else {}
 
 
 def _first(faults: Iterable[Any]) -> str | None:

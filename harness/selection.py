@@ -45,18 +45,21 @@ def select(options: Mapping[str, Any]) -> Selection:
         resources=select_resources(options),
     )
     if selection.resources.ranks > 1:
-        check_ranks(selection)
-    if selection.resources.device.startswith("cuda"):
+        check_ranks(selection, on_cluster=bool(options.get("cluster")))
+    # A cluster's nodes have the devices, and we may not.
+    if selection.resources.device.startswith("cuda") and not options.get("cluster"):
         _check_device(selection)
     return selection
 
 
-def check_ranks(selection: Selection) -> None:
+def check_ranks(selection: Selection, *, on_cluster: bool) -> None:
     """Raises ConfigurationError where the ranks do not divide the batch, or are to share a GPU."""
     ranks, batch = selection.resources.ranks, selection.config.train.batch
     if batch % ranks:
         divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
         raise ConfigurationError(f"--ranks {ranks} do not divide train.batch = {batch}; allowed are {divisors}")
+    if on_cluster:
+        return
     device, n_gpus = selection.resources.device, len(gpu_devices())
     if ":" in device:
         raise ConfigurationError(f"--device {device} with --ranks {ranks}: each takes a GPU; allowed: auto, cpu, cuda")
@@ -123,8 +126,10 @@ def select_resources(options: Mapping[str, Any]) -> Resources:
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available
     ranks = options.get("ranks") or 1
-    threads = options["threads"] or max(1, min(n_available, physical) // ranks)
-    if threads > n_available:
+    # On a cluster each rank has a node for itself.
+    sharing = 1 if options.get("cluster") else ranks
+    threads = options["threads"] or max(1, min(n_available, physical) // sharing)
+    if threads > n_available and not options.get("cluster"):
         raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
     return Resources(device=options["device"], threads=threads, ranks=ranks, **limit)

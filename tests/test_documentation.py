@@ -27,6 +27,8 @@ LEFT_OUT = {
     r"\. .*/activate": "for the shell it is typed into",
     r"eval .*": "for the shell it is typed into; see the test of completion",
     r"python scripts/kill_and_resume.py .*": "takes minutes; tests of signals and of resuming kill runs too",
+    r"(RAY_\w+=\S+ )?ray start .*": "starts a node that does not end; tests/harness/cluster has its own",
+    r"python -m harness run .*--cluster .*": "needs Ray and nodes: tests/harness/cluster runs it on a cluster of two",
     r"tensorboard .*": "a server that does not end; tests/harness/exports reads the files with its own reader",
 }
 SMALL = {"model.hidden": 3, "model.layers": 1, "train.steps": 9, "train.chunk": 2, "task.max_length": 2}

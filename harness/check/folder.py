@@ -29,6 +29,16 @@ SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
+class Node:
+    """A node of a cluster that cells ran on."""
+
+    node: str
+    cpu: str
+    gpus: list[str | None]
+    physical_cores: int | None = None
+
+
+@dataclass(frozen=True)
 class Description:
     """run.json in every version."""
 
@@ -42,6 +52,7 @@ class Description:
     cells: Annotated[list[str], msgspec.Meta(min_length=1)]
     a_a: dict[str, str | int] | None = None
     left_out: list[str] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -20,5 +20,6 @@ def surrounding_differences(runs: list[ComparedRun]) -> list[Difference]:
 def _surroundings(run: ComparedRun, shared: list[tuple[str, ...]]) -> dict[str, Any]:
     file = run.run.file
     settings = {run.labels[key]: run.variants[key].cells[0].settings or {} for key in shared}
-    nested = {"environment": file.environment, "resources": file.resources, **settings}
+    nodes = {"nodes": sorted(run.run.hardware)} if file.nodes else {}
+    nested = {"environment": file.environment, "resources": file.resources, **nodes, **settings}
     return {name: value for name, value in flatten(nested) if value is not None}

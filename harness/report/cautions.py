@@ -37,6 +37,7 @@ class Caution:
 def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
     """At most one for each kind of doubt, those about the machine first."""
     found = [
+        _nodes_differ(run),
         _ceiling_unread(run),
         _machine_busy(run),
         _warmup_not_ended(run),
@@ -62,6 +63,15 @@ def unsteadiness(cell: Cell) -> float | None:
         return None
     fast, slow = np.percentile(measures.step_ms(cell), [5, 95])
     return float(slow / fast)
+
+
+def _nodes_differ(run: Run) -> Caution | None:
+    hardware = run.hardware
+    if len(hardware) < 2:
+        return None
+    where = "; ".join(f"{kind} ({len(cells)} of {len(run.ok_cells)} cells)" for kind, cells in hardware.items())
+    advice = "Speeds of different hardware are compared here: run on nodes of one kind."
+    return Caution("Nodes differ", where, advice)
 
 
 def _ceiling_unread(run: Run) -> Caution | None:

@@ -224,7 +224,8 @@ def _positions(plots: list[str]) -> Section:
 
 def _settings(run: Run) -> list[Section]:
     """Environment, configuration and what each variant reports to be in force, as tables of names and values."""
-    environment = run.file.environment | {"resources": run.file.resources}
+    nodes = {"nodes": {node.node: node.hardware for node in run.file.nodes}} if run.file.nodes else {}
+    environment = run.file.environment | {"resources": run.file.resources} | nodes
     tables = {"Environment": environment, "Configuration": run.file.configuration, "Settings": _in_force(run)}
     return [_pairs_section(heading, values) for heading, values in tables.items()]
 

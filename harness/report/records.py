@@ -139,6 +139,7 @@ class Cell:
     other_cpu_share: float | None = None
     ranks: Count = 1
     exchanges_s: list[float] = field(default_factory=list)
+    node: str | None = None
 
     @property
     def variant(self) -> tuple[str, str, str, str]:
@@ -224,6 +225,22 @@ class CeilingFile:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A node of a cluster that cells ran on."""
+
+    node: str
+    cpu: str
+    physical_cores: int | None = None
+    gpus: list[str | None] = field(default_factory=list)
+
+    @property
+    def hardware(self) -> str:
+        """What nodes have to share for their cells to be comparable."""
+        cores = [f"{self.physical_cores} cores"] if self.physical_cores else []
+        return ", ".join([self.cpu, *cores, *(gpu or "a GPU" for gpu in self.gpus)])
+
+
+@dataclass(frozen=True)
 class RunFile:
     """run.json. The configuration's sections are free but for what the report computes with."""
 
@@ -237,6 +254,7 @@ class RunFile:
     resources: dict[str, Any] = field(default_factory=dict)
     a_a: SelfComparison | None = None
     verification: list[Verification] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -254,6 +272,16 @@ class Run:
     @property
     def ok_cells(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.status == "ok"]
+
+    @property
+    def hardware(self) -> dict[str, list[str]]:
+        """The ok cells by the hardware of their nodes, where some ran on the nodes of a cluster."""
+        known = {node.node: node.hardware for node in self.file.nodes}
+        found: dict[str, list[str]] = {}
+        for cell in self.ok_cells if known else []:
+            place = known.get(cell.node, "an unknown node") if cell.node else "a machine outside the cluster"
+            found.setdefault(place, []).append(cell.cell)
+        return found
 
     @property
     def own_cells(self) -> list[Cell]:

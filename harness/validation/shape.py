@@ -147,6 +147,8 @@ class Making:
     sha256: Sha256
     provenance: Provenance | None = None
     parameters_sha256: Sha256 | None = None
+    # The node of a cluster that it ran on.
+    node: str | None = None
 
 
 def shape_fault(content: object, kind: type) -> Fault | None:

@@ -91,6 +91,15 @@ def test_like_takes_as_long_as_like_and_the_unseen_as_the_others_on_average() ->
     assert str(schedule) == "5 of 5"
 
 
+def test_nodes_share_what_is_left() -> None:
+    schedule = Schedule([Cell(INSTALLED[0], "idiomatic", "float32", 0, repeat) for repeat in range(6)], n_at_once=3)
+    schedule.finish(schedule.cells[0], 100.0)
+    assert schedule.left_s() == pytest.approx(500.0 / 3)
+    for cell in schedule.cells[1:5]:
+        schedule.finish(cell, 100.0)
+    assert schedule.left_s() == pytest.approx(100.0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

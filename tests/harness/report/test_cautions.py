@@ -74,3 +74,30 @@ def test_a_ceiling_that_cannot_be_read_is_told(run_folder: Callable[..., Path]) 
     (folder / "ceiling.json").write_text("{", "utf-8")
     (text,) = cautions_of(folder)
     assert text.startswith("No ceiling: ceiling.json cannot be read: ")
+
+
+NODES = [
+    {"node": "aaa", "cpu": "an EPYC", "physical_cores": 2, "gpus": []},
+    {"node": "bbb", "cpu": "an EPYC", "physical_cores": 2, "gpus": []},
+    {"node": "ccc", "cpu": "a Xeon", "physical_cores": 4, "gpus": ["an H100"]},
+]
+
+
+def on_nodes(repeats: MakeAll, *nodes: str | None) -> list[dict[str, Any]]:
+    cells = repeats("torch", step_s=0.01)
+    return [cell | {"node": nodes[place % len(nodes)]} for place, cell in enumerate(cells)]
+
+
+def test_nodes_of_one_kind_may_be_compared(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
+    assert cautions_of(run_folder(*on_nodes(repeats, "aaa", "bbb"), nodes=NODES)) == []
+
+
+def test_nodes_that_differ_are_named_by_what_they_are(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
+    (text,) = cautions_of(run_folder(*on_nodes(repeats, "aaa", "ccc"), nodes=NODES))
+    kinds = "an EPYC, 2 cores (4 of 8 cells); a Xeon, 4 cores, an H100 (4 of 8 cells)"
+    assert text == f"Nodes differ: {kinds}. Speeds of different hardware are compared here: run on nodes of one kind."
+
+
+def test_cells_from_outside_the_cluster_are_told(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
+    (text,) = cautions_of(run_folder(*on_nodes(repeats, "bbb", None), nodes=NODES))
+    assert "a machine outside the cluster (4 of 8 cells)" in text

@@ -1,0 +1,115 @@
+"""The nodes of a cluster: which of them are measured on, and where each pins its workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.presets import ConfigurationError
+from harness.process import Resources
+
+SHORT_ID = 12
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as Ray counts it, and as it says it is.
+
+    processors are those that its processes may use, on the machine of that mark; two nodes may share them. The mark is
+    compared and never written anywhere. versions are those of each backend, code the digest of the suite there.
+    """
+
+    id: str
+    cpus: int
+    gpus: int
+    machine: str
+    processors: tuple[int, ...] | None
+    environment: Mapping[str, Any]
+    versions: Mapping[str, Mapping[str, str]]
+    code: str
+    ray: str
+    niceness: int = 0
+    first_cpu: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.id[:SHORT_ID]
+
+    def made_with(self, backend: str) -> dict[str, Any]:
+        """What a cell of the backend is made with here, beside its code; as on one machine."""
+        return {"versions": dict(self.versions.get(backend, {})), "cpu": self.environment["cpu"]}
+
+    def describe(self) -> dict[str, Any]:
+        """For run.json: the hardware, and nothing that tells whose it is."""
+        gpus = [device.get("name") for device in self.environment["gpu"]["devices"]]
+        return {
+            "node": self.name,
+            "cpu": self.environment["cpu"],
+            "physical_cores": self.environment["physical_cores"],
+            "logical_cores": self.environment["logical_cores"],
+            "cpus": self.cpus,
+            "gpus": gpus[: self.gpus] or ["unknown"] * self.gpus,
+            "memory_bytes": self.environment["memory_bytes"],
+            "ray": self.ray,
+        }
+
+
+def takes_gpu(nodes: Sequence[Node], device: str) -> bool:
+    """Whether a cell takes a GPU: where it is asked for, or where it is left to us and a node has one."""
+    return device.startswith("cuda") or (device == "auto" and any(node.gpus for node in nodes))
+
+
+def choose_nodes(nodes: Sequence[Node], device: str) -> tuple[list[Node], list[Node]]:
+    """The nodes to measure on, and those left out: a cell asks for as many CPUs as its whole node has, which is one
+    number for all, so the nodes that have the most are taken. A node that gives Ray no CPU is meant to stay out.
+
+    Raises ConfigurationError where there is none.
+    """
+    offered = [node for node in nodes if node.cpus]
+    needs_gpu = takes_gpu(offered, device)
+    able = [node for node in offered if node.gpus or not needs_gpu]
+    if not able:
+        lacking = "GPU" if offered else "CPU"
+        raise ConfigurationError(f"--device {device}: no node of the cluster offers Ray a {lacking} for it")
+    most = max(node.cpus for node in able)
+    chosen = [node for node in able if node.cpus == most]
+    return chosen, [node for node in offered if node not in chosen]
+
+
+def place_nodes(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes with the first processor of each: nodes of one machine share none.
+
+    Raises ConfigurationError where they offer more than it has.
+    """
+    placed, taken = [], Counter[Any]()
+    for node in nodes:
+        pool = node.machine, node.processors
+        placed.append(replace(node, first_cpu=taken[pool]))
+        taken[pool] += node.cpus
+        if node.processors is not None and taken[pool] > len(node.processors):
+            raise ConfigurationError(
+                f"node {node.name}: Ray is offered {taken[pool]} CPUs of its machine, which has {len(node.processors)};"
+                " start Ray with --num-cpus"
+            )
+    return placed
+
+
+def fit_threads(resources: Resources, threads: int | None, nodes: Sequence[Node]) -> Resources:
+    """The resources of a cell: the threads asked for, or all physical cores of the node that has the fewest.
+
+    Raises ConfigurationError where a node has fewer.
+    """
+    most = nodes[0].cpus
+    if threads and threads > most:
+        raise ConfigurationError(f"--threads {threads}: a cell may use 1 to {most} processors of its node")
+    cores = [node.environment["physical_cores"] or most for node in nodes]
+    return replace(resources, threads=threads or min(most, *cores))
+
+
+def refuse_other_code(nodes: Sequence[Node], code: str) -> None:
+    """Raises ConfigurationError for a node whose suite is not ours: it would compute something else."""
+    for node in nodes:
+        if node.code != code:
+            raise ConfigurationError(f"node {node.name} has other code of this suite; install the same on every node")

@@ -1,0 +1,122 @@
+"""What a node is asked to do. These functions run in a process of Ray's there; requests and answers are JSON and bytes.
+
+Ray ships them by name, so the suite has to be installed on the node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from backends import find_backend
+from harness.cluster.messages import pack
+from harness.config import RunConfig
+from harness.environment import available_cpus, cpu_model, describe_environment, load_average
+from harness.environment.files import read
+from harness.plan import Cell
+from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources
+from harness.provenance import PROJECT, versions
+from harness.runner import run_cell
+from harness.verdict import verify_brief
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def describe_node(request: str) -> str:
+    """What this node is, what is installed of the backends named, and which code of the suite."""
+    _raise_priority()
+    found = {}
+    for name in json.loads(request)["backends"]:
+        with contextlib.suppress(KeyError):
+            found[name] = versions(find_backend(name))
+    described = {
+        "machine": read(BOOT_ID) or os.uname().nodename,
+        "processors": available_cpus(),
+        "environment": describe_environment(),
+        "versions": found,
+        "code": suite_digest(),
+        "niceness": os.nice(0),
+    }
+    return json.dumps(described)
+
+
+def train_here(request: str) -> Iterator[str | tuple[bytes, bytes]]:
+    """The node's id at once, so that a loss can be told; then the packed outcome and the log."""
+    asked, node = json.loads(request), _node_id()
+    yield node
+    yield _train(asked, node)
+
+
+def verify_here(request: str) -> str:
+    """The verdict on one variant, null where its framework is not installed. Remembered on this node."""
+    asked = json.loads(request)
+    backend, config = find_backend(asked["backend"]), RunConfig.from_dict(asked["configuration"])
+    if backend.missing_packages():
+        return "null"
+    verdict = verify_brief(
+        backend,
+        asked["implementation"],
+        asked["precision"],
+        _resources(asked, _node_id()),
+        optimizer=config.optimizer,
+        model=config.model_spec(),
+    )
+    return json.dumps(asdict(verdict))
+
+
+def suite_digest() -> str:
+    """Of every source of the suite, by name."""
+    digest = hashlib.sha256()
+    for package in ("backends", "harness"):
+        for path in sorted((PROJECT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _train(asked: Mapping[str, Any], node: str) -> tuple[bytes, bytes]:
+    _raise_priority()
+    backend = find_backend(asked["backend"])
+    cell = Cell(backend, asked["implementation"], asked["precision"], asked["seed"], asked["repeat"])
+    config, resources = RunConfig.from_dict(asked["configuration"]), _resources(asked, node)
+    load_before = load_average()
+    outcome, printed = _run_logged(cell, config, resources)
+    about = {
+        "made_with": {"versions": versions(backend), "cpu": cpu_model()},
+        "load_average": {"before": load_before, "after": load_average()},
+    }
+    return pack(outcome, about), printed
+
+
+def _run_logged(cell: Cell, config: RunConfig, resources: Resources) -> tuple[Outcome, bytes]:
+    """The cell as on one machine; its progress and its checkpoints end here."""
+    with tempfile.TemporaryDirectory(prefix="lstm-copy-benchmark-") as folder:
+        log = Path(folder) / "cell.log"
+        outcome = run_cell(cell, config, resources, log, lambda _: None)
+        if not log.exists():
+            return outcome, b""
+        with log.open("rb") as stream:
+            return outcome, stream.read(MAXIMUM_LOG_BYTES)
+
+
+def _resources(asked: Mapping[str, Any], node: str) -> Resources:
+    return Resources(**{**asked["resources"], "first_cpu": asked["first_cpus"][node]})
+
+
+def _node_id() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _raise_priority() -> None:
+    """Ray starts its processes at niceness 15, and a worker inherits it. Only root may go back; others have to start
+    Ray with RAY_worker_niceness=0, and are told."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
