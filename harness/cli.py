@@ -112,7 +112,7 @@ def run(context: click.Context, /, **options: Any) -> None:
     multiple=True,
     required=True,
     metavar="AXIS=VALUE,...",
-    help="Vary one axis, all else as in the preset: batch, hidden, layers, length or threads.",
+    help="Vary one axis, all else as in the preset: batch, hidden, layers, length, threads or ranks.",
 )
 def sweep(**options: Any) -> None:
     """Measure speed along each axis in turn: a run for every value, tables and scaling plots over all."""

@@ -14,13 +14,16 @@ from rich.console import Console
 from harness.commands import run_cells
 from harness.presets import ConfigurationError, load_preset
 from harness.results import default_folder
+from harness.scaling import AXES as SCALING_AXES
+from harness.scaling import WEAK, with_efficiency
 from harness.selection import Selection, parse_seeds, select
 from harness.sweep_report import point_rows, print_sweep, write_sweep
 
-THREADS = "threads"
-# The key of the configuration that an axis varies; threads are an option instead.
+THREADS, RANKS = "threads", "ranks"
+# The key of the configuration that an axis varies; threads and ranks are options instead. ranks is two axes at once:
+# strong scaling, the batch as in the preset, and weak scaling, that batch for each rank.
 KEYS = {"batch": "train.batch", "hidden": "model.hidden", "layers": "model.layers", "length": "task.max_length"}
-AXES = (*KEYS, THREADS)
+AXES = (*KEYS, THREADS, RANKS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +51,10 @@ def sweep(options: Mapping[str, Any]) -> int:
     exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
         console.print(f"Point {number} of {len(plan)}: {point.axis} = {point.value}", highlight=False)
-        point_options = {**options, "out": folder / point.name, "resume": None}
+        ranks = selection.resources.ranks
+        point_options = {**options, RANKS: ranks, "out": folder / point.name, "resume": None}
         end = run_cells(selection, point_options, console)
-        rows += point_rows(end.folder, point.axis, point.value)
+        rows = with_efficiency([*rows, *point_rows(end.folder, point.axis, point.value)], folder)
         exit_code = max(exit_code, end.exit_code)
         # A sweep takes long: what is done is reported even if the rest never is.
         write_sweep(folder, rows, base.preset)
@@ -77,6 +81,9 @@ def parse_points(texts: Iterable[str]) -> list[Point]:
         if axis in points:
             raise ConfigurationError(f"--sweep {text!r}: {axis} is swept already; give all its values at once")
         points[axis] = [Point(axis, value) for value in _parse_values(text, values)]
+    if RANKS in points:
+        of_ranks = points.pop(RANKS)
+        points |= {axis: [Point(axis, point.value) for point in of_ranks] for axis in SCALING_AXES}
     return [point for chosen in points.values() for point in chosen]
 
 
@@ -84,6 +91,10 @@ def select_point(point: Point, base: Selection, options: Mapping[str, Any]) -> S
     """The selection with the point's value in force. Raises ConfigurationError where it is out of range."""
     if point.axis == THREADS:
         return select({**options, THREADS: point.value})
+    if point.axis in SCALING_AXES:
+        batch = base.config.train.batch * (point.value if point.axis == WEAK else 1)
+        overrides = [*options["overrides"], f"train.batch={batch}"]
+        return select({**options, "overrides": overrides, RANKS: point.value})
     overrides = [*options["overrides"], f"{KEYS[point.axis]}={point.value}"]
     return dataclasses.replace(base, config=load_preset(base.preset, overrides))
 

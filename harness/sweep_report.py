@@ -17,20 +17,23 @@ from harness.report.columns import COLUMNS
 from harness.report.markdown import render_table
 from harness.report.quantities import integer, number
 from harness.report.readable import Readable
-from harness.report.style import encode_png, finish_axes, line, make_figure
+from harness.report.style import QUIET, encode_png, finish_axes, line, make_figure
 from harness.report.tables import to_csv
 from harness.report.variants import Variant
+from harness.scaling import AXES as SCALING_AXES
+from harness.scaling import EFFICIENCY, SHARED_MACHINE, STRONG, WEAK
 
 Row = dict[str, Any]
 
 LOW, HIGH = "sequences_per_s_low", "sequences_per_s_high"
+RATE = ("sequences_per_s", LOW, HIGH)
 SUMMARY = (
     *("backend", "implementation", "precision", "device", "status", "sequences_per_s", LOW, HIGH, "step_ms"),
-    *("gflop_per_s", "ceiling_share", "verified", "reason"),
+    *("gflop_per_s", "ceiling_share", "exchange_share", "verified", "reason"),
 )
 SHOWN = (
     *("backend", "implementation", "precision", "sequences_per_s", "step_ms", "gflop_per_s", "ceiling_share"),
-    *("verified", "status", "reason"),
+    *("efficiency", "efficiency_interval", "exchange_share", "verified", "status", "reason"),
 )
 AXIS_LABELS = {
     "batch": "sequences in a batch",
@@ -38,6 +41,8 @@ AXIS_LABELS = {
     "layers": "layers",
     "length": "longest pattern, vectors",
     "threads": "CPU threads",
+    STRONG: "ranks that share a batch",
+    WEAK: "ranks with a batch each",
 }
 
 
@@ -85,7 +90,7 @@ def group_by_axis(rows: list[Row]) -> dict[str, list[Row]]:
 
 def make_axis_table(axis: str, rows: list[Row]) -> Readable:
     """One axis for a reader: a row for each value and variant, without columns that are empty throughout."""
-    shown = {name: [COLUMNS[name].show(row[name]) for row in rows] for name in SHOWN}
+    shown = {name: [_show(name, row) for row in rows] for name in SHOWN}
     kept = [name for name in shown if any(shown[name])]
     values = [integer(row["value"]) for row in rows]
     return Readable(
@@ -94,6 +99,13 @@ def make_axis_table(axis: str, rows: list[Row]) -> Readable:
         numeric=[True, *(COLUMNS[name].is_numeric for name in kept)],
         meanings=[],
     )
+
+
+def _show(name: str, row: Row) -> str:
+    if name != "efficiency_interval":
+        return COLUMNS[name].show(row.get(name))
+    bounds = [COLUMNS["efficiency"].show(row.get(bound)) for bound in ("efficiency_low", "efficiency_high")]
+    return " to ".join(bounds) if all(bounds) else ""
 
 
 def render_page(rows: list[Row], preset: str, plotted: list[str]) -> str:
@@ -105,6 +117,8 @@ def render_page(rows: list[Row], preset: str, plotted: list[str]) -> str:
     ]
     for axis, axis_rows in group_by_axis(rows).items():
         blocks.append(f"## {axis}: {AXIS_LABELS[axis]}\n")
+        if axis in SCALING_AXES and all(row["device"] in ("cpu", None) for row in axis_rows):
+            blocks.append(f"{SHARED_MACHINE}\n")
         if axis in plotted:
             blocks.append(f"![Training sequences a second by {AXIS_LABELS[axis]}]({axis}.png)\n")
         blocks.append(render_table(make_axis_table(axis, axis_rows)))
@@ -121,12 +135,21 @@ def plot_axis(axis: str, rows: list[Row]) -> Figure | None:
     if not lines:
         return None
     variants = {key: _make_variant(key, points) for key, points in lines.items()}
-    figure = make_figure(9, 5)
-    axes = figure.subplots()
+    scales = axis in SCALING_AXES
+    figure = make_figure(13 if scales else 9, 5)
+    axes, *more = figure.subplots(1, 2 if scales else 1, squeeze=False)[0]
+    values = sorted({row["value"] for row in rows})
     for key, points in lines.items():
         _draw_line(axes, variants[key], points, list(variants.values()))
-    _scale_axes(axes, sorted({row["value"] for row in rows}))
+        for beside in more:
+            _draw_line(beside, variants[key], points, list(variants.values()), EFFICIENCY)
+    _scale_axes(axes, values)
     finish_axes(axes, "Training throughput", f"{AXIS_LABELS[axis]} (log scale)", "sequences a second (log scale)")
+    for beside in more:
+        _scale_values(beside, values)
+        finish_axes(beside, "Efficiency", f"{AXIS_LABELS[axis]} (log scale)", "share of as many processes' speed")
+        beside.axhline(1.0, color=QUIET, linewidth=1, linestyle=":")
+        beside.set_ylim(bottom=0)
     axes.legend(frameon=False, handlelength=4)
     return figure
 
@@ -139,22 +162,31 @@ def _make_variant(key: tuple[str, ...], points: list[Row]) -> Variant:
     return Variant(backend, implementation, precision, device, label, cells=[], speed=None, verified=verified)
 
 
-def _draw_line(axes: Axes, variant: Variant, points: list[Row], variants: list[Variant]) -> None:
+def _draw_line(
+    axes: Axes, variant: Variant, points: list[Row], variants: list[Variant], columns: tuple[str, str, str] = RATE
+) -> None:
+    """A line through the first of the columns, with bars from the second to the third."""
+    name, low, high = columns
     properties = line(variant, variants)
-    ordered = sorted(points, key=lambda point: point["value"])
-    rates = [point["sequences_per_s"] for point in ordered]
+    ordered = sorted((point for point in points if point.get(name) is not None), key=lambda point: point["value"])
     values = [point["value"] for point in ordered]
-    axes.plot(values, rates, marker="o", markersize=properties["linewidth"] + 2.5, **properties)
-    bounded = [point for point in ordered if point[LOW] is not None and point[HIGH] is not None]
-    lows, highs = [point[LOW] for point in bounded], [point[HIGH] for point in bounded]
+    axes.plot(
+        values, [point[name] for point in ordered], marker="o", markersize=properties["linewidth"] + 2.5, **properties
+    )
+    bounded = [point for point in ordered if point[low] is not None and point[high] is not None]
+    lows, highs = [point[low] for point in bounded], [point[high] for point in bounded]
     axes.vlines([point["value"] for point in bounded], lows, highs, color=properties["color"], linewidth=1)
 
 
 def _scale_axes(axes: Axes, values: list[int]) -> None:
-    axes.set_xscale("log")
+    _scale_values(axes, values)
     axes.set_yscale("log")
+    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        which(FuncFormatter(lambda value, _: number(value)))
+
+
+def _scale_values(axes: Axes, values: list[int]) -> None:
+    axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(values))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        which(FuncFormatter(lambda value, _: number(value)))

@@ -38,6 +38,7 @@ def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
     """At most one for each kind of doubt, those about the machine first."""
     found = [
         _nodes_differ(run),
+        _ranks_share_a_machine(run),
         _ceiling_unread(run),
         _machine_busy(run),
         _warmup_not_ended(run),
@@ -72,6 +73,14 @@ def _nodes_differ(run: Run) -> Caution | None:
     where = "; ".join(f"{kind} ({len(cells)} of {len(run.ok_cells)} cells)" for kind, cells in hardware.items())
     advice = "Speeds of different hardware are compared here: run on nodes of one kind."
     return Caution("Nodes differ", where, advice)
+
+
+def _ranks_share_a_machine(run: Run) -> Caution | None:
+    sharing = [cell for cell in run.ok_cells if cell.ranks > 1 and cell.node is None and cell.device == "cpu"]
+    if not sharing:
+        return None
+    where = f"{sharing[0].ranks} ranks on one machine's processors"
+    return Caution("Ranks share a machine", where, "These speeds prove that the ranks are right, not how they scale.")
 
 
 def _ceiling_unread(run: Run) -> Caution | None:

@@ -20,7 +20,7 @@ TABLES = {
             rank seed_loss_floor seed_loss_excess n_parameters cells reason
             sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
             wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
-            steps_to_target""",
+            steps_to_target ranks exchange_share""",
         "comparisons": "left right ratio low high repeats conclusion precision device a_a",
         "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s",
         "products": "precision device backend product gflop_per_s low high samples is_ceiling",
@@ -58,8 +58,8 @@ SHOWN = {
         "summary": """
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
             sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
-            train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s overhead_share
-            peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
+            ranks exchange_share train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s
+            overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
@@ -178,6 +178,12 @@ COLUMNS = {
     "ceiling_share": Column(
         "of the ceiling", percent, "GFLOP/s over those of the fastest matrix product measured between the cells"
     ),
+    "ranks": Column("ranks", integer, "processes that train the network together; empty where there is one"),
+    "exchange_share": Column(
+        "exchange", percent, "an exchange of all gradients by itself over a step: the most that the ranks' talk takes"
+    ),
+    "efficiency": Column("efficiency", percent, "sequences/s over the number of ranks times those of one process"),
+    "efficiency_interval": Column("95 % interval", percent, "bootstrap interval of that ratio over processes"),
     "overhead_share": Column(
         "overhead", percent, "the suite's own share of the steady time: making data, timing and recording"
     ),

@@ -102,6 +102,15 @@ def gflop_per_s(cell: Cell, batch: int, task: TaskSection) -> float | None:
     return metrics.training_step_operations(cell.n_parameters, batch, time_steps) / (step / 1000) / 1e9
 
 
+def exchange_share(cell: Cell) -> float | None:
+    """The median time of an exchange of all gradients by itself over that of a step, 0..1; None of a single process.
+
+    What a framework exchanges while it still computes is hidden behind that, so this is the most it can be.
+    """
+    step = median_step_ms(cell)
+    return 1000 * float(np.median(cell.exchanges_s)) / step if cell.exchanges_s and step else None
+
+
 def startup_s(cell: Cell) -> float | None:
     """Seconds from starting the process to the end of its first step, data making left out."""
     stages = [(cell.timeline or {}).get(stage) for stage in STARTUP_STAGES]

@@ -50,4 +50,5 @@ def sample_rates(run: Run, cells: list[Cell]) -> dict[Place, float]:
 
 def _ceiling_share(run: Run, cell: Cell, operations: float | None) -> float | None:
     ceiling = find_ceilings(run.products).get((cell.precision, cell.device or ""))
-    return None if ceiling is None or operations is None else operations / ceiling.gflop_per_s
+    # Every rank measured it on processors of its own, or on a GPU.
+    return None if ceiling is None or operations is None else operations / (ceiling.gflop_per_s * cell.ranks)

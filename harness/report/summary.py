@@ -63,6 +63,8 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
         "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
         "peak_memory_bytes": None if memory is None else round(memory),
         "n_parameters": cells[0].n_parameters,
+        "ranks": cells[0].ranks if cells[0].ranks > 1 else None,
+        "exchange_share": measures.median(measures.exchange_share(cell) for cell in cells),
         "wrong_bits_per_sequence": measures.median(measures.wrong_bits_per_sequence(cell) for cell in cells),
         "mean_absolute_error": measures.median(measures.mean_absolute_error(cell) for cell in cells),
         **_speed(run, cells),

@@ -111,7 +111,7 @@ def test_a_terminal_gets_a_line_for_each_variant_and_threads_are_an_axis(tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sweep", "depth=1"], "--sweep 'depth=1': allowed axes are batch, hidden, layers, length, threads"),
+        (["--sweep", "depth=1"], "--sweep 'depth=1': allowed axes are batch, hidden, layers, length, threads, ranks"),
         (["--sweep", "batch"], "--sweep 'batch': allowed are whole numbers of at least 1, with commas between"),
         (["--sweep", "batch=16,many"], "--sweep 'batch=16,many': allowed are whole numbers of at least 1"),
         (["--sweep", "hidden=0"], "--sweep 'hidden=0': allowed are whole numbers of at least 1"),
@@ -142,6 +142,37 @@ def test_values_keep_their_order_and_count_once() -> None:
     points = parse_points(["hidden=8, 4,8", "batch=2"])
     assert points == [Point("hidden", 8), Point("hidden", 4), Point("batch", 2)]
     assert points[0].name == "hidden-8"
+
+
+def test_ranks_are_swept_with_the_batch_shared_and_with_a_batch_each(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    axes = ["--sweep", "ranks=1,2", "--repeats", "2"]
+    finished = sweep("--backend", "fake_backends.together", *SMALL, *axes, "--out", str(folder))
+    # A backend that is no LSTM is not verified, and says so by the exit status.
+    assert finished.returncode == 1
+    rows = read_rows(folder / "sweep.csv")
+    points = [("ranks-strong", "1"), ("ranks-strong", "2"), ("ranks-weak", "1"), ("ranks-weak", "2")]
+    assert [(row["axis"], row["value"]) for row in rows] == points
+    batches = [json.loads((folder / f"{axis}-{n}" / "run.json").read_text())["configuration"] for axis, n in points]
+    assert [configuration["train"]["batch"] for configuration in batches] == [16, 16, 16, 32]
+    for row in rows:
+        summary = read_rows(folder / f"{row['axis']}-{row['value']}" / "tables" / "summary.csv")[0]
+        alone = next(each for each in rows if each["axis"] == row["axis"] and each["value"] == "1")
+        expected = float(row["sequences_per_s"]) / float(alone["sequences_per_s"]) / int(row["value"])
+        assert float(row["efficiency"]) == pytest.approx(expected)
+        assert float(row["efficiency_low"]) <= expected <= float(row["efficiency_high"])
+        together = row["value"] == "2"
+        assert (bool(summary["ranks"]), bool(row["exchange_share"])) == (together, together)
+    page = (folder / "sweep.md").read_text()
+    assert "do not show how they scale" in page
+    assert "(ranks-weak.png)" in page
+
+
+def test_ranks_that_do_not_divide_the_batch_are_one_line(tmp_path: Path) -> None:
+    finished = sweep("--backend", "reference", "--sweep", "ranks=3", "--out", str(tmp_path / "sweep"), cwd=tmp_path)
+    assert finished.returncode == 2
+    assert "--ranks 3 do not divide train.batch = 16; allowed are 1, 2, 4, 8, 16" in finished.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_axis_without_any_speed_has_a_table_but_no_plot() -> None:
