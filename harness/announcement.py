@@ -40,6 +40,8 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
     )
     device = {"auto": "a GPU where the framework sees one, else the CPU"}.get(resources.device, resources.device)
     yield f"Device: {device}; {resources.threads} CPU thread{'s' * (resources.threads > 1)}."
+    if selection.launch:
+        yield f"Each cell is trained by {selection.ranks} ranks together, which {selection.launch.launcher} started."
     missing = dict.fromkeys(cell.backend.name for cell in cells if cell.backend.missing_packages())
     if missing:
         yield f"Not installed, so only a row with the reason: {', '.join(missing)}."
