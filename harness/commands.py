@@ -257,10 +257,12 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan, c
 
 
 def describe_resources(selection: Selection) -> dict[str, Any]:
-    """What each cell may use, as run.json has it; ranks where there are several, and what started them."""
+    """What each cell may use, as run.json has it; ranks where there are several, and where a launcher
+    started them which, and how many of them on the first one's machine."""
     resources = selection.resources
     several = {"ranks": selection.ranks} if selection.ranks > 1 else {}
-    launched = {"launcher": selection.launch.launcher} if selection.launch else {}
+    launch = selection.launch
+    launched = {"launcher": launch.launcher, "ranks_here": launch.n_local} if launch else {}
     return {"device": resources.device, "threads": resources.threads, **several, **launched}
 
 

@@ -118,7 +118,7 @@ def _read_slurm(variables: Mapping[str, str]) -> Launch:
 def first_node(nodes: str) -> str:
     """Of a list as Slurm writes it, the first: of "gpu[01-03,07],login" that is gpu01. The first rank runs there,
     whether tasks are dealt out in blocks or in turn. Raises ConfigurationError."""
-    first = re.match(r"(?:[^\[\],]|\[[^\[\]]*\])+", nodes)
+    first = re.match(r"(?:[^\[\],]|\[[^\[\]]*\])+(?=,|$)", nodes)
     name = re.sub(r"\[(\w+)[^\]]*\]", r"\1", first.group()) if first else ""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConfigurationError(f"SLURM_STEP_NODELIST is malformed: {nodes!r}")
