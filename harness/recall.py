@@ -52,4 +52,5 @@ def recall(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]
     recalled = {**options, **{name: value for name, value in asdict(stored).items() if name not in given}}
     if not {"preset", "overrides", "stop_at_target"} & {*given}:
         recalled["configuration"] = convert(description["configuration"])
+        recalled["preset"] = str(description.get("preset"))
     return recalled

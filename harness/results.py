@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -111,6 +112,9 @@ class RunFolder:
     def log(self, cell: Cell) -> Path:
         return self.path / "logs" / f"{cell.name}.log"
 
+    def _rank_logs(self, cell: Cell) -> list[Path]:
+        return sorted((self.path / "logs").glob(f"{glob.escape(cell.name)}.rank*.log"))
+
     def record(self, cell: Cell) -> Path:
         return self.path / "cells" / f"{cell.name}.json"
 
@@ -148,8 +152,8 @@ class RunFolder:
         numbers = [int(named[1]) for path in (self.path / "attempts").iterdir() if (named := _numbered(cell, path))]
         number = max(numbers, default=0) + 1
         left = [path for path in (self.log(cell), self.parameters(cell), self.record(cell)) if path.exists()]
-        for path in left:
-            move(path, self.path / "attempts" / f"{cell.name}.{number}{path.suffix}")
+        for path in [*self._rank_logs(cell), *left]:
+            move(path, self.path / "attempts" / f"{cell.name}.{number}{path.name.removeprefix(cell.name)}")
         return number + 1 if left else number
 
     def write_cell(self, cell: Cell, record: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import metrics
-from harness.report.records import Cell, LengthMeasures, TaskSection
+from harness.report.records import Cell, LengthMeasures, Run, TaskSection
 from harness.stats import Interval, clustered_proportion_interval
 from harness.task import CopyTask
 
@@ -139,8 +139,12 @@ def mean_absolute_error(cell: Cell) -> float | None:
     return cell.evaluation.test.mean_absolute_error if cell.evaluation else None
 
 
-def cross_entropy_floor(cell: Cell) -> float | None:
-    return cell.evaluation.test.cross_entropy_floor if cell.evaluation else None
+def train_loss_floor(run: Run) -> float | None:
+    """The least that the training loss can be, nats; None where training batches are drawn otherwise than the test set,
+    whose floor is the one that is known."""
+    if not run.task.trains_as_it_tests:
+        return None
+    return median(cell.evaluation.test.cross_entropy_floor for cell in run.ok_cells if cell.evaluation)
 
 
 def bit_error(cell: Cell, task: TaskSection) -> float | None:

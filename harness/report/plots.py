@@ -88,7 +88,7 @@ def _draw_curve(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
 
 
 def _draw_floor(axes: Axes, run: Run) -> None:
-    floor = measures.median(measures.cross_entropy_floor(cell) for cell in run.ok_cells)
+    floor = measures.train_loss_floor(run)
     if floor is not None:
         label = f"least possible on the test set: {number(floor)}"
         axes.axhline(floor, color=QUIET, linewidth=1, linestyle=(0, (1, 2)), label=label)

@@ -152,6 +152,14 @@ class TaskSection:
     bits: int
     min_length: int
     max_length: int
+    length_power: float = 0.0
+    curriculum_steps: int = 0
+    padding: str = "full"
+
+    @property
+    def trains_as_it_tests(self) -> bool:
+        """Whether training batches have lengths and padding as the test set has, and so the same least loss."""
+        return self.padding == "full" and not self.length_power and not self.curriculum_steps
 
 
 @dataclass(frozen=True)

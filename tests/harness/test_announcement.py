@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from backends import Backend
@@ -45,6 +47,13 @@ def test_the_plan_names_what_is_trained_how_and_what_is_missing() -> None:
 def test_one_cell_is_one_cell() -> None:
     cells = make_cells(INSTALLED[0])[:1]
     assert "one cell, in a fresh process." in " ".join(describe_plan(make_selection(INSTALLED[0]), cells))
+
+
+def test_ranks_are_told_with_what_each_has() -> None:
+    selection = dataclasses.replace(make_selection(INSTALLED[0]), resources=Resources("cpu", 1, ranks=2))
+    text = " ".join(describe_plan(selection, make_cells(INSTALLED[0])[:1]))
+    assert "one cell, in 2 fresh processes that train it together." in text
+    assert "1 CPU thread a rank." in text
 
 
 def test_more_work_takes_longer_and_the_bounds_are_bounds() -> None:

@@ -42,7 +42,8 @@ CONFIG = RunConfig(train=TrainConfig(steps=77))
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    run = {"configuration": CONFIG.to_dict(), "resources": {}, "options": remember(OPTIONS, 2), "cells": ["a"]}
+    run = {"preset": "seed", "configuration": CONFIG.to_dict(), "resources": {}, "cells": ["a"]}
+    run["options"] = remember(OPTIONS, 2)
     with RunFolder.create(tmp_path / "run", run) as folder:
         return folder.path
 
@@ -55,7 +56,7 @@ def edit_options(folder: Path, **changes: Any) -> None:
 
 def test_what_was_not_given_is_as_it_was(left: Path) -> None:
     recalled = recall({**DEFAULTS, "resume": left}, ["resume"])
-    assert recalled["configuration"] == CONFIG
+    assert (recalled["configuration"], recalled["preset"]) == (CONFIG, "seed")
     assert (recalled["backends"], recalled["seeds"], recalled["threads"]) == ("reference", "0,3", 2)
     assert (recalled["repeats"], recalled["timeout"], recalled["device"]) == (2, 7.5, "cpu")
 
@@ -74,7 +75,7 @@ def test_code_is_not_for_a_folder_to_name(left: Path) -> None:
     assert recall({**DEFAULTS, "resume": left}, ["resume", "backends"])["backends"] == "all"
 
 
-@pytest.mark.parametrize("changes", [{"threads": 0}, {"threads": "many"}, {"seeds": 3}, {"timeout": -1}])
+@pytest.mark.parametrize("changes", [{"threads": 0}, {"threads": "many"}, {"seeds": 3}, {"timeout": -1}, {"ranks": 0}])
 def test_malformed_options_are_refused_in_one_line(changes: dict[str, Any], left: Path) -> None:
     edit_options(left, **changes)
     with pytest.raises(ConfigurationError, match=r"the options in its run\.json are malformed") as caught:

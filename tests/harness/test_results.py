@@ -18,6 +18,7 @@ from harness.plan import Cell
 from harness.presets import ConfigurationError
 from harness.process import Outcome, Resources
 from harness.provenance import versions
+from harness.ranks import rank_log
 from harness.results import RunFolder, default_folder, flatten
 from harness.runner import run_cell
 from harness.schema import SCHEMA_VERSION, seal
@@ -156,13 +157,14 @@ def test_attempts_are_kept_under_their_numbers(complete: RunFolder, outcome: Out
     assert complete.begin_attempt(CELL) == 2
     assert not complete.record(CELL).exists()
     complete.log(CELL).write_text("said more")
+    rank_log(complete.log(CELL), 1).write_text("said by another rank")
     # Killed before it had a record; the next begins.
     assert complete.begin_attempt(CELL) == 3
     assert complete.begin_attempt(CELL) == 3
     complete.write_cell(OTHER, {"status": "failed", "reason": "x"}, {})
     attempts = complete.path / "attempts"
     assert sorted(path.name for path in attempts.iterdir()) == [
-        f"{CELL.name}.{end}" for end in ("1.json", "1.log", "1.safetensors", "2.log")
+        f"{CELL.name}.{end}" for end in ("1.json", "1.log", "1.safetensors", "2.log", "2.rank1.log")
     ]
     assert (attempts / f"{CELL.name}.1.json").read_bytes() == first
     assert (attempts / f"{CELL.name}.2.log").read_text() == "said more"

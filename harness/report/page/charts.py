@@ -76,7 +76,7 @@ def wrong_bits_by_position(cell: Cell, length: int) -> tuple[list[int], int] | N
 def _chart_loss(
     run: Run, variants: list[Variant], title: str, x_label: str, place: Callable[[Variant], Curve]
 ) -> LineChart:
-    floor = measures.median(measures.cross_entropy_floor(cell) for cell in run.ok_cells)
+    floor = measures.train_loss_floor(run)
     smoothed = {variant: np.array([smooth(curve) for curve in loss_curves(variant)]) for variant in variants}
     ends = [value for curves in smoothed.values() for value in (np.nanmin(curves), np.nanmax(curves))]
     low, high = 0.93 * min([*ends, floor] if floor else ends), 1.05 * max(ends)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,17 @@ def test_nothing_measured_is_no_chart(run_folder: Callable[..., Path], failure: 
     variants = find_variants(run)
     assert chart_losses(run, variants) == chart_positions(run, variants) == []
     assert chart_bit_error(run, variants) is None
+
+
+def test_where_training_is_drawn_otherwise_than_the_test_its_least_loss_is_not_known(
+    run_folder: Callable[..., Path], record: Make
+) -> None:
+    folder = run_folder(record("torch"))
+    description = json.loads((folder / "run.json").read_text())
+    description["configuration"]["task"]["length_power"] = 3.0
+    (folder / "run.json").write_text(json.dumps(description))
+    run = read_run(folder)
+    assert [chart.rules for chart in chart_losses(run, find_variants(run))] == [[], []]
 
 
 def test_quality_is_drawn_by_sequences_and_by_seconds_to_where_every_seed_got(aimed_run: Callable[..., Path]) -> None:
