@@ -14,6 +14,7 @@ from typing import Any
 
 from backends import Backend
 from backends.contract import Array
+from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
 from harness.launch import Launch
 from harness.link import ANSWER_TIMEOUT_S, ARRIVAL_TIMEOUT_S, Link, LinkLost, free_port, make_group
@@ -156,5 +157,7 @@ class _Rank:
         if not self.has_told:
             self.has_told = True
             status = outcome.status if outcome.status in (*STATUSES, INTERRUPTED) else "failed"
-            self.link.send("outcome", {"status": status, "reason": outcome.reason}, outcome.arrays)
+            # The first rank knows this machine by an address alone, and could not leave its name out.
+            reason = outcome.reason and shorten(outcome.reason)
+            self.link.send("outcome", {"status": status, "reason": reason}, outcome.arrays)
         return outcome
