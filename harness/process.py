@@ -22,6 +22,7 @@ from backends.contract import Array, Parameters
 from harness.environment import available_cpus
 from harness.guard import MARK, kill_marked
 from harness.interruption import is_interrupted
+from harness.launch import WITHHELD
 from harness.one_line import one_line
 from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 from harness.provenance import PROJECT
@@ -43,7 +44,7 @@ Listener = Callable[[Message], None]
 @dataclass(frozen=True)
 class Resources:
     """What a cell may use: a device and, on the CPU, the processors that each of its ranks is pinned to; first_cpu are
-    left to others. gpu is the number of the one GPU that the process may see, where it may not see all."""
+    left to others. gpu is the number, among those that we may see, of the one GPU that the process may."""
 
     device: str = "auto"
     threads: int = 1
@@ -142,8 +143,15 @@ def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]
     python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
     hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if resources.device == "cpu" else {}
-    seen = {"CUDA_VISIBLE_DEVICES": str(resources.gpu)} if resources.gpu is not None else {}
-    return {**os.environ, **threads, **python, **quiet, **backend.gpu_variables, **seen, **hidden}
+    seen = {"CUDA_VISIBLE_DEVICES": _visible_gpu(resources.gpu)} if resources.gpu is not None else {}
+    ours = {name: value for name, value in os.environ.items() if not WITHHELD.fullmatch(name)}
+    return {**ours, **threads, **python, **quiet, **backend.gpu_variables, **seen, **hidden}
+
+
+def _visible_gpu(number: int) -> str:
+    """The GPU of this number among those that we may see. Launchers may leave each task one alone."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return visible[number % len(visible)] if visible else str(number)
 
 
 def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:

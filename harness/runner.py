@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.config import RunConfig
@@ -9,6 +10,9 @@ from harness.plan import Cell
 from harness.process import Listener, Outcome, Resources, missing_reason
 from harness.protocol import Message
 from harness.ranks import run_together
+
+# Does a job in as many processes as it has ranks, as run_together does.
+Together = Callable[..., Outcome]
 
 
 def run_cell(
@@ -18,9 +22,10 @@ def run_cell(
     log: Path,
     listen: Listener,
     checkpoint: Message | None = None,
+    together: Together = run_together,
 ) -> Outcome:
-    """Train one cell in fresh processes, from the checkpoint of an earlier one if there is one. Never raises for what
-    a worker does."""
+    """Train one cell in fresh processes, from the checkpoint of an earlier one if there is one; `together` starts them.
+    Never raises for what a worker does."""
     missing = cell.backend.missing_packages()
     if missing:
         return Outcome("not_installed", missing_reason(cell.backend, missing), {}, {})
@@ -33,6 +38,6 @@ def run_cell(
         "configuration": config.to_dict(),
     }
     if checkpoint is None:
-        return run_together(cell.backend, request, resources, log, listen)
+        return together(cell.backend, request, resources, log, listen)
     going_on = {**request, "checkpoint": checkpoint.body}
-    return run_together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)
+    return together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)

@@ -28,6 +28,8 @@ LEFT_OUT = {
     r"eval .*": "for the shell it is typed into; see the test of completion",
     r"python scripts/kill_and_resume.py .*": "takes minutes; tests of signals and of resuming kill runs too",
     r"(RAY_\w+=\S+ )?ray start .*": "starts a node that does not end; tests/harness/cluster has its own",
+    r"torchrun .*": "starts the ranks of a launcher: tests/harness/test_follower.py runs two, with what torchrun sets",
+    r"srun .*": "needs Slurm: tests/harness/test_follower.py runs two ranks with what Slurm sets",
     r"python -m harness (run|sweep|verify) .*ranks[ =].*": "needs a framework: test_ranks.py and CI run it",
     r"python scripts/model_scaling.py .*": "reads a published sweep: tests/scripts has it, with what the page says",
     r"python -m harness run .*--cluster .*": "needs Ray and nodes: tests/harness/cluster runs it on a cluster of two",

@@ -25,6 +25,8 @@ def join(group: Group | None) -> Group | None:
             num_processes=group.size,
             process_id=group.rank,
             initialization_timeout=int(group.timeout_s),
+            # Or it would ask Slurm or Kubernetes for what was not said, such as which devices are ours.
+            cluster_detection_method="deactivate",
         )
     return group
 

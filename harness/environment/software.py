@@ -24,11 +24,11 @@ FIRST_PACKAGES = (
 RELEVANT_VARIABLES = re.compile(
     r"(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|DNNL|ONEDNN|XLA|JAX|JAXLIB|KERAS|TORCH|TORCHINDUCTOR|PYTORCH|ATEN"
     r"|CUDA|CUDNN|CUBLAS|NCCL|NVIDIA|TRITON|MALLOC)_\w+"
-    # Terraform has the same prefix as TensorFlow, and values that are nobody's business.
-    r"|TF_(?!VAR_|CLI_|TOKEN_|LOG|DATA_DIR|WORKSPACE|INPUT|IN_AUTOMATION|PLUGIN|REGISTRY|STATE)\w+"
+    # Terraform has the same prefix as TensorFlow, and values that are nobody's business; TF_CONFIG has addresses.
+    r"|TF_(?!CONFIG$|VAR_|CLI_|TOKEN_|LOG|DATA_DIR|WORKSPACE|INPUT|IN_AUTOMATION|PLUGIN|REGISTRY|STATE)\w+"
     r"|GLIBC_TUNABLES|LD_PRELOAD|PYTHONHASHSEED|PYTHONOPTIMIZE|PYTHONMALLOC"
 )
-SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|API_?KEY|ACCESS_?KEY|PRIVATE")
+SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|API_?KEY|ACCESS_?KEY|PRIVATE|ADDRESS")
 
 
 def versions() -> dict[str, str | None]:
@@ -52,7 +52,8 @@ def describe_libraries() -> list[dict[str, Any]]:
 
 
 def describe_variables(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Environment variables that change how libraries compute; never one whose name tells of a secret."""
+    """Environment variables that change how libraries compute; never one whose name tells of a secret
+    or of an address."""
     relevant = (name for name in sorted(variables) if RELEVANT_VARIABLES.fullmatch(name) and not SECRET.search(name))
     return {name: shorten(variables[name]) for name in relevant}
 
