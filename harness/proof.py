@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backends import Backend
 from harness.process import Listener, Outcome, Resources, missing_reason
@@ -77,14 +78,19 @@ def observe_in_worker(
         if message.kind != "phase":
             messages.append(message)
 
-    request = {
+    request = verify_request(backend, implementation, cases)
+    with tempfile.TemporaryDirectory() as folder:
+        return Observations(run_together(backend, request, resources, Path(folder) / "verify.log", hear), messages)
+
+
+def verify_request(backend: Backend, implementation: str, cases: Cases) -> dict[str, Any]:
+    """What a worker is asked for, to observe the cases."""
+    return {
         "job": "verify",
         "backend": backend.name,
         "implementation": implementation,
         "cases": {precision: [case.to_dict() for case in chosen] for precision, chosen in cases.items()},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        return Observations(run_together(backend, request, resources, Path(folder) / "verify.log", hear), messages)
 
 
 def judge(backend: Backend, implementation: str, cases: Cases, observations: Observations) -> Proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -29,6 +29,9 @@ TELLING = ("out_of_memory", "killed", "timeout", "unsupported", "diverged", "fai
 # Ranks that take the same steps end alike but for rounding; on processors of one kind, alike to the last bit.
 LARGEST_DISTANCE = 1e-5
 
+# Does one rank's part of a job as run_job does: a rank, who hears it, and where it meets the others.
+RunRank = Callable[[int, Listener, "Meeting"], Outcome]
+
 
 def run_together(
     backend: Backend,
@@ -46,21 +49,12 @@ def run_together(
     """
     if resources.ranks == 1:
         return run_job(backend, request, resources, log, listen, arrays=arrays)
-    meeting = Meeting(resources.ranks, MEETING_TIMEOUT_S)
     addresses = free_addresses(resources.ranks)
 
-    def run_rank(rank: int) -> Outcome:
-        group = {"rank": rank, "addresses": addresses, "timeout_s": MEETING_TIMEOUT_S}
-
-        def hear(message: Message) -> None:
-            if message.kind == "phase":
-                meeting.note(rank, str(message.body.get("phase")))
-            if rank == 0:
-                listen(message)
-
+    def run_rank(rank: int, hear: Listener, meeting: Meeting) -> Outcome:
         return run_job(
             backend,
-            {**request, "group": group},
+            {**request, "group": place_in_group(rank, addresses)},
             resources.of_rank(rank),
             rank_log(log, rank),
             hear,
@@ -69,9 +63,40 @@ def run_together(
             conclude=meeting.conclude,
         )
 
-    with ThreadPoolExecutor(resources.ranks, thread_name_prefix="rank") as pool:
-        outcomes = list(pool.map(run_rank, range(resources.ranks)))
+    return meet(resources.ranks, run_rank, listen)
+
+
+def meet(n_ranks: int, run_rank: RunRank, listen: Listener = lambda _: None) -> Outcome:
+    """Run every rank in a thread, wherever its process is; once one has failed the others are told to end.
+
+    The outcome is the first rank's, whom `listen` hears, or why one of them failed.
+    """
+    meeting = Meeting(n_ranks, MEETING_TIMEOUT_S)
+
+    def run(rank: int) -> Outcome:
+        def hear(message: Message) -> None:
+            if message.kind == "phase":
+                meeting.note(rank, str(message.body.get("phase")))
+            if rank == 0:
+                listen(message)
+
+        status = None
+        try:
+            outcome = run_rank(rank, hear, meeting)
+            status = outcome.status
+        finally:
+            if status != "ok":
+                meeting.has_failed.set()
+        return outcome
+
+    with ThreadPoolExecutor(n_ranks, thread_name_prefix="rank") as pool:
+        outcomes = list(pool.map(run, range(n_ranks)))
     return judge_ranks(outcomes, meeting.failure())
+
+
+def place_in_group(rank: int, addresses: list[str]) -> dict[str, Any]:
+    """What a request tells one rank of its group."""
+    return {"rank": rank, "addresses": addresses, "timeout_s": MEETING_TIMEOUT_S}
 
 
 def rank_log(log: Path, rank: int) -> Path:
@@ -79,13 +104,13 @@ def rank_log(log: Path, rank: int) -> Path:
     return log if rank == 0 else log.with_suffix(f".rank{rank}{log.suffix}")
 
 
-def free_addresses(n: int) -> list[str]:
-    """So many addresses of this machine that nobody listens on."""
+def free_addresses(n: int, host: str = HOST) -> list[str]:
+    """So many addresses of this machine, by one of its names, that nobody listens on. Raises OSError."""
     with ExitStack() as open_sockets:
         sockets = [open_sockets.enter_context(socket.socket()) for _ in range(n)]
         for each in sockets:
-            each.bind((HOST, 0))
-        return [f"{HOST}:{each.getsockname()[1]}" for each in sockets]
+            each.bind((host, 0))
+        return [f"{host}:{each.getsockname()[1]}" for each in sockets]
 
 
 class Meeting:

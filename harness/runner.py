@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness.config import RunConfig
 from harness.plan import Cell
@@ -29,7 +30,16 @@ def run_cell(
     missing = cell.backend.missing_packages()
     if missing:
         return Outcome("not_installed", missing_reason(cell.backend, missing), {}, {})
-    request = {
+    request = train_request(cell, config)
+    if checkpoint is None:
+        return together(cell.backend, request, resources, log, listen)
+    going_on = {**request, "checkpoint": checkpoint.body}
+    return together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)
+
+
+def train_request(cell: Cell, config: RunConfig) -> dict[str, Any]:
+    """What a worker is asked for, to train the cell from its start."""
+    return {
         "job": "train",
         "backend": cell.backend.name,
         "implementation": cell.implementation,
@@ -37,7 +47,3 @@ def run_cell(
         "seed": cell.seed,
         "configuration": config.to_dict(),
     }
-    if checkpoint is None:
-        return together(cell.backend, request, resources, log, listen)
-    going_on = {**request, "checkpoint": checkpoint.body}
-    return together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)

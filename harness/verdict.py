@@ -17,7 +17,7 @@ from backends import Backend
 from backends.contract import ModelSpec, OptimizerSpec
 from harness.durable import write_json
 from harness.process import Resources
-from harness.proof import prove
+from harness.proof import Proof, prove
 from harness.provenance import PROJECT
 from harness.verification.cases import CLIP_VALUES, Case, divisible
 from harness.verification.table import make_rows
@@ -46,19 +46,31 @@ def verify_brief(
     model: ModelSpec,
 ) -> Verdict:
     """Probabilities, loss, gradients and ten steps against the oracle. Never raises for what the backend does."""
-    if precision not in PRECISIONS:
-        return Verdict(False, f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}")
+    if unknown := refuse_precision(precision):
+        return unknown
     case = divisible(brief_case(optimizer, model), resources.ranks)
     path = cache_path(backend, implementation, precision, resources, case)
     if remembered := read_verdict(path):
         return remembered
     limited = replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S))
     proof = prove(backend, implementation, {precision: [case]}, limited)
-    verdict = Verdict(proof.verified, proof.failure(), make_rows(proof.deviations))
+    verdict = sum_up(proof)
     # A process that died may do better next time; what it computed will not change.
     if proof.status == "ok" and proof.deviations:
         remember(path, verdict)
     return verdict
+
+
+def refuse_precision(precision: str) -> Verdict | None:
+    """The verdict on a precision that no proof knows."""
+    if precision in PRECISIONS:
+        return None
+    return Verdict(False, f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}")
+
+
+def sum_up(proof: Proof) -> Verdict:
+    """The verdict that a proof is."""
+    return Verdict(proof.verified, proof.failure(), make_rows(proof.deviations))
 
 
 def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:

@@ -73,7 +73,7 @@ def _making_faults(record: Mapping[str, Any], description: Mapping[str, Any]) ->
     if record.get("status") == "ok":
         faults += provenance_faults(record.get("provenance") or {})
     nodes = [node["node"] for node in description.get("nodes", [])]
-    if record.get("node") is not None and record["node"] not in nodes:
+    if record.get("node") is not None and not {record["node"], *record.get("nodes", [])} <= {*nodes}:
         faults.append(Fault("node", "run.json names no such node"))
     return faults
 

@@ -22,6 +22,7 @@ from harness.cluster.nodes import (
     fit_threads,
     place_nodes,
     refuse_other_code,
+    refuse_ranks,
     takes_gpu,
 )
 from harness.cluster.on_node import describe_node, suite_digest
@@ -45,6 +46,7 @@ class Cluster:
     nodes: list[Node]
     left_out: list[Node]
     takes_gpu: bool
+    ranks: int = 1
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -53,10 +55,11 @@ class Cluster:
 
     def describe(self) -> Iterator[str]:
         """Lines for the user."""
+        where = f"{self.ranks} of them" if self.ranks > 1 else "each"
         count = f"{len(self.nodes)} node{'s' * (len(self.nodes) > 1)}"
         yield (
-            f"Cluster: {count} of {self.nodes[0].cpus} CPUs{' and a GPU' * self.takes_gpu}, one cell at a time on each"
-            f": {', '.join(node.name for node in self.nodes)}."
+            f"Cluster: {count} of {self.nodes[0].cpus} CPUs{' and a GPU' * self.takes_gpu}, one cell at a time on"
+            f" {where}: {', '.join(node.name for node in self.nodes)}."
         )
         if self.left_out:
             names = ", ".join(f"{node.name} ({node.cpus} CPUs, {node.gpus} GPUs)" for node in self.left_out)
@@ -129,6 +132,8 @@ def _start(address: str) -> None:
     # What Ray has to say of a node that is lost would go to our standard output, among JSON that others read.
     worker: Any = importlib.import_module("ray._private.worker")
     worker._worker_logs_enabled = False
+    # Of several ranks that are lost, one is told; Ray would print what nobody asks for, with addresses.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     import ray
     from ray.exceptions import RayError
 
@@ -158,7 +163,8 @@ def _describe_cluster(selection: Selection, threads: int | None) -> tuple[Cluste
     placed = place_nodes(chosen)
     refuse_other_code(placed, suite_digest())
     resources = fit_threads(selection.resources, threads, placed)
-    cluster = Cluster(placed, left_out, takes_gpu(placed, device))
+    refuse_ranks(resources.ranks, placed)
+    cluster = Cluster(placed, left_out, takes_gpu(placed, device), resources.ranks)
     return cluster, replace(selection, resources=resources)
 
 

@@ -108,6 +108,16 @@ def fit_threads(resources: Resources, threads: int | None, nodes: Sequence[Node]
     return replace(resources, threads=threads or min(most, *cores))
 
 
+def refuse_ranks(ranks: int, nodes: Sequence[Node]) -> None:
+    """Raises ConfigurationError where a cell has more ranks than there are nodes."""
+    if ranks > len(nodes):
+        allowed = f"1 to {len(nodes)}" if len(nodes) > 1 else "1"
+        raise ConfigurationError(
+            f"--ranks {ranks}: each takes a node of its own, and the cluster has {len(nodes)} for them;"
+            f" allowed: {allowed}"
+        )
+
+
 def refuse_other_code(nodes: Sequence[Node], code: str) -> None:
     """Raises ConfigurationError for a node whose suite is not ours: it would compute something else."""
     for node in nodes:

@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from backends import find_backend
+from backends import Backend, find_backend
 from harness.cluster.messages import pack
 from harness.config import RunConfig
 from harness.environment import available_cpus, cpu_model, describe_environment, load_average
@@ -31,7 +31,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def describe_node(request: str) -> str:
     """What this node is, what is installed of the backends named, and which code of the suite."""
-    _raise_priority()
+    raise_priority()
     found = {}
     for name in json.loads(request)["backends"]:
         with contextlib.suppress(KeyError):
@@ -49,7 +49,7 @@ def describe_node(request: str) -> str:
 
 def train_here(request: str) -> Iterator[str | tuple[bytes, bytes]]:
     """The node's id at once, so that a loss can be told; then the packed outcome and the log."""
-    asked, node = json.loads(request), _node_id()
+    asked, node = json.loads(request), node_id()
     yield node
     yield _train(asked, node)
 
@@ -64,7 +64,7 @@ def verify_here(request: str) -> str:
         backend,
         asked["implementation"],
         asked["precision"],
-        _resources(asked, _node_id()),
+        resources_here(asked, node_id()),
         optimizer=config.optimizer,
         model=config.model_spec(),
     )
@@ -81,41 +81,46 @@ def suite_digest() -> str:
 
 
 def _train(asked: Mapping[str, Any], node: str) -> tuple[bytes, bytes]:
-    _raise_priority()
+    raise_priority()
     backend = find_backend(asked["backend"])
     cell = Cell(backend, asked["implementation"], asked["precision"], asked["seed"], asked["repeat"])
-    config, resources = RunConfig.from_dict(asked["configuration"]), _resources(asked, node)
+    config, resources = RunConfig.from_dict(asked["configuration"]), resources_here(asked, node)
     load_before = load_average()
-    outcome, printed = _run_logged(cell, config, resources)
-    about = {
+    # As on one machine, but its progress and its checkpoints end here.
+    outcome, printed = run_logged(lambda log: run_cell(cell, config, resources, log, lambda _: None))
+    return pack(outcome, describe_making(backend, load_before)), printed
+
+
+def describe_making(backend: Backend, load_before: Any) -> dict[str, Any]:
+    """What a cell was made with here, and how busy the node was before it and is now."""
+    return {
         "made_with": {"versions": versions(backend), "cpu": cpu_model()},
         "load_average": {"before": load_before, "after": load_average()},
     }
-    return pack(outcome, about), printed
 
 
-def _run_logged(cell: Cell, config: RunConfig, resources: Resources) -> tuple[Outcome, bytes]:
-    """The cell as on one machine; its progress and its checkpoints end here."""
+def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
+    """The outcome of what writes its log to that path, and the log."""
     with tempfile.TemporaryDirectory(prefix="lstm-copy-benchmark-") as folder:
         log = Path(folder) / "cell.log"
-        outcome = run_cell(cell, config, resources, log, lambda _: None)
+        outcome = run(log)
         if not log.exists():
             return outcome, b""
         with log.open("rb") as stream:
             return outcome, stream.read(MAXIMUM_LOG_BYTES)
 
 
-def _resources(asked: Mapping[str, Any], node: str) -> Resources:
+def resources_here(asked: Mapping[str, Any], node: str) -> Resources:
     return Resources(**{**asked["resources"], "first_cpu": asked["first_cpus"][node]})
 
 
-def _node_id() -> str:
+def node_id() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _raise_priority() -> None:
+def raise_priority() -> None:
     """Ray starts its processes at niceness 15, and a worker inherits it. Only root may go back; others have to start
     Ray with RAY_worker_niceness=0, and are told."""
     with contextlib.suppress(PermissionError):

@@ -11,9 +11,11 @@ from rich.console import Console
 from harness.announcement import Schedule
 from harness.cluster.connection import Cluster
 from harness.cluster.tasks import Begun, Ended, train_cells
+from harness.cluster.together import train_together
 from harness.durable import write_bytes
 from harness.plan import Cell
 from harness.process import INTERRUPTED, Outcome
+from harness.ranks import rank_log
 from harness.results import RunFolder
 from harness.selection import Selection
 
@@ -27,9 +29,10 @@ def run_on_cluster(
     """Train what is not complete; the status of every cell, in their order."""
     keeper = _Keeper(cluster, cells, folder, keep, console)
     waiting = [cell for cell in cells if not keeper.is_complete(cell, selection)]
-    for event in train_cells(cluster, waiting, selection):
+    train = train_together if cluster.ranks > 1 else train_cells
+    for event in train(cluster, waiting, selection):
         if isinstance(event, Begun):
-            keeper.begin(event.cell, event.node)
+            keeper.begin(event.cell, event.nodes)
         else:
             keeper.end(event)
     for cell in cells:
@@ -46,7 +49,7 @@ class _Keeper:
     ) -> None:
         self.folder, self.keep, self.console = folder, keep, console
         self.nodes = {node.name: node for node in cluster.nodes}
-        self.schedule = Schedule(cells, n_at_once=len(cluster.nodes))
+        self.schedule = Schedule(cells, n_at_once=len(cluster.nodes) // cluster.ranks)
         self.statuses: dict[str, str] = {}
         self.attempts: dict[str, int] = {}
         self.begun_s: dict[str, float] = {}
@@ -67,13 +70,12 @@ class _Keeper:
             self.say(f"{cell.name}: done again, for {reasons[0]}")
         return None in reasons
 
-    def begin(self, cell: Cell, node: str | None) -> bool:
+    def begin(self, cell: Cell, nodes: Sequence[str]) -> bool:
         """Put an earlier attempt aside, and say in the log of this one where it runs, lest it be lost without a
         trace. False where that cannot be done: the cell has failed then."""
         try:
             self.attempts[cell.name] = self.folder.begin_attempt(cell)
-            where = f"on node {node}" if node else "on no node"
-            write_bytes(self.folder.log(cell), f"{where}; what it prints comes with its result\n".encode())
+            write_bytes(self.folder.log(cell), f"{_say_where(nodes)}; what it prints comes with its result\n".encode())
         except OSError as error:
             self.statuses[cell.name] = "failed"
             self.schedule.finish(cell, None)
@@ -85,26 +87,32 @@ class _Keeper:
     def end(self, ended: Ended) -> None:
         """Write the log and the record, and say so in one line."""
         cell = ended.cell
-        begun = cell.name in self.attempts or self.begin(cell, ended.node)
+        begun = cell.name in self.attempts or self.begin(cell, ended.nodes)
         if not begun or cell.name in self.statuses:
             return
-        outcome = self._write_log(ended)
-        node = self.nodes.get(ended.node or "")
+        outcome = self._write_logs(ended)
+        node = self.nodes.get(ended.nodes[0]) if ended.nodes else None
         made_with = ended.about.get("made_with") or (node.made_with(cell.backend.name) if node else {})
-        about = {"node": ended.node, "load_average": ended.about.get("load_average")}
+        about = {"node": node and node.name, "load_average": ended.about.get("load_average")}
+        if len(ended.nodes) > 1:
+            about["nodes"] = list(ended.nodes)
         written = self.keep(cell, outcome, made_with, self.attempts[cell.name], about)
         self.statuses[cell.name] = written["status"]
         duration_s = time.monotonic() - self.begun_s[cell.name]
         self.schedule.finish(cell, duration_s if outcome.body else None)
-        place = f" on node {ended.node}" if ended.node else ""
+        place = f" {_say_where(ended.nodes)}" if ended.nodes else ""
         reason = f": {written['reason']}" if written["reason"] else ""
         self.say(f"{cell.name}: {written['status']} in {duration_s:.1f} s{place} ({self.schedule}){reason}")
 
-    def _write_log(self, ended: Ended) -> Outcome:
-        if ended.log is None:
-            return ended.outcome
+    def _write_logs(self, ended: Ended) -> Outcome:
         try:
-            write_bytes(self.folder.log(ended.cell), ended.log)
+            for rank, log in enumerate(ended.logs):
+                if log is not None:
+                    write_bytes(rank_log(self.folder.log(ended.cell), rank), log)
         except OSError as error:
             return Outcome("failed", f"its log could not be written: {error.strerror}", {}, {})
         return ended.outcome
+
+
+def _say_where(nodes: Sequence[str]) -> str:
+    return f"on node{'s' * (len(nodes) > 1)} {', '.join(nodes)}" if nodes else "on no node"

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.cluster.connection import Cluster
+from harness.cluster.group import IsStopped
 from harness.cluster.on_node import verify_here
 from harness.cluster.tasks import POLL_INTERVAL_S, demand, explain, placement
+from harness.cluster.together import Tell, side_by_side, work_together
 from harness.interruption import is_interrupted
 from harness.plan import Cell
+from harness.process import INTERRUPTED
+from harness.proof import Observations, judge, verify_request
+from harness.protocol import Message
 from harness.selection import Selection
-from harness.verdict import Verdict
+from harness.verdict import TIMEOUT_S, Verdict, brief_case, refuse_precision, sum_up
+from harness.verification.cases import divisible
 
 
 def verify_on_cluster(
@@ -22,6 +29,9 @@ def verify_on_cluster(
 
     None for what is not installed there. After a signal the rest is cancelled.
     """
+    if cluster.ranks > 1:
+        yield from _verify_together(cluster, cells, selection)
+        return
     import ray
 
     remote = ray.remote(**demand(cluster))(verify_here)
@@ -47,5 +57,33 @@ def _read_verdict(task: Any) -> Verdict | None:
     try:
         told = json.loads(ray.get(task))
     except RayError as error:
-        return Verdict(False, explain(error, None).reason)
+        return Verdict(False, explain(error).reason)
     return Verdict(**told) if told else None
+
+
+def _verify_together(
+    cluster: Cluster, cells: Sequence[Cell], selection: Selection
+) -> Iterator[tuple[tuple[str, str, str], Verdict]]:
+    """Each variant once, on as many nodes as a cell takes; compared with the oracle here, and not remembered."""
+    resources, config = selection.resources, selection.config
+    limited = replace(selection, resources=replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S)))
+    case = divisible(brief_case(config.optimizer, config.model_spec()), resources.ranks)
+
+    def verify(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
+        if unknown := refuse_precision(cell.precision):
+            tell((cell.variant, unknown))
+            return
+        cases, messages = {cell.precision: [case]}, list[Message]()
+        request = verify_request(cell.backend, cell.implementation, cases)
+
+        def listen(message: Message) -> None:
+            if message.kind != "phase":
+                messages.append(message)
+
+        outcome = work_together(cluster, request, limited, is_stopped, listen=listen)[0].outcome
+        if outcome.status not in (INTERRUPTED, "not_installed"):
+            proof = judge(cell.backend, cell.implementation, cases, Observations(outcome, messages))
+            tell((cell.variant, sum_up(proof)))
+
+    variants = {cell.variant: cell for cell in cells}
+    yield from side_by_side(verify, list(variants.values()), len(cluster.nodes) // cluster.ranks)

@@ -140,6 +140,7 @@ class Cell:
     ranks: Count = 1
     exchanges_s: list[float] = field(default_factory=list)
     node: str | None = None
+    nodes: list[str] = field(default_factory=list)
 
     @property
     def variant(self) -> tuple[str, str, str, str]:
@@ -287,7 +288,8 @@ class Run:
         known = {node.node: node.hardware for node in self.file.nodes}
         found: dict[str, list[str]] = {}
         for cell in self.ok_cells if known else []:
-            place = known.get(cell.node, "an unknown node") if cell.node else "a machine outside the cluster"
+            places = {known.get(node, "an unknown node") for node in cell.nodes or filter(None, [cell.node])}
+            place = " with ".join(sorted(places)) or "a machine outside the cluster"
             found.setdefault(place, []).append(cell.cell)
         return found
 

@@ -149,6 +149,8 @@ class Making:
     parameters_sha256: Sha256 | None = None
     # The node of a cluster that it ran on.
     node: str | None = None
+    # Of a cell of several ranks, the node of each; the first is the one above.
+    nodes: list[str] = field(default_factory=list)
 
 
 def shape_fault(content: object, kind: type) -> Fault | None:

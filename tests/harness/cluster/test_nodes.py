@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.nodes import Node, choose_nodes, fit_threads, place_nodes, refuse_other_code, takes_gpu
+from harness.cluster.nodes import (
+    Node,
+    choose_nodes,
+    fit_threads,
+    place_nodes,
+    refuse_other_code,
+    refuse_ranks,
+    takes_gpu,
+)
 from harness.presets import ConfigurationError
 from harness.process import Resources
 
@@ -66,6 +74,12 @@ def test_threads_are_those_asked_for_or_the_physical_cores_of_the_least_node() -
     assert fit_threads(Resources(), 6, nodes).threads == 6
     with pytest.raises(ConfigurationError, match="--threads 9: a cell may use 1 to 8 processors"):
         fit_threads(Resources(), 9, nodes)
+
+
+def test_more_ranks_than_nodes_are_refused() -> None:
+    refuse_ranks(2, [make_node("a"), make_node("b")])
+    with pytest.raises(ConfigurationError, match=r"--ranks 3: each takes a node of its own, .* has 2 .*: 1 to 2"):
+        refuse_ranks(3, [make_node("a"), make_node("b")])
 
 
 def test_a_node_with_other_code_is_refused() -> None:

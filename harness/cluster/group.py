@@ -1,0 +1,114 @@
+"""The nodes of a cell of several ranks: a placement group with an actor for each, and where they may listen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cluster.connection import Cluster
+from harness.cluster.nodes import SHORT_ID
+from harness.cluster.rank_here import RankHere
+from harness.cluster.tasks import NODES_INTERVAL_S, POLL_INTERVAL_S, count_alive, explain, select_nodes
+from harness.environment.privacy import COMMON_NAMES, SHORTEST_NAME
+from harness.process import INTERRUPTED, Outcome
+
+# Ray starts a process on each node for it.
+OFFER_TIMEOUT_S = 120.0
+
+IsStopped = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A rank: its actor, the node that is on, and the address and the name of that, which are written nowhere."""
+
+    actor: Any
+    node: str
+    address: str
+    host: str
+
+    def hide(self, text: bytes) -> bytes:
+        """The text without them: frameworks say whom they could not reach."""
+        address = self.address.rpartition(":")[0]
+        text = re.sub(rf"(?<![\d.]){re.escape(address)}(:\d+|(?!\d))".encode(), b"<ADDRESS>", text)
+        if len(self.host) < SHORTEST_NAME or self.host.lower() in COMMON_NAMES:
+            return text
+        return re.sub(rf"(?<![\w.-]){re.escape(self.host)}(?![\w-])".encode(), b"<HOST>", text)
+
+
+class NotGathered(Exception):
+    """The nodes could not be had; the cell ends so."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+@contextlib.contextmanager
+def gather(cluster: Cluster, backend: str, is_stopped: IsStopped) -> Iterator[list[Rank]]:
+    """The ranks, on a whole node each, for as long as the context lasts; then their processes are ended and the nodes
+    free. Waits until so many are. Raises NotGathered."""
+    import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    resources = {"num_cpus": cluster.nodes[0].cpus, "num_gpus": int(cluster.takes_gpu)}
+    bundle = {"CPU": resources["num_cpus"]} | ({"GPU": 1} if cluster.takes_gpu else {})
+    everywhere = [select_nodes(cluster)] * cluster.ranks
+    group = placement_group([bundle] * cluster.ranks, "STRICT_SPREAD", bundle_label_selector=everywhere)
+    remote = ray.remote(**resources, max_restarts=0, max_task_retries=0, max_concurrency=2)(RankHere)
+    actors: list[Any] = []
+    try:
+        _wait(group, cluster, is_stopped)
+        for rank in range(cluster.ranks):
+            there = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank)
+            actors.append(remote.options(scheduling_strategy=there).remote())
+        yield _ask(actors, backend, is_stopped)
+    finally:
+        for actor in actors:
+            # With the process of Ray's goes, by its guard, a worker that is still there.
+            ray.kill(actor)
+        remove_placement_group(group)
+
+
+def _wait(group: Any, cluster: Cluster, is_stopped: IsStopped) -> None:
+    looked_s = time.monotonic()
+    while not group.wait(timeout_seconds=1):
+        if is_stopped():
+            raise NotGathered(Outcome(INTERRUPTED, None, {}, {}))
+        if time.monotonic() - looked_s > NODES_INTERVAL_S:
+            looked_s = time.monotonic()
+            n_left = count_alive(cluster.nodes)
+            if n_left < cluster.ranks:
+                reason = f"too few nodes of the cluster were left for its {cluster.ranks} ranks: {n_left}"
+                raise NotGathered(Outcome("failed", reason, {}, {}))
+
+
+def _ask(actors: Sequence[Any], backend: str, is_stopped: IsStopped) -> list[Rank]:
+    import ray
+    from ray.exceptions import RayError
+
+    asked = [actor.offer.remote(backend) for actor in actors]
+    deadline_s = time.monotonic() + OFFER_TIMEOUT_S
+    ranks = []
+    for rank, (actor, answer) in enumerate(zip(actors, asked, strict=True)):
+        while not ray.wait([answer], timeout=POLL_INTERVAL_S)[0]:
+            if is_stopped():
+                raise NotGathered(Outcome(INTERRUPTED, None, {}, {}))
+            if time.monotonic() > deadline_s:
+                reason = f"rank {rank}: its node did not say within {OFFER_TIMEOUT_S:g} s where it may listen"
+                raise NotGathered(Outcome("timeout", reason, {}, {}))
+        try:
+            offered = json.loads(ray.get(answer))
+        except RayError as error:
+            lost = explain(error)
+            raise NotGathered(Outcome(lost.status, f"rank {rank}: {lost.reason}", {}, {})) from None
+        if offered["missing"]:
+            raise NotGathered(Outcome("not_installed", offered["missing"], {}, {}))
+        ranks.append(Rank(actor, offered["node"][:SHORT_ID], offered["address"], offered["host"]))
+    return ranks
