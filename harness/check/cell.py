@@ -72,8 +72,8 @@ def _making_faults(record: Mapping[str, Any], description: Mapping[str, Any]) ->
         faults.append(Fault("configuration_sha256", "it is not that of run.json's configuration"))
     if record.get("status") == "ok":
         faults += provenance_faults(record.get("provenance") or {})
-    nodes = [node["node"] for node in description.get("nodes", [])]
-    if record.get("node") is not None and not {record["node"], *record.get("nodes", [])} <= {*nodes}:
+    known = {None, *(node["node"] for node in description.get("nodes", []))}
+    if not {record.get("node"), *record.get("nodes", [])} <= known:
         faults.append(Fault("node", "run.json names no such node"))
     return faults
 

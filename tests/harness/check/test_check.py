@@ -132,6 +132,7 @@ TAMPERED = {
     "another version": (set_to("schema_version", value=3), "schema_version: it is 3, but run.json has 2"),
     "no provenance": (drop("provenance"), "provenance"),
     "a node that was not there": (set_to("node", value="nowhere"), "node: run.json names no such node"),
+    "a rank's node that was not there": (set_to("nodes", value=["nowhere"]), "node: run.json names no such node"),
     "an attempt too many": (set_to("attempt", value=3), f"attempts/{CELL}.1.*: it is missing"),
     "an infinite total": (set_to("timeline", "total_s", value=1e999), "it cannot be read: Infinity is not JSON"),
 }

@@ -98,6 +98,14 @@ def test_nodes_that_differ_are_named_by_what_they_are(run_folder: Callable[..., 
     assert text == f"Nodes differ: {kinds}. Speeds of different hardware are compared here: run on nodes of one kind."
 
 
+def test_ranks_on_nodes_that_differ_are_of_another_kind(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
+    cells = on_nodes(repeats, "aaa")
+    together = [cell | {"nodes": ["aaa", ("bbb", "ccc")[place % 2]]} for place, cell in enumerate(cells)]
+    (text,) = cautions_of(run_folder(*together, nodes=NODES))
+    kinds = "an EPYC, 2 cores (4 of 8 cells); a Xeon, 4 cores, an H100 with an EPYC, 2 cores (4 of 8 cells)"
+    assert text.startswith(f"Nodes differ: {kinds}. ")
+
+
 def test_cells_from_outside_the_cluster_are_told(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
     (text,) = cautions_of(run_folder(*on_nodes(repeats, "bbb", None), nodes=NODES))
     assert "a machine outside the cluster (4 of 8 cells)" in text
