@@ -152,13 +152,6 @@ def test_no_name_in_a_record_makes_it_read_elsewhere(complete: RunFolder) -> Non
     assert str(why(complete)).startswith("its code has changed: ")
 
 
-def test_the_logs_of_other_ranks_are_kept_with_their_attempt(complete: RunFolder) -> None:
-    (complete.path / "logs" / f"{CELL.name}.rank1.log").write_text("said by another")
-    assert complete.begin_attempt(CELL) == 2
-    assert (complete.path / "attempts" / f"{CELL.name}.1.rank1.log").read_text() == "said by another"
-    assert complete.begin_attempt(CELL) == 2
-
-
 def test_attempts_are_kept_under_their_numbers(complete: RunFolder, outcome: Outcome) -> None:
     first = complete.record(CELL).read_bytes()
     assert complete.begin_attempt(CELL) == 2
