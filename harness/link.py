@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import ipaddress
 import queue
 import socket
@@ -15,7 +14,7 @@ from backends.contract import Array
 from harness.launch import Launch
 from harness.plan import Cell
 from harness.protocol import Message, ProtocolError, read_message, write_message
-from harness.provenance import PROJECT, versions
+from harness.provenance import suite_digest, versions
 from harness.ranks import MEETING_TIMEOUT_S
 from harness.schema import digest
 
@@ -135,10 +134,6 @@ def make_group(launch: Launch, addresses: Sequence[str]) -> dict[str, Any]:
 
 def agreement(configuration: Mapping[str, Any], cells: Sequence[Cell]) -> str:
     """A digest of what has to be the same for every rank: the recipe, the cells, the suite's code and all versions."""
-    sources = hashlib.sha256()
-    for package in ("backends", "harness"):
-        for path in sorted((PROJECT / package).rglob("*.py")):
-            sources.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
     made_with = {cell.backend.name: versions(cell.backend) for cell in cells}
     names = [cell.name for cell in cells]
-    return digest([configuration, names, made_with, sources.hexdigest()])
+    return digest([configuration, names, made_with, suite_digest()])

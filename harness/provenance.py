@@ -36,6 +36,15 @@ def changed_sources(backend: Backend, sources: Mapping[str, Any]) -> list[str]:
     return [name for name, digest in sources.items() if _digest_source(name, packages) != digest]
 
 
+def suite_digest() -> str:
+    """SHA-256 of every source of the suite and its name: two machines have the same code where it is equal."""
+    digest = hashlib.sha256()
+    for package in ("backends", "harness"):
+        for path in sorted((PROJECT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def versions(backend: Backend) -> dict[str, str]:
     """Of Python, NumPy and the packages the backend needs."""
     return {"python": platform.python_version(), "numpy": np.__version__, **backend.versions()}

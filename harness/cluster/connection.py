@@ -25,10 +25,11 @@ from harness.cluster.nodes import (
     refuse_ranks,
     takes_gpu,
 )
-from harness.cluster.on_node import describe_node, suite_digest
+from harness.cluster.on_node import describe_node
 from harness.environment import available_cpus
 from harness.one_line import one_line
 from harness.presets import ConfigurationError
+from harness.provenance import suite_digest
 from harness.selection import Selection
 
 LOCAL = "local"

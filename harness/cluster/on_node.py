@@ -6,7 +6,6 @@ Ray ships them by name, so the suite has to be installed on the node.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -22,7 +21,7 @@ from harness.environment import available_cpus, cpu_model, describe_environment,
 from harness.environment.files import read
 from harness.plan import Cell
 from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources
-from harness.provenance import PROJECT, versions
+from harness.provenance import suite_digest, versions
 from harness.runner import run_cell
 from harness.verdict import verify_brief
 
@@ -69,15 +68,6 @@ def verify_here(request: str) -> str:
         model=config.model_spec(),
     )
     return json.dumps(asdict(verdict))
-
-
-def suite_digest() -> str:
-    """Of every source of the suite, by name."""
-    digest = hashlib.sha256()
-    for package in ("backends", "harness"):
-        for path in sorted((PROJECT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def _train(asked: Mapping[str, Any], node: str) -> tuple[bytes, bytes]:
