@@ -43,7 +43,7 @@ def main() -> None:
     print(f"{n_bytes / 1e6:.1f} MB exchanged a step; {options.latency_us:g} us, {options.gbit:g} Gbit/s\n")
     for (backend, implementation), measured in rows.groupby(["backend", "implementation"], sort=False):
         compute = fit_compute(steps_by_rows(measured))
-        print(f"## {backend} {implementation}\n")
+        print(f"### {backend} {implementation}\n")
         print(f"A step takes {1000 * compute.fixed_s:.1f} ms and {1000 * compute.per_row_s:.3f} ms a row.\n")
         print_check(measured, compute, config.train.batch)
         print_predictions(compute, network, config.train.batch, n_bytes)
