@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def test_each_rank_is_handed_its_rows_and_processors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "status", "reason"),
     [
-        ("linear", "unsupported", "rank 0: this backend trains in one process: its build takes no group"),
-        ("deserting", "killed", "rank 1: killed by signal 9 (SIGKILL)"),
+        ("linear", "unsupported", "rank [01]: this backend trains in one process: its build takes no group"),
+        ("deserting", "killed", r"rank 1: killed by signal 9 \(SIGKILL\)"),
         ("disagreeing", "failed", "rank 1 ended with another lstm.0.kernel"),
     ],
 )
@@ -77,7 +78,8 @@ def test_a_fault_of_a_rank_is_the_cells(
     marked = Marked()
     monkeypatch.setenv(marked.variable, "1")
     outcome = run_ranks(name, tmp_path)
-    assert (outcome.status, outcome.reason) == (status, reason)
+    assert outcome.status == status
+    assert re.fullmatch(reason, str(outcome.reason))
     assert ends(lambda: not marked.pids())
 
 
