@@ -29,7 +29,7 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
     repeats = len({cell.repeat for cell in cells if cell.backend.name == cells[-1].backend.name})
     seeds = sorted({cell.seed for cell in cells})
     n_cells = f"{len(cells)} cells in turn, each" if len(cells) > 1 else "one cell,"
-    ranks = selection.ranks
+    ranks = resources.ranks
     process = "a fresh process" if ranks == 1 else f"{ranks} fresh processes that train it together"
     yield (
         f"Trains {', '.join(variants)} in {', '.join(selection.precisions)}, seed{'s' * (len(seeds) > 1)}"
@@ -42,8 +42,6 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
     )
     device = {"auto": "a GPU where the framework sees one, else the CPU"}.get(resources.device, resources.device)
     yield f"Device: {device}; {resources.threads} CPU thread{'s' * (resources.threads > 1)}{' a rank' * (ranks > 1)}."
-    if selection.launch:
-        yield f"The ranks are tasks that {selection.launch.launcher} started; this one is the first."
     missing = dict.fromkeys(cell.backend.name for cell in cells if cell.backend.missing_packages())
     if missing:
         yield f"Not installed, so only a row with the reason: {', '.join(missing)}."

@@ -74,6 +74,9 @@ def test_only_variables_that_change_results_are_kept_and_no_secrets() -> None:
         "TF_TOKEN_app": "hunter2",
         "NVIDIA_API_KEY": "hunter2",
         "TORCH_AUTH": "hunter2",
+        "TF_CONFIG": '{"cluster": {"worker": ["10.0.0.1:1"]}}',
+        "MASTER_ADDR": "10.0.0.1",
+        "JAX_COORDINATOR_ADDRESS": "10.0.0.1:1",
         "EDITOR": "vi",
     }
     assert set(describe_variables(variables)) == {"OMP_NUM_THREADS", "XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS"}
