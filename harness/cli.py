@@ -85,7 +85,6 @@ def main() -> None:
 @shared_options
 @measuring_options
 @click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
-@click.option("--tensorboard", type=PathName(), metavar="DIR", help="Write scalars while cells train.")
 @click.option("--cluster", metavar="ADDRESS|local", help="Spread the cells over a Ray cluster, HOST:PORT.")
 @click.option("--resume", type=PathName(), help="Go on in this run's folder, as it was asked for.")
 @click.pass_context

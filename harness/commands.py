@@ -17,13 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from backends import Backend, registered_backends
-from harness import exports
-from harness.announcement import Schedule, describe_estimate, describe_plan
+from harness.announcement import Schedule, describe_plan
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
 from harness.config import RunConfig
 from harness.environment import cpu_model, describe_environment, load_average
-from harness.environment.gpu import describe_gpus
 from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
@@ -74,8 +72,6 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
 def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> RunEnd:
     """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
     and the rest is left for --resume."""
-    if events := options.get("tensorboard"):
-        exports.check_installed()
     plan = _plan(selection, options)
     cells = plan.cells
     with (
@@ -89,7 +85,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         if cluster:
             statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
         else:
-            statuses = _run_in_turn(cells, verdicts, selection, folder, events, console)
+            statuses = _run_in_turn(cells, verdicts, selection, folder, console)
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
@@ -117,10 +113,6 @@ def _connect(selection: Selection, options: Mapping[str, Any]) -> Iterator[tuple
     if not address:
         yield None, selection
         return
-    if options.get("tensorboard"):
-        raise ConfigurationError(
-            "--tensorboard: what a cell tells while it trains does not cross a cluster; see export"
-        )
     with connect(address, selection, options["threads"]) as found:
         yield found
 
@@ -234,14 +226,10 @@ def describe_resources(selection: Selection) -> dict[str, Any]:
 
 
 def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
-    more = cluster.describe() if cluster else [_estimate(selection, plan)]
+    more = cluster.describe() if cluster else []
     for line in [*describe_plan(selection, plan.cells), *more]:
         console.print(Text(line), width=min(WIDTH, console.width))
     _say(console, f"Results: {folder.path}")
-
-
-def _estimate(selection: Selection, plan: Plan) -> str:
-    return describe_estimate(selection, plan.cells, has_gpu=bool(describe_gpus()["devices"]))
 
 
 def _verify(
@@ -282,7 +270,6 @@ def _run_in_turn(
     verdicts: Mapping[tuple[str, ...], Verdict],
     selection: Selection,
     folder: RunFolder,
-    events: Path | None,
     console: Console,
 ) -> list[str]:
     statuses: list[str] = []
@@ -291,7 +278,7 @@ def _run_in_turn(
         if is_interrupted():
             break
         verdict = verdicts.get(cell.variant)
-        statuses.append(_run_one(cell, verdict, selection, folder, schedule, events, console))
+        statuses.append(_run_one(cell, verdict, selection, folder, schedule, console))
     return statuses
 
 
@@ -316,7 +303,6 @@ def _run_one(
     selection: Selection,
     folder: RunFolder,
     schedule: Schedule,
-    events: Path | None,
     console: Console,
 ) -> str:
     made_with = {"versions": versions(cell.backend), "cpu": cpu_model()}
@@ -336,15 +322,11 @@ def _run_one(
         return "failed"
     path = checkpoint_path(folder.path, cell.name)
     checkpoint = _read_checkpoint(path, cell, made_with, console)
-    with (
-        CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress,
-        exports.Scalars(events and events / cell.name) as scalars,
-    ):
+    with CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress:
 
         def listen(message: Message) -> None:
             if message.kind != "checkpoint":
                 progress.show(message)
-                scalars.listen(message)
                 return
             try:
                 write_checkpoint(path, message, made_with)
@@ -352,8 +334,6 @@ def _run_one(
                 _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
 
         outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
-        identity = {"cell": cell.name, **cell.identity(), "status": outcome.status}
-        scalars.complete({**identity, **outcome.body}, selection.config.train.batch)
     if outcome.status == INTERRUPTED:
         _say(console, f"{cell.name}: interrupted")
         return INTERRUPTED

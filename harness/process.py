@@ -36,8 +36,8 @@ MAXIMUM_REASON_LENGTH = 500
 N_LAST_LINES = 3
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"
-# What torchrun and TensorFlow's launchers tell the processes they start. Frameworks read it by themselves, and would wait
-# for ranks that are not ours.
+# What torchrun and a TFJob tell the processes they start. Frameworks read it by themselves and would wait for others'
+# ranks.
 WITHHELD = re.compile(
     r"TF_CONFIG|(GROUP_|LOCAL_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
 )
