@@ -18,8 +18,6 @@ from harness import __version__
 from harness.examples import show_examples
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
-# As harness.launch has it, which is not imported until it is needed.
-LAUNCHER = "launcher"
 EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
 
 
@@ -41,16 +39,6 @@ class PathName(click.Path):
         return super().convert(value, parameter, context)
 
 
-class Ranks(click.IntRange):
-    """How many, or that a launcher has started them."""
-
-    def __init__(self) -> None:
-        super().__init__(min=1)
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        return value if value == LAUNCHER else super().convert(value, parameter, context)
-
-
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose what is run and on what."""
     options = [
@@ -70,7 +58,7 @@ def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--seeds", default="0", help="Seeds with commas between them."),
         click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell."),
-        click.option("--ranks", default=1, type=Ranks(), help="Processes that train a cell together, or launcher."),
+        click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train a cell together."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."),
         click.option("--out", type=PathName(), help="The new folder; must not exist."),
         click.option("-q", "--quiet", is_flag=True, help="Print the results' folder and nothing else."),
@@ -97,7 +85,6 @@ def main() -> None:
 @shared_options
 @measuring_options
 @click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
-@click.option("--tensorboard", type=PathName(), metavar="DIR", help="Write scalars while cells train.")
 @click.option("--cluster", metavar="ADDRESS|local", help="Spread the cells over a Ray cluster, HOST:PORT.")
 @click.option("--resume", type=PathName(), help="Go on in this run's folder, as it was asked for.")
 @click.pass_context

@@ -7,9 +7,8 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +17,23 @@ from rich.table import Table
 from rich.text import Text
 
 from backends import Backend, registered_backends
-from harness import exports
-from harness.announcement import Schedule, describe_estimate, describe_plan
+from harness.announcement import Schedule, describe_plan
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
 from harness.config import RunConfig
-from harness.driver import Driver
 from harness.environment import cpu_model, describe_environment, load_average
-from harness.environment.gpu import describe_gpus
 from harness.environment.privacy import shorten
-from harness.follower import follow
 from harness.interruption import Interruption, is_interrupted
-from harness.link import agreement
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.process import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason
 from harness.progress import CellProgress
 from harness.protocol import Message
 from harness.provenance import versions
-from harness.ranks import run_together
 from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
 from harness.results import RunFolder, default_folder
-from harness.runner import Together, run_cell
+from harness.runner import run_cell
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
@@ -64,8 +57,6 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
     number where one asked for the end."""
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
-    if selection.launch and selection.launch.rank:
-        return _follow(selection, options, console)
     end = run_cells(selection, options, console)
     if options["quiet"]:
         _print_failures(end.folder)
@@ -81,13 +72,10 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
 def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> RunEnd:
     """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
     and the rest is left for --resume."""
-    if events := options.get("tensorboard"):
-        exports.check_installed()
     plan = _plan(selection, options)
     cells = plan.cells
     with (
         _connect(selection, options) as (cluster, selection),
-        _start_ranks(selection, cells) as together,
         Interruption() as interruption,
         _open_folder(selection, options, plan, cluster) as folder,
     ):
@@ -97,12 +85,12 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         if cluster:
             statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
         else:
-            statuses = _run_in_turn(cells, verdicts, selection, folder, events, console, together)
+            statuses = _run_in_turn(cells, verdicts, selection, folder, console)
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
-        more = "" if selection.launch else f"; --resume {folder.path} goes on"
-        _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done{more}")
+        done = f"{n_done} of {len(cells)} cells are done"
+        _say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
         return RunEnd(folder.path, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}
@@ -119,38 +107,12 @@ def _plan(selection: Selection, options: Mapping[str, Any]) -> Plan:
 
 
 @contextlib.contextmanager
-def _start_ranks(selection: Selection, cells: list[Cell]) -> Iterator[Callable[[Cell], Together]]:
-    """How the ranks of a cell are started: here, or where a launcher has started a process for each."""
-    if selection.launch is None or selection.launch.size == 1:
-        yield lambda _: run_together
-        return
-    with Driver(selection.launch, agreement(selection.config.to_dict(), cells)) as driver:
-        yield lambda cell: partial(driver.run_together, cell.name)
-
-
-def _follow(selection: Selection, options: Mapping[str, Any], console: Console) -> int:
-    """What a process that a launcher started does where it is not the first."""
-
-    def train(cell: Cell, log: Path, together: Together) -> Outcome:
-        return run_cell(cell, selection.config, selection.resources, log, lambda _: None, together=together)
-
-    assert selection.launch is not None
-    cells, timeout_s = _plan(selection, options).cells, selection.resources.timeout_s
-    agreed = agreement(selection.config.to_dict(), cells)
-    return follow(selection.launch, agreed, cells, timeout_s, train, partial(_say, console))
-
-
-@contextlib.contextmanager
 def _connect(selection: Selection, options: Mapping[str, Any]) -> Iterator[tuple[Cluster | None, Selection]]:
     """The cluster, if one is asked for, and the selection as it is there."""
     address = options.get("cluster")
     if not address:
         yield None, selection
         return
-    if options.get("tensorboard"):
-        raise ConfigurationError(
-            "--tensorboard: what a cell tells while it trains does not cross a cluster; see export"
-        )
     with connect(address, selection, options["threads"]) as found:
         yield found
 
@@ -257,24 +219,17 @@ def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan, c
 
 
 def describe_resources(selection: Selection) -> dict[str, Any]:
-    """What each cell may use, as run.json has it; ranks where there are several, and where a launcher
-    started them which, and how many of them on the first one's machine."""
+    """What each cell may use, as run.json has it; ranks where there are several."""
     resources = selection.resources
-    several = {"ranks": selection.ranks} if selection.ranks > 1 else {}
-    launch = selection.launch
-    launched = {"launcher": launch.launcher, "ranks_here": launch.n_local} if launch else {}
-    return {"device": resources.device, "threads": resources.threads, **several, **launched}
+    several = {"ranks": resources.ranks} if resources.ranks > 1 else {}
+    return {"device": resources.device, "threads": resources.threads, **several}
 
 
 def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
-    more = cluster.describe() if cluster else [_estimate(selection, plan)]
+    more = cluster.describe() if cluster else []
     for line in [*describe_plan(selection, plan.cells), *more]:
         console.print(Text(line), width=min(WIDTH, console.width))
     _say(console, f"Results: {folder.path}")
-
-
-def _estimate(selection: Selection, plan: Plan) -> str:
-    return describe_estimate(selection, plan.cells, has_gpu=bool(describe_gpus()["devices"]))
 
 
 def _verify(
@@ -315,9 +270,7 @@ def _run_in_turn(
     verdicts: Mapping[tuple[str, ...], Verdict],
     selection: Selection,
     folder: RunFolder,
-    events: Path | None,
     console: Console,
-    together: Callable[[Cell], Together],
 ) -> list[str]:
     statuses: list[str] = []
     schedule = Schedule(cells)
@@ -325,7 +278,7 @@ def _run_in_turn(
         if is_interrupted():
             break
         verdict = verdicts.get(cell.variant)
-        statuses.append(_run_one(cell, verdict, selection, folder, schedule, events, console, together(cell)))
+        statuses.append(_run_one(cell, verdict, selection, folder, schedule, console))
     return statuses
 
 
@@ -350,9 +303,7 @@ def _run_one(
     selection: Selection,
     folder: RunFolder,
     schedule: Schedule,
-    events: Path | None,
     console: Console,
-    together: Together,
 ) -> str:
     made_with = {"versions": versions(cell.backend), "cpu": cpu_model()}
     why = folder.incompleteness(cell, selection.config, made_with)
@@ -371,24 +322,18 @@ def _run_one(
         return "failed"
     path = checkpoint_path(folder.path, cell.name)
     checkpoint = _read_checkpoint(path, cell, made_with, console)
-    with (
-        CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress,
-        exports.Scalars(events and events / cell.name) as scalars,
-    ):
+    with CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress:
 
         def listen(message: Message) -> None:
             if message.kind != "checkpoint":
                 progress.show(message)
-                scalars.listen(message)
                 return
             try:
                 write_checkpoint(path, message, made_with)
             except OSError as error:
                 _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
 
-        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint, together)
-        identity = {"cell": cell.name, **cell.identity(), "status": outcome.status}
-        scalars.complete({**identity, **outcome.body}, selection.config.train.batch)
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
     if outcome.status == INTERRUPTED:
         _say(console, f"{cell.name}: interrupted")
         return INTERRUPTED

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import secrets
 import signal
 import subprocess
@@ -22,7 +23,6 @@ from backends.contract import Array, Parameters
 from harness.environment import available_cpus
 from harness.guard import MARK, kill_marked
 from harness.interruption import is_interrupted
-from harness.launch import WITHHELD
 from harness.one_line import one_line
 from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 from harness.provenance import PROJECT
@@ -36,6 +36,11 @@ MAXIMUM_REASON_LENGTH = 500
 N_LAST_LINES = 3
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"
+# What torchrun and a TFJob tell the processes they start. Frameworks read it by themselves and would wait for others'
+# ranks.
+WITHHELD = re.compile(
+    r"TF_CONFIG|(GROUP_|LOCAL_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
+)
 BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Listener = Callable[[Message], None]
@@ -149,7 +154,7 @@ def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]
 
 
 def _visible_gpu(number: int) -> str:
-    """The GPU of this number among those that we may see. Launchers may leave each task one alone."""
+    """The GPU of this number among those that we may see."""
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return visible[number % len(visible)] if visible else str(number)
 

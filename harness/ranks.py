@@ -54,7 +54,7 @@ def run_together(
     def run_rank(rank: int, hear: Listener, meeting: Meeting) -> Outcome:
         return run_job(
             backend,
-            {**request, "group": place_in_group(rank, addresses)},
+            join_group(request, rank, addresses),
             resources.of_rank(rank),
             rank_log(log, rank),
             hear,
@@ -94,9 +94,11 @@ def meet(n_ranks: int, run_rank: RunRank, listen: Listener = lambda _: None) -> 
     return judge_ranks(outcomes, meeting.failure())
 
 
-def place_in_group(rank: int, addresses: list[str]) -> dict[str, Any]:
-    """What a request tells one rank of its group."""
-    return {"rank": rank, "addresses": addresses, "timeout_s": MEETING_TIMEOUT_S}
+def join_group(request: Mapping[str, Any], rank: int, addresses: list[str]) -> dict[str, Any]:
+    """The request with the rank's group in it, where there are several."""
+    if len(addresses) == 1:
+        return dict(request)
+    return {**request, "group": {"rank": rank, "addresses": addresses, "timeout_s": MEETING_TIMEOUT_S}}
 
 
 def rank_log(log: Path, rank: int) -> Path:
@@ -120,7 +122,8 @@ class Meeting:
         self.n_ranks, self.timeout_s = n_ranks, timeout_s
         self.deadline_s = time.monotonic() + timeout_s
         self.arrived: set[int] = set()
-        self.met: set[int] = set()
+        # One alone has nobody to meet.
+        self.met: set[int] = set(range(n_ranks)) if n_ranks == 1 else set()
         self.has_failed, self.is_late = threading.Event(), threading.Event()
         self.n_concluded, self.concluded = 0, threading.Condition()
 
@@ -161,7 +164,8 @@ def judge_ranks(outcomes: list[Outcome], failure: Outcome | None = None) -> Outc
     for status in TELLING:
         for rank, outcome in enumerate(outcomes):
             if outcome.status == status:
-                return replace(outcomes[0], status=status, reason=f"rank {rank}: {outcome.reason}", arrays={})
+                named = name_rank(outcome, rank, len(outcomes))
+                return replace(outcomes[0], status=status, reason=named.reason, arrays={})
     if failure is not None and not is_interrupted():
         return failure
     for outcome in outcomes:
@@ -171,6 +175,11 @@ def judge_ranks(outcomes: list[Outcome], failure: Outcome | None = None) -> Outc
         if unlike := find_unlike(outcomes[0].arrays, outcome.arrays):
             return replace(outcomes[0], status="failed", reason=f"rank {rank} ended with another {unlike}", arrays={})
     return outcomes[0]
+
+
+def name_rank(outcome: Outcome, rank: int, n_ranks: int) -> Outcome:
+    """The outcome with the rank in its reason, where there are several."""
+    return outcome if n_ranks == 1 else replace(outcome, reason=f"rank {rank}: {outcome.reason}")
 
 
 def find_unlike(ours: Parameters, theirs: Parameters) -> str | None:

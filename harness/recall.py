@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Options:
     threads: Annotated[int, msgspec.Meta(ge=1)]
     repeats: Annotated[int, msgspec.Meta(ge=1)]
     timeout: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    ranks: Annotated[int, msgspec.Meta(ge=1)] | Literal["launcher"] = 1
+    ranks: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 def remember(options: Mapping[str, Any], threads: int) -> dict[str, Any]:

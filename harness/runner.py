@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,6 @@ from harness.process import Listener, Outcome, Resources, missing_reason
 from harness.protocol import Message
 from harness.ranks import run_together
 
-# Does a job in as many processes as it has ranks, as run_together does.
-Together = Callable[..., Outcome]
-
 
 def run_cell(
     cell: Cell,
@@ -23,18 +19,17 @@ def run_cell(
     log: Path,
     listen: Listener,
     checkpoint: Message | None = None,
-    together: Together = run_together,
 ) -> Outcome:
-    """Train one cell in fresh processes, from the checkpoint of an earlier one if there is one; `together` starts them.
-    Never raises for what a worker does."""
+    """Train one cell in fresh processes, from the checkpoint of an earlier one if there is one. Never raises for what
+    a worker does."""
     missing = cell.backend.missing_packages()
     if missing:
         return Outcome("not_installed", missing_reason(cell.backend, missing), {}, {})
     request = train_request(cell, config)
     if checkpoint is None:
-        return together(cell.backend, request, resources, log, listen)
+        return run_together(cell.backend, request, resources, log, listen)
     going_on = {**request, "checkpoint": checkpoint.body}
-    return together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)
+    return run_together(cell.backend, going_on, resources, log, listen, arrays=checkpoint.arrays)
 
 
 def train_request(cell: Cell, config: RunConfig) -> dict[str, Any]:

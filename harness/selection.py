@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_bac
 from backends.contract import PRECISIONS
 from harness.config import RunConfig
 from harness.environment import available_cpus, gpu_devices
-from harness.launch import LAUNCHER, Launch, read_launch
 from harness.presets import ConfigurationError, load_preset
 from harness.process import Outcome, Resources, run_job
 
@@ -24,8 +22,7 @@ IMPLEMENTATIONS = ("idiomatic", "tuned")
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for; `everything` where the backends were not named one by one, and this process' place where a
-    launcher started the ranks."""
+    """What was asked for; `everything` where the backends were not named one by one."""
 
     backends: list[Backend]
     everything: bool
@@ -34,17 +31,10 @@ class Selection:
     config: RunConfig
     precisions: list[str]
     resources: Resources
-    launch: Launch | None = None
-
-    @property
-    def ranks(self) -> int:
-        """How many processes train a cell together, wherever they are."""
-        return self.launch.size if self.launch else self.resources.ranks
 
 
 def select(options: Mapping[str, Any]) -> Selection:
     """Raises ConfigurationError for whatever is not allowed, before anything is started or written."""
-    launch = _find_launch(options)
     selection = Selection(
         backends=select_backends(options["backends"]),
         everything=options["backends"] == "all",
@@ -52,10 +42,9 @@ def select(options: Mapping[str, Any]) -> Selection:
         preset=options["preset"],
         config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
         precisions=select_precisions(options["precision"]),
-        resources=select_resources(options, launch),
-        launch=launch,
+        resources=select_resources(options),
     )
-    if selection.ranks > 1:
+    if selection.resources.ranks > 1:
         check_ranks(selection, on_cluster=bool(options.get("cluster")))
     # A cluster's nodes have the devices, and we may not.
     if selection.resources.device.startswith("cuda") and not options.get("cluster"):
@@ -65,7 +54,7 @@ def select(options: Mapping[str, Any]) -> Selection:
 
 def check_ranks(selection: Selection, *, on_cluster: bool) -> None:
     """Raises ConfigurationError where the ranks do not divide the batch, or are to share a GPU."""
-    ranks, batch = selection.ranks, selection.config.train.batch
+    ranks, batch = selection.resources.ranks, selection.config.train.batch
     if batch % ranks:
         divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
         raise ConfigurationError(f"--ranks {ranks} do not divide train.batch = {batch}; allowed are {divisors}")
@@ -74,7 +63,7 @@ def check_ranks(selection: Selection, *, on_cluster: bool) -> None:
     device, n_gpus = selection.resources.device, len(gpu_devices())
     if ":" in device:
         raise ConfigurationError(f"--device {device} with --ranks {ranks}: each takes a GPU; allowed: auto, cpu, cuda")
-    if not selection.launch and device != "cpu" and 0 < n_gpus < ranks:
+    if device != "cpu" and 0 < n_gpus < ranks:
         raise ConfigurationError(
             f"--ranks {ranks}: each takes a GPU, there are {n_gpus}; allowed: fewer, or --device cpu"
         )
@@ -132,32 +121,18 @@ def _overrides(options: Mapping[str, Any]) -> list[str]:
     return [*options["overrides"], *stopping]
 
 
-def _find_launch(options: Mapping[str, Any]) -> Launch | None:
-    """Where a launcher is to have started the ranks, which of them this process is."""
-    if options.get("ranks") != LAUNCHER:
-        return None
-    if "sweeps" in options:
-        raise ConfigurationError("--ranks launcher is for run: a sweep is made of several")
-    # What is complete is known to the first rank alone.
-    for name in ("resume", "cluster"):
-        if options.get(name):
-            raise ConfigurationError(f"--{name} and --ranks launcher exclude each other")
-    return read_launch(os.environ)
-
-
-def select_resources(options: Mapping[str, Any], launch: Launch | None = None) -> Resources:
+def select_resources(options: Mapping[str, Any]) -> Resources:
     available = available_cpus()
     n_available = len(available) if available is not None else psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or n_available
-    ranks = 1 if launch else options.get("ranks") or 1
+    ranks = options.get("ranks") or 1
     # On a cluster each rank has a node for itself.
-    sharing = launch.n_local if launch else 1 if options.get("cluster") else ranks
+    sharing = 1 if options.get("cluster") else ranks
     threads = options["threads"] or max(1, min(n_available, physical) // sharing)
     if threads > n_available and not options.get("cluster"):
         raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
-    resources = Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
-    return resources.of_rank(launch.local_rank) if launch else resources
+    return Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
 
 
 def _check_device(selection: Selection) -> None:

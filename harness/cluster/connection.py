@@ -50,6 +50,11 @@ class Cluster:
     ranks: int = 1
 
     @property
+    def n_at_once(self) -> int:
+        """How many cells there are nodes for at a time."""
+        return len(self.nodes) // self.ranks
+
+    @property
     def environment(self) -> dict[str, Any]:
         """That of the first node, for the run is made there and not on the driver."""
         return dict(self.nodes[0].environment)

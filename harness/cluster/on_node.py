@@ -1,31 +1,38 @@
-"""What a node is asked to do. These functions run in a process of Ray's there; requests and answers are JSON and bytes.
+"""What runs on a node, in processes of Ray's: what the node says of itself, and one rank of a cell.
 
-Ray ships them by name, so the suite has to be installed on the node.
+Ray ships these by name, so the suite has to be installed on the node. Requests and answers are JSON and bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import queue
+import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from backends import Backend, find_backend
 from harness.cluster.messages import pack
-from harness.config import RunConfig
 from harness.environment import available_cpus, cpu_model, describe_environment, load_average
 from harness.environment.files import read
-from harness.plan import Cell
-from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources
+from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources, missing_reason, run_job
+from harness.protocol import Message, write_message
 from harness.provenance import suite_digest, versions
-from harness.runner import run_cell
-from harness.verdict import verify_brief
+from harness.ranks import free_addresses
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+# A message; the status, once the rank has its result; then the packed outcome and the log.
+News = bytes | str | tuple[bytes, bytes]
+# What crosses the cluster: the first has the ranks meet, the others are what verify compares.
+CROSSING = ("phase", "observation", "unsupported")
 
 
 def describe_node(request: str) -> str:
@@ -46,39 +53,85 @@ def describe_node(request: str) -> str:
     return json.dumps(described)
 
 
-def train_here(request: str) -> Iterator[str | tuple[bytes, bytes]]:
-    """The node's id at once, so that a loss can be told; then the packed outcome and the log."""
-    asked, node = json.loads(request), node_id()
-    yield node
-    yield _train(asked, node)
+class RankOnNode:
+    """One rank of a cell: a job in a fresh process, which is kept until the run says that every rank has its result.
 
+    An actor of Ray's. Two of its methods may run at a time: hear waits, the others do not.
+    """
 
-def verify_here(request: str) -> str:
-    """The verdict on one variant, null where its framework is not installed. Remembered on this node."""
-    asked = json.loads(request)
-    backend, config = find_backend(asked["backend"]), RunConfig.from_dict(asked["configuration"])
-    if backend.missing_packages():
-        return "null"
-    verdict = verify_brief(
-        backend,
-        asked["implementation"],
-        asked["precision"],
-        resources_here(asked, node_id()),
-        optimizer=config.optimizer,
-        model=config.model_spec(),
-    )
-    return json.dumps(asdict(verdict))
+    def __init__(self) -> None:
+        self.news: queue.SimpleQueue[News | Exception] = queue.SimpleQueue()
+        self.is_stopped, self.is_released = threading.Event(), threading.Event()
 
+    def offer(self, backend: str) -> str:
+        """Which node this is, where the rank may listen, and what is not installed here."""
+        from ray.util import get_node_ip_address
 
-def _train(asked: Mapping[str, Any], node: str) -> tuple[bytes, bytes]:
-    raise_priority()
-    backend = find_backend(asked["backend"])
-    cell = Cell(backend, asked["implementation"], asked["precision"], asked["seed"], asked["repeat"])
-    config, resources = RunConfig.from_dict(asked["configuration"]), resources_here(asked, node)
-    load_before = load_average()
-    # As on one machine, but its progress and its checkpoints end here.
-    outcome, printed = run_logged(lambda log: run_cell(cell, config, resources, log, lambda _: None))
-    return pack(outcome, describe_making(backend, load_before)), printed
+        known = find_backend(backend)
+        missing = known.missing_packages()
+        offered = {
+            "node": node_id(),
+            "address": free_addresses(1, get_node_ip_address())[0],
+            "host": socket.gethostname(),
+            "missing": missing_reason(known, missing) if missing else None,
+        }
+        return json.dumps(offered)
+
+    def start(self, asked: str) -> None:
+        """Begin the job that is asked for."""
+        threading.Thread(target=self._run, args=(json.loads(asked),), daemon=True).start()
+
+    def hear(self) -> News:
+        """What is new, once something is. Raises what kept the job from being done."""
+        news = self.news.get()
+        if isinstance(news, Exception):
+            raise news
+        return news
+
+    def release(self) -> None:
+        """Let go of the process, for all have their result."""
+        self.is_released.set()
+
+    def stop(self) -> None:
+        """End the process."""
+        self.is_stopped.set()
+        self.is_released.set()
+
+    def _run(self, asked: Mapping[str, Any]) -> None:
+        try:
+            self.news.put(self._do(asked))
+        except Exception as error:
+            self.news.put(error)
+
+    def _do(self, asked: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        raise_priority()
+        request = asked["request"]
+        backend, resources = find_backend(request["backend"]), resources_here(asked)
+        load_before = load_average()
+
+        def run(log: Path) -> Outcome:
+            return run_job(
+                backend,
+                request,
+                resources,
+                log,
+                self._listen,
+                is_stopped=self.is_stopped.is_set,
+                conclude=self._conclude,
+            )
+
+        outcome, printed = run_logged(run)
+        return pack(outcome, describe_making(backend, load_before)), printed
+
+    def _listen(self, message: Message) -> None:
+        if message.kind in CROSSING:
+            stream = io.BytesIO()
+            write_message(stream, message.kind, message.body, message.arrays)
+            self.news.put(stream.getvalue())
+
+    def _conclude(self, outcome: Outcome) -> None:
+        self.news.put(outcome.status)
+        self.is_released.wait()
 
 
 def describe_making(backend: Backend, load_before: Any) -> dict[str, Any]:
@@ -100,8 +153,9 @@ def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
             return outcome, stream.read(MAXIMUM_LOG_BYTES)
 
 
-def resources_here(asked: Mapping[str, Any], node: str) -> Resources:
-    return Resources(**{**asked["resources"], "first_cpu": asked["first_cpus"][node]})
+def resources_here(asked: Mapping[str, Any]) -> Resources:
+    """What one rank may use on this node."""
+    return replace(Resources(**asked["resources"]), ranks=1, first_cpu=asked["first_cpus"][node_id()])
 
 
 def node_id() -> str:

@@ -9,9 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from harness.announcement import Schedule
+from harness.cluster.cells import Begun, Ended, train_cells
 from harness.cluster.connection import Cluster
-from harness.cluster.tasks import Begun, Ended, train_cells
-from harness.cluster.together import train_together
 from harness.durable import write_bytes
 from harness.plan import Cell
 from harness.process import INTERRUPTED, Outcome
@@ -29,8 +28,7 @@ def run_on_cluster(
     """Train what is not complete; the status of every cell, in their order."""
     keeper = _Keeper(cluster, cells, folder, keep, console)
     waiting = [cell for cell in cells if not keeper.is_complete(cell, selection)]
-    train = train_together if cluster.ranks > 1 else train_cells
-    for event in train(cluster, waiting, selection):
+    for event in train_cells(cluster, waiting, selection):
         if isinstance(event, Begun):
             keeper.begin(event.cell, event.nodes)
         else:
@@ -49,7 +47,7 @@ class _Keeper:
     ) -> None:
         self.folder, self.keep, self.console = folder, keep, console
         self.nodes = {node.name: node for node in cluster.nodes}
-        self.schedule = Schedule(cells, n_at_once=len(cluster.nodes) // cluster.ranks)
+        self.schedule = Schedule(cells, n_at_once=cluster.n_at_once)
         self.statuses: dict[str, str] = {}
         self.attempts: dict[str, int] = {}
         self.begun_s: dict[str, float] = {}

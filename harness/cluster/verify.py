@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
+from harness.cluster.cells import Tell, side_by_side, work_on_nodes
 from harness.cluster.connection import Cluster
-from harness.cluster.group import IsStopped
-from harness.cluster.on_node import verify_here
-from harness.cluster.tasks import POLL_INTERVAL_S, demand, explain, placement
-from harness.cluster.together import Tell, side_by_side, work_together
-from harness.interruption import is_interrupted
+from harness.cluster.placement import IsStopped
 from harness.plan import Cell
 from harness.process import INTERRUPTED
 from harness.proof import Observations, judge, verify_request
@@ -25,46 +20,11 @@ from harness.verification.cases import divisible
 def verify_on_cluster(
     cluster: Cluster, cells: Sequence[Cell], selection: Selection
 ) -> Iterator[tuple[tuple[str, str, str], Verdict]]:
-    """Each variant once, on whichever node is free, in the order in which they are done; before any is timed.
+    """Each variant once, on as many nodes as a cell takes, in the order in which they are done; before any is timed.
 
-    None for what is not installed there. After a signal the rest is cancelled.
+    Compared with the oracle here, and not remembered. What is not installed there has no verdict. After a signal the
+    rest is ended.
     """
-    if cluster.ranks > 1:
-        yield from _verify_together(cluster, cells, selection)
-        return
-    import ray
-
-    remote = ray.remote(**demand(cluster))(verify_here)
-    common = {"configuration": selection.config.to_dict(), **placement(cluster, selection)}
-    variants = {cell.variant: cell for cell in cells}
-    waiting = {remote.remote(json.dumps({**cell.identity(), **common})): name for name, cell in variants.items()}
-    try:
-        while waiting and not is_interrupted():
-            ready, _ = ray.wait(list(waiting), timeout=POLL_INTERVAL_S)
-            for task in ready:
-                name = waiting.pop(task)
-                if verdict := _read_verdict(task):
-                    yield name, verdict
-    finally:
-        for task in waiting:
-            ray.cancel(task, force=True)
-
-
-def _read_verdict(task: Any) -> Verdict | None:
-    import ray
-    from ray.exceptions import RayError
-
-    try:
-        told = json.loads(ray.get(task))
-    except RayError as error:
-        return Verdict(False, explain(error).reason)
-    return Verdict(**told) if told else None
-
-
-def _verify_together(
-    cluster: Cluster, cells: Sequence[Cell], selection: Selection
-) -> Iterator[tuple[tuple[str, str, str], Verdict]]:
-    """Each variant once, on as many nodes as a cell takes; compared with the oracle here, and not remembered."""
     resources, config = selection.resources, selection.config
     limited = replace(selection, resources=replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S)))
     case = divisible(brief_case(config.optimizer, config.model_spec()), resources.ranks)
@@ -80,10 +40,10 @@ def _verify_together(
             if message.kind != "phase":
                 messages.append(message)
 
-        outcome = work_together(cluster, request, limited, is_stopped, listen=listen)[0].outcome
+        outcome = work_on_nodes(cluster, request, limited, is_stopped, listen=listen)[0].outcome
         if outcome.status not in (INTERRUPTED, "not_installed"):
             proof = judge(cell.backend, cell.implementation, cases, Observations(outcome, messages))
             tell((cell.variant, sum_up(proof)))
 
     variants = {cell.variant: cell for cell in cells}
-    yield from side_by_side(verify, list(variants.values()), len(cluster.nodes) // cluster.ranks)
+    yield from side_by_side(verify, list(variants.values()), cluster.n_at_once)

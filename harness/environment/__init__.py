@@ -14,7 +14,6 @@ from harness.environment.gpu import describe_gpus, gpu_devices
 from harness.environment.limits import describe_limits
 from harness.environment.processor import available_cpus, cpu_model, describe_processor, load_average
 from harness.environment.software import describe_libraries, describe_variables, git_clean, git_revision, versions
-from harness.environment.virtual import find_container, find_virtual_machine
 
 __all__ = ["available_cpus", "cpu_model", "describe_environment", "gpu_devices", "load_average"]
 
@@ -32,8 +31,6 @@ def describe_environment() -> dict[str, Any]:
         "memory_bytes": memory.total,
         "memory_available_bytes": memory.available,
         "limits": describe_limits(),
-        "container": find_container(),
-        "virtual_machine": find_virtual_machine(),
         "gpu": describe_gpus(),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -4,6 +4,5 @@ export(options) is the command. Reads files only, through harness.report; the pr
 """
 
 from harness.exports.command import export
-from harness.exports.tensorboard import Scalars, check_installed
 
-__all__ = ["Scalars", "check_installed", "export"]
+__all__ = ["export"]

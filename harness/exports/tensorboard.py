@@ -1,4 +1,4 @@
-"""TensorBoard's event files, one folder for each cell: scalars while a cell trains, and all of them from its record.
+"""TensorBoard's event files, one folder for each cell, from its record.
 
 Written with tensorboardX, which knows the format without TensorFlow; it is only imported where it is asked for.
 """
@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-import msgspec
 
 from harness.presets import ConfigurationError
-from harness.protocol import Message
 from harness.report import measures
 from harness.report.records import Cell, Run
 
@@ -49,59 +45,6 @@ def write_run(run: Run, folder: Path) -> None:
                 _write_cell(file, cell, run.batch, started_s)
 
 
-class Scalars:
-    """A cell's scalars while it trains: use as a context manager around it, and hand it the worker's messages.
-
-    Without a folder nothing is written.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.file: EventFile | None = None
-
-    def __enter__(self) -> Scalars:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.file:
-            self.file.close()
-
-    def listen(self, message: Message) -> None:
-        """Write a "progress" message; others have no scalars."""
-        if self.folder is None:
-            return
-        step, loss, rate = (message.body.get(name) for name in ("step", "loss", "sequences_per_s"))
-        if message.kind == "progress" and isinstance(step, int):
-            file = self._open(self.folder)
-            for tag, value in ((LOSS, loss), (SPEED, rate)):
-                if isinstance(value, float):
-                    file.add(tag, value, step)
-            file.flush()
-
-    def complete(self, record: Mapping[str, Any], batch: int) -> None:
-        """Put every loss of the cell's record in the place of the few that were seen while it trained.
-
-        A record without losses leaves those.
-        """
-        if self.folder is None or not record.get("losses"):
-            return
-        try:
-            cell = msgspec.convert(record, Cell)
-        except msgspec.ValidationError:
-            # The report says what is wrong with the record; what was seen of it stays.
-            return
-        file = self._open(self.folder)
-        file.start_again()
-        trained_s = cell.chunks.elapsed_s[-1] if cell.chunks and cell.chunks.elapsed_s else 0.0
-        _write_cell(file, cell, batch, time.time() - trained_s)
-
-    def _open(self, folder: Path) -> EventFile:
-        self.file = self.file or EventFile(folder)
-        return self.file
-
-
 class EventFile:
     """One event file in a folder. While it is open its name ends with the machine's, as tensorboardX gives it; closed,
     it does not, because folders are shown to others."""
@@ -109,7 +52,7 @@ class EventFile:
     def __init__(self, folder: Path) -> None:
         from tensorboardX.event_file_writer import EventsWriter
 
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
         self.folder = folder
         self.writer = EventsWriter(str(folder / "events"), UNFINISHED)
 
@@ -119,7 +62,10 @@ class EventFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.writer.close()
+        for path in self.folder.glob(f"events.out.tfevents.*{UNFINISHED}"):
+            stamp = path.name.split(".")[3]
+            path.rename(self.folder / f"events.out.tfevents.{stamp}.000")
 
     def add(self, tag: str, value: float, step: int, wall_time_s: float | None = None) -> None:
         from tensorboardX.proto.event_pb2 import Event
@@ -127,20 +73,6 @@ class EventFile:
 
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
         self.writer.write_event(Event(wall_time=wall_time_s or time.time(), step=step, summary=summary))
-
-    def start_again(self) -> None:
-        """Have readers forget every scalar so far: what follows takes their place."""
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
-        self.writer.write_event(Event(wall_time=time.time(), step=0, session_log=SessionLog(status=SessionLog.START)))
-
-    def flush(self) -> None:
-        self.writer.flush()
-
-    def close(self) -> None:
-        self.writer.close()
-        for path in self.folder.glob(f"events.out.tfevents.*{UNFINISHED}"):
-            path.rename(_free_name(self.folder, path.name.split(".")[3]))
 
 
 def _write_cell(file: EventFile, cell: Cell, batch: int, started_s: float) -> None:
@@ -163,12 +95,6 @@ def _call_rates(cell: Cell, batch: int) -> Iterable[tuple[int, float, float]]:
     for steps, train_s, elapsed_s in zip(cell.chunks.steps, cell.chunks.train_s, cell.chunks.elapsed_s, strict=True):
         step += steps
         yield step, steps * batch / train_s, elapsed_s
-
-
-def _free_name(folder: Path, stamp: str) -> Path:
-    """Event files are read in the order of their names."""
-    names = (folder / f"events.out.tfevents.{stamp}.{number:03}" for number in range(1000))
-    return next(path for path in names if not path.exists())
 
 
 def _timestamp(created: str) -> float:

@@ -77,11 +77,9 @@ def _nodes_differ(run: Run) -> Caution | None:
 
 def _ranks_share_a_machine(run: Run) -> Caution | None:
     sharing = [cell for cell in run.ok_cells if cell.ranks > 1 and cell.node is None and cell.device == "cpu"]
-    # Where a launcher started them, some may be on machines of their own.
-    n_here = run.file.resources.get("ranks_here", sharing[0].ranks) if sharing else 1
-    if n_here == 1:
+    if not sharing:
         return None
-    where = f"{n_here} ranks on one machine's processors"
+    where = f"{sharing[0].ranks} ranks on one machine's processors"
     return Caution("Ranks share a machine", where, "These speeds prove that the ranks are right, not how they scale.")
 
 

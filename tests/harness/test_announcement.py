@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from backends import Backend
-from harness.announcement import Schedule, describe_estimate, describe_plan, estimate_cell_s, product_rate
-from harness.config import ModelConfig, RunConfig, TrainConfig
+from harness.announcement import Schedule, describe_plan
+from harness.config import RunConfig
 from harness.plan import Cell, plan_cells
 from harness.process import Resources
 from harness.progress import say_duration
@@ -18,15 +18,15 @@ INSTALLED = [Backend(name, {"idiomatic": "m", "tuned": "m"}, ("numpy",)) for nam
 ABSENT = Backend("absent", {"idiomatic": "m"}, ("no_such_package",))
 
 
-def make_selection(*backends: Backend, device: str = "auto", config: RunConfig | None = None) -> Selection:
+def make_selection(*backends: Backend) -> Selection:
     return Selection(
         backends=list(backends),
         everything=False,
         implementations=["idiomatic", "tuned"],
         preset="quick",
-        config=config or RunConfig(),
+        config=RunConfig(),
         precisions=["float32"],
-        resources=Resources(device, 1),
+        resources=Resources("auto", 1),
     )
 
 
@@ -54,31 +54,6 @@ def test_ranks_are_told_with_what_each_has() -> None:
     text = " ".join(describe_plan(selection, make_cells(INSTALLED[0])[:1]))
     assert "one cell, in 2 fresh processes that train it together." in text
     assert "1 CPU thread a rank." in text
-
-
-def test_more_work_takes_longer_and_the_bounds_are_bounds() -> None:
-    config = RunConfig(model=ModelConfig(hidden=64), train=TrainConfig(batch=16, steps=1_000))
-    longer = RunConfig(model=ModelConfig(hidden=64), train=TrainConfig(batch=16, steps=100_000))
-    least_s, most_s = estimate_cell_s(config, threads=1)
-    assert least_s < most_s
-    assert estimate_cell_s(longer, threads=1)[0] > 10 * (least_s - 3)
-
-
-def test_the_rate_of_a_product_is_that_of_a_real_machine() -> None:
-    assert 1e7 < product_rate(16, 64, threads=1) < 1e14
-
-
-@pytest.mark.parametrize(("device", "has_gpu"), [("cuda", False), ("cuda:1", True), ("auto", True)])
-def test_for_a_gpu_no_figure_is_invented(device: str, has_gpu: bool) -> None:
-    text = describe_estimate(make_selection(*INSTALLED, device=device), make_cells(*INSTALLED), has_gpu=has_gpu)
-    assert "after the first cell" in text
-
-
-def test_on_a_processor_the_estimate_is_a_range_and_says_that_it_is_rough() -> None:
-    selection = make_selection(*INSTALLED, device="cpu", config=RunConfig(model=ModelConfig(hidden=16)))
-    text = describe_estimate(selection, make_cells(*INSTALLED), has_gpu=True)
-    assert text.startswith("Should take ")
-    assert "roughly" in text
 
 
 def test_like_takes_as_long_as_like_and_the_unseen_as_the_others_on_average() -> None:

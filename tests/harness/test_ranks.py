@@ -111,6 +111,14 @@ def test_ranks_that_have_met_are_not_late() -> None:
     assert meeting.failure() is None
 
 
+def test_one_rank_alone_meets_nobody_and_is_not_named() -> None:
+    meeting = Meeting(1, timeout_s=0.01)
+    time.sleep(0.02)
+    assert not meeting.is_over()
+    killed = Outcome("killed", "killed by signal 9 (SIGKILL)", {}, {})
+    assert judge_ranks([killed], meeting.failure()) == killed
+
+
 def test_the_most_telling_failure_is_the_cells() -> None:
     lost = Outcome("failed", "connection reset by peer", {"losses": [0.5]}, {})
     outcome = judge_ranks([lost, Outcome("killed", "killed by signal 9 (SIGKILL)", {}, {})])

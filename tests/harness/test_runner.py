@@ -171,3 +171,21 @@ def test_threads_and_devices_are_set_before_the_import() -> None:
     assert environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert worker_environment(find_backend("jax"), Resources())["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert set(os.environ) <= set(environment)
+
+
+def test_a_worker_is_not_told_of_ranks_that_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within torchrun or a TFJob a cell trains by itself, and does not wait for the launcher's other processes."""
+    told = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "node-a", "MASTER_PORT": "29500"}
+    told |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}}'}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert not {*told} & {*worker_environment(find_backend("torch"), Resources("cpu"))}
+
+
+@pytest.mark.parametrize(("visible", "gpu", "expected"), [("", 1, "1"), ("4,6", 1, "6"), ("4", 1, "4")])
+def test_a_rank_takes_a_gpu_of_those_that_it_may_see(
+    visible: str, gpu: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    seen = worker_environment(find_backend("reference"), Resources("cuda", gpu=gpu))["CUDA_VISIBLE_DEVICES"]
+    assert seen == expected

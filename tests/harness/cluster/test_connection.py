@@ -71,15 +71,9 @@ def test_an_address_that_is_not_rays_is_refused(tmp_path: Path, monkeypatch: pyt
 
 
 @needs_ray
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (["--device", "cuda:1"], "on a cluster Ray picks the GPU; allowed: auto, cpu, cuda"),
-        (["--tensorboard", "events"], "what a cell tells while it trains does not cross a cluster; see export"),
-    ],
-)
-def test_options_that_mean_nothing_on_a_cluster_are_refused(arguments: list[str], text: str, tmp_path: Path) -> None:
-    assert text in refuse(tmp_path / "run", "--cluster", "local", *arguments)
+def test_a_gpu_by_number_is_refused_on_a_cluster(tmp_path: Path) -> None:
+    line = refuse(tmp_path / "run", "--cluster", "local", "--device", "cuda:1")
+    assert "on a cluster Ray picks the GPU; allowed: auto, cpu, cuda" in line
 
 
 def test_no_address_is_written() -> None:

@@ -94,7 +94,7 @@ def test_a_signal_ends_every_rank(nodes: Nodes, tmp_path: Path) -> None:
 
 def test_a_rank_that_never_arrives_ends_its_cell_in_time(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.cluster import connect
-    from harness.cluster.together import train_together
+    from harness.cluster.cells import train_cells
     from harness.plan import Cell
     from harness.selection import select
 
@@ -103,7 +103,7 @@ def test_a_rank_that_never_arrives_ends_its_cell_in_time(nodes: Nodes, monkeypat
     options |= {"precision": "float32", "device": "cpu", "threads": 1, "overrides": [], "cluster": nodes.address}
     with connect(nodes.address, select(options), 1) as (cluster, selection):
         cell = Cell(selection.backends[0], "idiomatic", "float32", 0, 0)
-        begun, ended = train_together(cluster, [cell], selection)
+        begun, ended = train_cells(cluster, [cell], selection)
     assert {*begun.nodes} == {*nodes.workers}
     assert (ended.outcome.status, ended.outcome.reason) == ("timeout", "the ranks did not meet within 5 s")
     assert len(ended.logs) == 2

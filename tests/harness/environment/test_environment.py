@@ -74,6 +74,9 @@ def test_only_variables_that_change_results_are_kept_and_no_secrets() -> None:
         "TF_TOKEN_app": "hunter2",
         "NVIDIA_API_KEY": "hunter2",
         "TORCH_AUTH": "hunter2",
+        "TF_CONFIG": '{"cluster": {"worker": ["10.0.0.1:1"]}}',
+        "MASTER_ADDR": "10.0.0.1",
+        "JAX_COORDINATOR_ADDRESS": "10.0.0.1:1",
         "EDITOR": "vi",
     }
     assert set(describe_variables(variables)) == {"OMP_NUM_THREADS", "XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS"}
@@ -104,7 +107,7 @@ def test_a_reader_gets_a_line_for_what_is_known_in_80_columns(environment: dict[
     full = environment | {
         "gpu": {"devices": [{"name": "Imaginary GPU", "memory_bytes": 2**37}], "driver": "1.2"},
         "variables": {"XLA_FLAGS": "[red]--a --b"},
-        "virtual_machine": None,
+        "git_revision": None,
     }
     print_environment(full, Console(file=stream, width=200))
     lines = stream.getvalue().splitlines()
@@ -112,4 +115,4 @@ def test_a_reader_gets_a_line_for_what_is_known_in_80_columns(environment: dict[
     text = " ".join(stream.getvalue().split())
     assert "devices name Imaginary GPU, memory 128.0 GiB, driver 1.2" in text
     assert "XLA_FLAGS [red]--a --b" in text
-    assert "virtual machine" not in text
+    assert "git revision" not in text

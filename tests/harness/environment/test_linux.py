@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from harness.environment.gpu import describe_gpus
 from harness.environment.limits import describe_limits
 from harness.environment.processor import cpu_model, describe_processor
-from harness.environment.virtual import UNKNOWN, find_container, find_virtual_machine
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -25,8 +22,6 @@ def test_an_empty_tree_tells_nothing_and_nothing_fails(tmp_path: Path) -> None:
     known = describe_processor(tmp_path)
     assert (known["instruction_sets"], known["caches"], known["governor"], known["boost"]) == ([], {}, None, None)
     assert describe_limits(tmp_path) == {"cpus": None, "memory_bytes": None}
-    assert find_container(tmp_path, {}) is None
-    assert find_virtual_machine(tmp_path) is None
     assert describe_gpus(tmp_path)["devices"] == []
 
 
@@ -35,7 +30,7 @@ def test_the_processor_is_read_from_its_files(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
-            "proc/cpuinfo": "processor: 0\nmodel name\t: Imaginary 9000\nflags\t\t: fpu avx2 avx512f hypervisor\n",
+            "proc/cpuinfo": "processor: 0\nmodel name\t: Imaginary 9000\nflags\t\t: fpu avx2 avx512f\n",
             f"{cpu}/cpu0/cpufreq/scaling_governor": "powersave\n",
             f"{cpu}/cpu1/cpufreq/scaling_governor": "performance\n",
             f"{cpu}/intel_pstate/no_turbo": "0\n",
@@ -63,7 +58,6 @@ def test_the_processor_is_read_from_its_files(tmp_path: Path) -> None:
         "numa_nodes": 2,
         "transparent_huge_pages": "madvise",
     }
-    assert find_virtual_machine(tmp_path) == UNKNOWN
 
 
 def test_the_narrowest_limit_of_the_groups_counts(tmp_path: Path) -> None:
@@ -86,42 +80,3 @@ def test_version_1_groups_have_limits_too(tmp_path: Path) -> None:
         "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
     }
     assert describe_limits(write(tmp_path, files)) == {"cpus": 1.5, "memory_bytes": None}
-
-
-@pytest.mark.parametrize(
-    ("files", "variables", "kind"),
-    [
-        ({".dockerenv": ""}, {}, "docker"),
-        ({"run/.containerenv": ""}, {}, "podman"),
-        ({"proc/1/cgroup": "0::/kubepods/besteffort/pod1\n"}, {}, "kubernetes"),
-        ({"run/systemd/container": "systemd-nspawn\n"}, {}, "systemd-nspawn"),
-        ({}, {"container": "lxc"}, "lxc"),
-        ({".dockerenv": ""}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "kubernetes"),
-    ],
-)
-def test_a_container_is_told_by_its_traces(
-    files: dict[str, str], variables: dict[str, str], kind: str, tmp_path: Path
-) -> None:
-    assert find_container(write(tmp_path, files), variables) == kind
-
-
-@pytest.mark.parametrize(
-    ("files", "kind"),
-    [
-        ({"sys/class/dmi/id/sys_vendor": "QEMU\n"}, "qemu"),
-        ({"sys/class/dmi/id/sys_vendor": "Amazon EC2\n"}, "amazon ec2"),
-        ({"sys/class/dmi/id/product_name": "Google Compute Engine\n"}, "google compute engine"),
-        (
-            {
-                "sys/class/dmi/id/sys_vendor": "Microsoft Corporation\n",
-                "sys/class/dmi/id/product_name": "Virtual Machine\n",
-            },
-            "hyper-v",
-        ),
-        ({"sys/class/dmi/id/sys_vendor": "Dell Inc.\n"}, None),
-        ({"sys/hypervisor/type": "xen\n"}, "xen"),
-        ({"proc/sys/kernel/osrelease": "5.15.0-microsoft-standard-WSL2\n"}, "wsl"),
-    ],
-)
-def test_a_virtual_machine_is_told_by_its_firmware(files: dict[str, str], kind: str | None, tmp_path: Path) -> None:
-    assert find_virtual_machine(write(tmp_path, files)) == kind

@@ -9,13 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.exports.tensorboard import BIT_ERROR, LOSS, SPEED, Scalars
-from harness.protocol import Message
+from harness.exports.tensorboard import BIT_ERROR, LOSS, SPEED
 from harness.report.load import read_run
 from harness.report.records import Run
 
@@ -63,38 +61,6 @@ def test_names_of_files_do_not_tell_the_machine(exported: tuple[Run, Path]) -> N
     assert not [name for name in names if socket.gethostname() in name or "unfinished" in name]
 
 
-def test_scalars_are_there_while_a_cell_trains_and_replaced_when_it_is_done(
-    exported: tuple[Run, Path], tmp_path: Path
-) -> None:
-    run, _ = exported
-    cell, folder = run.ok_cells[0], tmp_path / "live"
-    with Scalars(folder) as scalars:
-        for step, loss in ((7, 0.5), (19, 0.25)):
-            scalars.listen(Message("progress", {"step": step, "loss": loss, "sequences_per_s": 100.0}))
-        scalars.listen(Message("phase", {"phase": "evaluate"}))
-        assert read_scalars(folder)[LOSS] == {7: 0.5, 19: 0.25}
-        scalars.complete(msgspec.to_builtins(cell), run.batch)
-    assert cell.losses is not None
-    assert list(read_scalars(folder)[LOSS].values()) == pytest.approx(cell.losses)
-
-
-def test_a_second_attempt_takes_the_place_of_the_first(exported: tuple[Run, Path], tmp_path: Path) -> None:
-    run, _ = exported
-    cell, folder = run.ok_cells[0], tmp_path / "twice"
-    for _ in range(2):
-        with Scalars(folder) as scalars:
-            scalars.complete(msgspec.to_builtins(cell), run.batch)
-    assert len(list(folder.iterdir())) == 2
-    assert cell.losses is not None
-    assert list(read_scalars(folder)[LOSS].values()) == pytest.approx(cell.losses)
-
-
-def test_a_cell_that_said_nothing_leaves_nothing(tmp_path: Path) -> None:
-    with Scalars(tmp_path / "silent"):
-        pass
-    assert not (tmp_path / "silent").exists()
-
-
 def test_a_folder_that_exists_and_one_not_named_are_refused(make_run: Any, tmp_path: Path) -> None:
     folder = make_run("run")
     for arguments, advice in ([], "name it with --out"), (["--out", str(tmp_path)], "name a new folder"):
@@ -123,14 +89,3 @@ def test_writing_imports_no_tensorflow(make_run: Any, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     finished = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
     assert finished.stdout.strip() == "False", finished.stderr
-
-
-def test_run_writes_every_loss_of_every_cell(tmp_path: Path) -> None:
-    small = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
-    folders = ["--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "events")]
-    command = [sys.executable, "-m", "harness", "run", "--backend", "reference", *small, *folders]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    [cell] = read_run(tmp_path / "run").ok_cells
-    assert cell.losses is not None
-    assert list(read_scalars(tmp_path / "events" / cell.cell)[LOSS].values()) == pytest.approx(cell.losses)

@@ -1,10 +1,10 @@
-"""What is written of the nodes of a cell of several ranks: not their addresses, and not their names."""
+"""What is written of the nodes of a cell: not their addresses, and not their names."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.cluster.group import Rank
+from harness.cluster.placement import Rank
 
 RANK = Rank(None, "abc", "10.0.0.1:4242", "somebodys-machine")
 

@@ -1,10 +1,10 @@
-"""What becomes of a cell whose answer never came."""
+"""What becomes of a rank whose answer never came."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.cluster.tasks import NO_NODE, explain
+from harness.cluster.losses import NO_NODE, explain
 
 pytestmark = pytest.mark.cluster
 exceptions = pytest.importorskip("ray.exceptions", reason="ray is not installed; pip install '.[cluster]' installs it")
@@ -16,7 +16,7 @@ exceptions = pytest.importorskip("ray.exceptions", reason="ray is not installed;
         ("NodeDiedError", "killed", "node abc died"),
         ("WorkerCrashedError", "killed", "node abc lost it: WorkerCrashedError"),
         ("OutOfMemoryError", "out_of_memory", "Ray ended it while node abc was out of memory"),
-        ("TaskUnschedulableError", "failed", NO_NODE),
+        ("ActorUnschedulableError", "failed", NO_NODE),
     ],
 )
 def test_a_loss_has_a_reason_without_an_address(name: str, status: str, reason: str) -> None:

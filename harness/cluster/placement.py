@@ -1,4 +1,4 @@
-"""The nodes of a cell of several ranks: a placement group with an actor for each, and where they may listen."""
+"""The nodes of a cell: a placement group with an actor on a node for each rank, and where the ranks may listen."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster.connection import Cluster
+from harness.cluster.losses import NO_NODE, count_alive, explain
 from harness.cluster.nodes import SHORT_ID
-from harness.cluster.rank_here import RankHere
-from harness.cluster.tasks import NODES_INTERVAL_S, POLL_INTERVAL_S, count_alive, explain, select_nodes
+from harness.cluster.on_node import RankOnNode
 from harness.environment.privacy import COMMON_NAMES, SHORTEST_NAME
-from harness.process import INTERRUPTED, Outcome
+from harness.process import INTERRUPTED, POLL_INTERVAL_S, Outcome
+from harness.ranks import name_rank
 
 # Ray starts a process on each node for it.
 OFFER_TIMEOUT_S = 120.0
+# How often we see whether enough nodes are left for what waits.
+NODES_INTERVAL_S = 2.0
 
 IsStopped = Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class Rank:
-    """A rank: its actor, the node that is on, and the address and the name of that, which are written nowhere."""
+    """A rank: its actor, the node that is on, the address and the name of that, which are written nowhere, and what the
+    backend lacks there, in words."""
 
     actor: Any
     node: str
     address: str
     host: str
+    missing: str | None = None
 
     def hide(self, text: bytes) -> bytes:
         """The text without them: frameworks say whom they could not reach."""
@@ -52,16 +57,18 @@ class NotGathered(Exception):
 @contextlib.contextmanager
 def gather(cluster: Cluster, backend: str, is_stopped: IsStopped) -> Iterator[list[Rank]]:
     """The ranks, on a whole node each, for as long as the context lasts; then their processes are ended and the nodes
-    free. Waits until so many are. Raises NotGathered."""
+    free. Waits until so many are. Ray starts nothing again, and on no node that joined after we began, since that is
+    neither described nor placed. Raises NotGathered."""
     import ray
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     resources = {"num_cpus": cluster.nodes[0].cpus, "num_gpus": int(cluster.takes_gpu)}
     bundle = {"CPU": resources["num_cpus"]} | ({"GPU": 1} if cluster.takes_gpu else {})
-    everywhere = [select_nodes(cluster)] * cluster.ranks
-    group = placement_group([bundle] * cluster.ranks, "STRICT_SPREAD", bundle_label_selector=everywhere)
-    remote = ray.remote(**resources, max_restarts=0, max_task_retries=0, max_concurrency=2)(RankHere)
+    ours = {"ray.io/node-id": f"in({','.join(node.id for node in cluster.nodes)})"}
+    everywhere = {"bundle_label_selector": [ours] * cluster.ranks}
+    group = placement_group([bundle] * cluster.ranks, "STRICT_SPREAD", **everywhere)
+    remote = ray.remote(**resources, max_restarts=0, max_task_retries=0, max_concurrency=2)(RankOnNode)
     actors: list[Any] = []
     try:
         _wait(group, cluster, is_stopped)
@@ -85,8 +92,8 @@ def _wait(group: Any, cluster: Cluster, is_stopped: IsStopped) -> None:
             looked_s = time.monotonic()
             n_left = count_alive(cluster.nodes)
             if n_left < cluster.ranks:
-                reason = f"too few nodes of the cluster were left for its {cluster.ranks} ranks: {n_left}"
-                raise NotGathered(Outcome("failed", reason, {}, {}))
+                too_few = f"too few nodes of the cluster were left for its {cluster.ranks} ranks: {n_left}"
+                raise NotGathered(Outcome("failed", too_few if n_left else NO_NODE, {}, {}))
 
 
 def _ask(actors: Sequence[Any], backend: str, is_stopped: IsStopped) -> list[Rank]:
@@ -101,14 +108,11 @@ def _ask(actors: Sequence[Any], backend: str, is_stopped: IsStopped) -> list[Ran
             if is_stopped():
                 raise NotGathered(Outcome(INTERRUPTED, None, {}, {}))
             if time.monotonic() > deadline_s:
-                reason = f"rank {rank}: its node did not say within {OFFER_TIMEOUT_S:g} s where it may listen"
-                raise NotGathered(Outcome("timeout", reason, {}, {}))
+                reason = f"its node did not say within {OFFER_TIMEOUT_S:g} s where it may listen"
+                raise NotGathered(name_rank(Outcome("timeout", reason, {}, {}), rank, len(actors)))
         try:
-            offered = json.loads(ray.get(answer))
+            told = json.loads(ray.get(answer))
         except RayError as error:
-            lost = explain(error)
-            raise NotGathered(Outcome(lost.status, f"rank {rank}: {lost.reason}", {}, {})) from None
-        if offered["missing"]:
-            raise NotGathered(Outcome("not_installed", offered["missing"], {}, {}))
-        ranks.append(Rank(actor, offered["node"][:SHORT_ID], offered["address"], offered["host"]))
+            raise NotGathered(name_rank(explain(error), rank, len(actors))) from None
+        ranks.append(Rank(actor, told["node"][:SHORT_ID], told["address"], told["host"], told["missing"]))
     return ranks

@@ -1,4 +1,4 @@
-"""Cells of several ranks, on a node for each rank: they meet, work and end together, as on one machine."""
+"""Cells on the nodes of a cluster, a node for each rank: they meet, work and end together, as on one machine."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.cluster.connection import Cluster
-from harness.cluster.group import IsStopped, NotGathered, Rank, gather
+from harness.cluster.losses import explain
 from harness.cluster.messages import unpack
-from harness.cluster.tasks import POLL_INTERVAL_S, Begun, Ended, explain, placement
+from harness.cluster.placement import IsStopped, NotGathered, Rank, gather
 from harness.interruption import is_interrupted
 from harness.plan import Cell
-from harness.process import INTERRUPTED, Listener, Outcome
+from harness.process import INTERRUPTED, POLL_INTERVAL_S, Listener, Outcome
 from harness.protocol import Message, ProtocolError, read_message
-from harness.ranks import Meeting, meet, place_in_group
+from harness.ranks import Meeting, join_group, meet
 from harness.runner import train_request
 from harness.selection import Selection
 
@@ -28,6 +28,26 @@ from harness.selection import Selection
 STOP_GRACE_S = 20.0
 
 Tell = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A cell has begun, on these nodes by rank."""
+
+    cell: Cell
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a cell ended: on which nodes, by rank, or on none where too few were left. logs are as the nodes are, None
+    where one was lost."""
+
+    cell: Cell
+    nodes: tuple[str, ...]
+    outcome: Outcome
+    about: Mapping[str, Any] = field(default_factory=dict)
+    logs: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +59,7 @@ class Answer:
     log: bytes | None = None
 
 
-def train_together(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -> Iterator[Begun | Ended]:
+def train_cells(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -> Iterator[Begun | Ended]:
     """Every cell, as it begins and ends, as many at once as there are nodes for. After a signal, and when it is closed,
     what has not ended is ended."""
 
@@ -50,12 +70,12 @@ def train_together(cluster: Cluster, cells: Sequence[Cell], selection: Selection
             begun.extend(nodes)
             tell(Begun(cell, tuple(nodes)))
 
-        answers = work_together(cluster, request, selection, is_stopped, begin)
+        answers = work_on_nodes(cluster, request, selection, is_stopped, begin)
         outcome = answers[0].outcome
         if outcome.status != INTERRUPTED:
             tell(Ended(cell, tuple(begun), outcome, answers[0].about, tuple(answer.log for answer in answers)))
 
-    yield from side_by_side(train, cells, len(cluster.nodes) // cluster.ranks)
+    yield from side_by_side(train, cells, cluster.n_at_once)
 
 
 def side_by_side(job: Callable[[Cell, Tell, IsStopped], None], cells: Sequence[Cell], n_at_once: int) -> Iterator[Any]:
@@ -91,7 +111,7 @@ def side_by_side(job: Callable[[Cell, Tell, IsStopped], None], cells: Sequence[C
             pool.shutdown(cancel_futures=True)
 
 
-def work_together(
+def work_on_nodes(
     cluster: Cluster,
     request: Mapping[str, Any],
     selection: Selection,
@@ -103,16 +123,19 @@ def work_together(
 
     `begin` is told the nodes, `listen` hears the first rank.
     """
-    asked = placement(cluster, selection)
+    first_cpus = {node.id: node.first_cpu for node in cluster.nodes}
+    asked = {"resources": asdict(selection.resources), "first_cpus": first_cpus}
     try:
         with gather(cluster, str(request["backend"]), is_stopped) as ranks:
             begin([rank.node for rank in ranks])
+            if missing := [rank.missing for rank in ranks if rank.missing]:
+                return [Answer(Outcome("not_installed", missing[0], {}, {}), log=b"")]
             addresses = [rank.address for rank in ranks]
             answers: dict[int, Answer] = {}
 
             def run_rank(number: int, hear: Listener, meeting: Meeting) -> Outcome:
-                ours = {**asked, "request": {**request, "group": place_in_group(number, addresses)}}
-                answers[number] = follow(
+                ours = {**asked, "request": join_group(request, number, addresses)}
+                answers[number] = run_on_node(
                     ranks[number], ours, hear, lambda: meeting.is_over() or is_stopped(), meeting.conclude
                 )
                 return answers[number].outcome
@@ -124,7 +147,7 @@ def work_together(
     return [_hide(answer, ranks) for answer in (whole, *(answers[number] for number in range(1, cluster.ranks)))]
 
 
-def follow(
+def run_on_node(
     rank: Rank, asked: Mapping[str, Any], listen: Listener, is_stopped: IsStopped, conclude: Callable[[Outcome], None]
 ) -> Answer:
     """Have a rank do its part of a job on its node, as run_job does it here."""
