@@ -10,11 +10,12 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from backends import Backend, find_backend
+from harness.ceiling_samples import offering, take_samples
 from harness.cluster.messages import pack
 from harness.config import RunConfig
 from harness.environment import available_cpus, cpu_model, describe_environment, load_average
@@ -68,6 +69,21 @@ def verify_here(request: str) -> str:
         model=config.model_spec(),
     )
     return json.dumps(asdict(verdict))
+
+
+def time_products_here(request: str) -> str:
+    """Samples of this node's ceiling, and what failed."""
+    raise_priority()
+    asked = json.loads(request)
+    backends = []
+    for name in asked["backends"]:
+        with contextlib.suppress(KeyError):
+            backends.append(find_backend(name))
+    # A rank has a node for itself.
+    resources, config = replace(resources_here(asked, node_id()), ranks=1), RunConfig.from_dict(asked["configuration"])
+    with tempfile.TemporaryDirectory(prefix="lstm-copy-benchmark-") as logs:
+        taken = take_samples(offering(backends), config, asked["precisions"], resources, Path(logs))
+    return json.dumps(asdict(taken))
 
 
 def _train(asked: Mapping[str, Any], node: str) -> tuple[bytes, bytes]:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from harness.announcement import Schedule
+from harness.ceiling_samples import keep_samples
+from harness.cluster.ceiling import sample_node
 from harness.cluster.connection import Cluster
 from harness.cluster.tasks import Begun, Ended, train_cells
 from harness.cluster.together import train_together
@@ -29,6 +31,8 @@ def run_on_cluster(
     """Train what is not complete; the status of every cell, in their order."""
     keeper = _Keeper(cluster, cells, folder, keep, console)
     waiting = [cell for cell in cells if not keeper.is_complete(cell, selection)]
+    if waiting:
+        keep_samples(sample_node(cluster, selection), None, folder, console)
     train = train_together if cluster.ranks > 1 else train_cells
     for event in train(cluster, waiting, selection):
         if isinstance(event, Begun):
