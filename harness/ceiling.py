@@ -50,8 +50,8 @@ def product_shapes(config: RunConfig) -> list[tuple[int, int, int]]:
 
 
 def time_calls(call: Callable[[], object]) -> list[float]:
-    """Seconds of each of up to N_CALLS calls, after up to WARMUP_CALLS that do not count. A slow machine stops either at
-    TIME_LIMIT_S."""
+    """Seconds of each of up to N_CALLS calls, after up to WARMUP_CALLS that do not count; TIME_LIMIT_S ends either on a
+    slow machine."""
     _repeat(call, WARMUP_CALLS)
     return _repeat(call, N_CALLS)
 

@@ -6,7 +6,7 @@ Every installed framework is asked, whatever was chosen to train: what a machine
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,19 @@ TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Taken:
-    """Samples as ceiling.json has them but for `after`, and a line on each framework whose process failed."""
+    """Samples as ceiling.json has them but for `after`, and by name the backends whose process failed, and why."""
 
-    samples: list[dict[str, Any]]
-    failures: list[str]
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 class CeilingSampler:
     """Takes the samples of a run on this machine: before its first cell, before each further round and after its last
-    cell; none for a round in which nothing is trained."""
+    cell; none for a round in which nothing is trained. A backend whose process failed is not asked again."""
 
     def __init__(self, selection: Selection, plan: Plan, folder: RunFolder, console: Console) -> None:
         self.selection, self.folder, self.console = selection, folder, console
+        self.backends = offering(selection.backends)
         self.names = [cell.name for cell in plan.cells]
         self.round_of = {cell.name: number for number, round_ in enumerate(plan.rounds) for cell in round_}
         self.begun: set[int] = set()
@@ -55,12 +56,13 @@ class CeilingSampler:
             self._take(self.names[-1])
 
     def _take(self, after: str | None) -> None:
-        selection, backends = self.selection, offering(self.selection.backends)
-        if not backends or is_interrupted():
+        if not self.backends or is_interrupted():
             return
-        with self.console.status("timing matrix products"):
-            resources, logs = selection.resources.of_all_ranks(), self.folder.path / "logs"
-            taken = take_samples(backends, selection.config, selection.precisions, resources, logs)
+        names = ", ".join(backend.name for backend in self.backends)
+        with self.console.status(f"timing matrix products: {names}"):
+            resources, logs = self.selection.resources.of_all_ranks(), self.folder.path / "logs"
+            taken = take_samples(self.backends, self.selection.config, self.selection.precisions, resources, logs)
+        self.backends = [backend for backend in self.backends if backend.name not in taken.failures]
         keep_samples(taken, after, self.folder, self.console)
 
 
@@ -75,7 +77,7 @@ def take_samples(
 ) -> Taken:
     """Time the products of each backend, one after the other; after a signal, of no more. What a process prints is in
     ceiling-<backend>.log."""
-    taken, limited = Taken([], []), replace(resources, timeout_s=TIMEOUT_S)
+    taken, limited = Taken(), replace(resources, timeout_s=TIMEOUT_S)
     asked = {"job": "ceiling", "precisions": [*precisions], "configuration": config.to_dict()}
     for backend in backends:
         outcome = run_job(backend, {**asked, "backend": backend.name}, limited, logs / f"ceiling-{backend.name}.log")
@@ -84,13 +86,13 @@ def take_samples(
         if outcome.status == "ok":
             taken.samples.extend({"backend": backend.name, **sample} for sample in outcome.body["samples"])
         else:
-            taken.failures.append(f"{backend.name}: {outcome.status}: {outcome.reason}")
+            taken.failures[backend.name] = f"{outcome.status}: {outcome.reason}"
     return taken
 
 
 def keep_samples(taken: Taken, after: str | None, folder: RunFolder, console: Console) -> None:
     """Write the samples beside the earlier ones, and say what went wrong."""
-    lines = [f"No ceiling by {failure}" for failure in taken.failures]
+    lines = [f"No ceiling by {name}: {failure}" for name, failure in taken.failures.items()]
     try:
         if taken.samples:
             folder.add_to_ceiling([{"after": after, **sample} for sample in taken.samples])

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from harness.check.cell import check_cell
 from harness.ceiling import product_shapes
+from harness.check.cell import check_cell
 from harness.check.findings import MAY_BE_LEFT_OUT, Findings
 from harness.check.tables import check_tables
 from harness.config import RunConfig

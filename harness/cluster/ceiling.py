@@ -27,8 +27,8 @@ def sample_node(cluster: Cluster, selection: Selection) -> Taken:
     while not ray.wait([task], timeout=POLL_INTERVAL_S)[0]:
         if is_interrupted() or not count_alive(cluster.nodes):
             ray.cancel(task, force=True)
-            return Taken([], [])
+            return Taken()
     try:
         return Taken(**json.loads(ray.get(task)))
     except RayError as error:
-        return Taken([], [f"any framework: {explain(error).reason}"])
+        return Taken(failures={"any framework": str(explain(error).reason)})

@@ -96,7 +96,7 @@ def _above_the_ceiling(variants: list[Variant]) -> Caution | None:
     shares = {variant.label: variant.speed.ceiling_share or 0.0 for variant in variants if variant.speed}
     where = "; ".join(f"{label} ({percent(share)})" for label, share in shares.items() if share > 1)
     advice = (
-        "Training multiplied faster than every product that was timed by itself, so this ceiling is too low and no share"
+        "Training multiplied faster than any product that was timed by itself, so this ceiling is too low, and no share"
         " of it says what is left: install the other frameworks, whose products count too, and run on an idle machine."
     )
     return Caution("Above the ceiling", where, advice) if where else None

@@ -1,5 +1,5 @@
-"""The ceiling: the machine's best rate for the matrix products a model is made of, from the samples of every framework's
-ways to multiply."""
+"""The ceiling: the machine's best rate for the matrix products that a model is made of, from samples of every
+framework's ways to multiply."""
 
 from __future__ import annotations
 

@@ -176,7 +176,9 @@ COLUMNS = {
         "1e9 floating-point operations a second; of a training step: 6 for each parameter, time step and sequence",
     ),
     "ceiling_share": Column(
-        "of the ceiling", percent, "GFLOP/s over those of the fastest matrix product that was timed, whichever framework's"
+        "of the ceiling",
+        percent,
+        "GFLOP/s over those of the fastest matrix product that was timed, whichever framework's",
     ),
     "ranks": Column("ranks", integer, "processes that train the network together; empty where there is one"),
     "exchange_share": Column(

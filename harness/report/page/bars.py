@@ -41,8 +41,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars one below the other; the legend names the colours, where they mean something: (name, colour). mark is where a
-    line crosses all bars, in per cent of the longest."""
+    """Bars one below the other; the legend names the colours, where they mean something: (name, colour). A line crosses
+    all bars at the mark, in per cent of the longest."""
 
     bars: list[Bar]
     legend: list[tuple[str, str]]
