@@ -22,8 +22,8 @@ class Backend:
     """A backend's name, the modules of its implementations, and what must be installed for it.
 
     thread_variables and gpu_variables are environment variables that have to be set before the framework is
-    imported; a thread variable takes the number of threads. product is the module of its own matrix product. A backend
-    with a problem cannot be loaded; its text says why.
+    imported; a thread variable takes the number of threads. product is its contract.ProductModule. A backend with a
+    problem cannot be loaded; its text says why.
     """
 
     name: str

@@ -7,7 +7,7 @@ field of a specification below, so that no library's default can.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -287,5 +287,24 @@ class Implementation(Protocol):
         device: "auto" (a GPU where there is one), "cpu" or "cuda[:N]". precision: one of PRECISIONS. group: the ranks
         that train together; only given where there are several, so that a backend may leave it out.
         Raises Unsupported for what this backend cannot do.
+        """
+        ...
+
+
+class ProductModule(Protocol):
+    """What the module that a Backend names as its `product` offers: its ways to multiply, for the machine's ceiling."""
+
+    def name_device(self, device: str) -> str:
+        """The device as Trainer.settings() has it, for "auto", "cpu" or "cuda[:N]". Raises Unsupported for one that is
+        not there."""
+        ...
+
+    def build_products(
+        self, left: Array, right: Array, *, device: str, precision: str
+    ) -> dict[str, Callable[[], object]]:
+        """By a name for a reader, each way to multiply left (m, k) by right (k, n), rounded as the precision says.
+
+        A call returns the product (m, n), an array of the framework's, once the device has finished. Ways that the
+        device or the precision does not have are left out; raises Unsupported where it has none.
         """
         ...

@@ -1,51 +1,64 @@
-"""The machine's ceiling: the rate of the matrix products that the model is made of, by a framework's own product."""
+"""The machine's ceiling: how fast a framework multiplies matrices of the shapes that a training step is made of."""
 
 from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from backends import Backend
+from backends.contract import ProductModule, Unsupported
 from harness.config import RunConfig
 
-WARMUP_CALLS = 5
+WARMUP_CALLS = 3
 N_CALLS = 50
-# Enough for a median; a slow machine stops here rather than at N_CALLS.
-TIME_LIMIT_S = 1.0
+# Enough for a median of the larger products; three frameworks take some ten seconds, their imports included.
+TIME_LIMIT_S = 0.15
 
 
-def measure_ceiling(backend: Backend, config: RunConfig, *, device: str, precision: str) -> list[dict[str, Any]]:
-    """The median seconds of each product of the model's shapes; empty where the backend offers no product."""
-    if backend.product is None:
-        return []
-    build_product = importlib.import_module(backend.product).build_product
-    samples = []
-    for m, k, n in product_shapes(config):
-        generator = np.random.default_rng(0)
-        left, right = (generator.random(shape, np.float32) for shape in ((m, k), (k, n)))
-        durations_s = time_calls(build_product(left, right, device=device, precision=precision))
-        seconds = float(np.median(durations_s))
-        samples.append({"m": m, "k": k, "n": n, "seconds": seconds, "calls": len(durations_s)})
-    return samples
+def time_products(
+    backend: Backend, config: RunConfig, *, device: str, precisions: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """The median seconds of each product, by each of the backend's ways to multiply, in each of the precisions that it
+    has. Raises Unsupported for a device that is not there."""
+    module = cast(ProductModule, importlib.import_module(str(backend.product)))
+    place = module.name_device(device)
+    for precision in precisions:
+        for m, k, n in product_shapes(config):
+            generator = np.random.default_rng(0)
+            left, right = (generator.random(shape, np.float32) for shape in ((m, k), (k, n)))
+            try:
+                products = module.build_products(left, right, device=device, precision=precision)
+            except Unsupported:
+                # No cell of the backend trains in it either, and each says why.
+                break
+            for way, product in products.items():
+                durations_s = time_calls(product)
+                measured = {"seconds": float(np.median(durations_s)), "calls": len(durations_s)}
+                yield {"way": way, "precision": precision, "device": place, "m": m, "k": k, "n": n, **measured}
 
 
 def product_shapes(config: RunConfig) -> list[tuple[int, int, int]]:
-    """(m, k, n) of the product of one time step and of that of all time steps at once."""
-    hidden, batch = config.model.hidden, config.train.batch
-    time_steps = config.task.time_steps(config.task.max_length)
-    return [(batch, hidden, 4 * hidden), (batch * time_steps, hidden, 4 * hidden)]
+    """(m, k, n) of the products of a layer: of one time step and of all at once, and of the backward pass for the
+    gradients of the weights and of the inputs."""
+    hidden, rows = config.model.hidden, config.train.batch * config.task.time_steps(config.task.max_length)
+    forward = [(config.train.batch, hidden, 4 * hidden), (rows, hidden, 4 * hidden)]
+    return [*forward, (hidden, rows, 4 * hidden), (rows, 4 * hidden, hidden)]
 
 
 def time_calls(call: Callable[[], object]) -> list[float]:
-    """Seconds of each of up to N_CALLS calls, after the warm-up."""
-    for _ in range(WARMUP_CALLS):
-        call()
+    """Seconds of each of up to N_CALLS calls, after up to WARMUP_CALLS that do not count; TIME_LIMIT_S ends either on a
+    slow machine."""
+    _repeat(call, WARMUP_CALLS)
+    return _repeat(call, N_CALLS)
+
+
+def _repeat(call: Callable[[], object], n_calls: int) -> list[float]:
     durations_s: list[float] = []
-    while len(durations_s) < N_CALLS and sum(durations_s) < TIME_LIMIT_S:
+    while len(durations_s) < n_calls and sum(durations_s) < TIME_LIMIT_S:
         begun_s = time.perf_counter()
         call()
         durations_s.append(time.perf_counter() - begun_s)

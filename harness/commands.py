@@ -18,6 +18,7 @@ from rich.text import Text
 
 from backends import Backend, registered_backends
 from harness.announcement import Schedule, describe_plan
+from harness.ceiling_samples import CeilingSampler
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
 from harness.config import RunConfig
@@ -85,7 +86,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         if cluster:
             statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
         else:
-            statuses = _run_in_turn(cells, verdicts, selection, folder, console)
+            statuses = _run_in_turn(plan, verdicts, selection, folder, console)
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
@@ -156,7 +157,6 @@ def _say(console: Console, text: str) -> None:
 def _report_cells(folder: RunFolder, console: Console) -> bool:
     """Whether it could be written: a disk may be full, and the records are there all the same."""
     try:
-        folder.write_ceiling()
         write_report(folder.path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
@@ -266,20 +266,42 @@ def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tupl
 
 
 def _run_in_turn(
-    cells: list[Cell],
+    plan: Plan,
     verdicts: Mapping[tuple[str, ...], Verdict],
     selection: Selection,
     folder: RunFolder,
     console: Console,
 ) -> list[str]:
     statuses: list[str] = []
-    schedule = Schedule(cells)
-    for cell in cells:
+    schedule, ceiling = Schedule(plan.cells), CeilingSampler(selection, plan, folder, console)
+    for cell in plan.cells:
+        if is_interrupted():
+            break
+        if _is_complete(cell, selection, folder, console):
+            schedule.finish(cell, None)
+            statuses.append("ok")
+            continue
+        ceiling.begin(cell)
         if is_interrupted():
             break
         verdict = verdicts.get(cell.variant)
         statuses.append(_run_one(cell, verdict, selection, folder, schedule, console))
+    ceiling.end()
     return statuses
+
+
+def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> bool:
+    why = folder.incompleteness(cell, selection.config, _making(cell))
+    if why is None:
+        _say(console, f"{cell.name}: complete, kept")
+    elif folder.record(cell).exists():
+        _say(console, f"{cell.name}: done again, for {why}")
+    return why is None
+
+
+def _making(cell: Cell) -> dict[str, Any]:
+    """What the cell is made with here, beside its code."""
+    return {"versions": versions(cell.backend), "cpu": cpu_model()}
 
 
 def _run_on_cluster(
@@ -305,14 +327,7 @@ def _run_one(
     schedule: Schedule,
     console: Console,
 ) -> str:
-    made_with = {"versions": versions(cell.backend), "cpu": cpu_model()}
-    why = folder.incompleteness(cell, selection.config, made_with)
-    if why is None:
-        schedule.finish(cell, None)
-        _say(console, f"{cell.name}: complete, kept")
-        return "ok"
-    if folder.record(cell).exists():
-        _say(console, f"{cell.name}: done again, for {why}")
+    made_with = _making(cell)
     started_s, load_before = time.monotonic(), load_average()
     try:
         attempt = folder.begin_attempt(cell)

@@ -40,11 +40,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells in running order, and the variant that is compared with itself: its repeats from first_repeat on are a
-    second set of processes of the same implementation, whose ratio to the first shows the noise."""
+    """The rounds of cells in running order, and the variant that is compared with itself: its repeats from first_repeat
+    on are a second set of processes of the same implementation, whose ratio to the first shows the noise."""
 
-    cells: list[Cell]
+    rounds: list[list[Cell]]
     a_a: dict[str, str | int] | None
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for round_ in self.rounds for cell in round_]
 
 
 def plan_cells(
@@ -64,14 +68,14 @@ def plan_cells(
     ]
     installed = [variant for variant in variants if not variant[0].missing_packages()]
     itself = max(installed, key=lambda variant: variant[1]) if installed and repeats > 1 else None
-    cells: list[Cell] = []
+    rounds: list[list[Cell]] = []
     for repeat, seed in itertools.product(range(repeats), seeds):
         round_ = [Cell(*variant, seed, repeat) for variant in variants]
         if itself:
             round_.append(Cell(*itself, seed, repeats + repeat))
         order = np.random.default_rng([repeat, seed]).permutation(len(round_))
-        cells += [round_[place] for place in order]
-    return Plan(cells, _name_a_a(itself, repeats))
+        rounds.append([round_[place] for place in order])
+    return Plan(rounds, _name_a_a(itself, repeats))
 
 
 def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> dict[str, str | int] | None:

@@ -71,6 +71,11 @@ class Resources:
         gpu = None if self.device == "cpu" else rank
         return replace(self, ranks=1, first_cpu=first_cpu, gpu=gpu)
 
+    def of_all_ranks(self) -> Resources:
+        """What the ranks may use together, for one process."""
+        n_available = len(available_cpus() or range(os.cpu_count() or 1))
+        return replace(self, ranks=1, threads=min(self.ranks * self.threads, n_available))
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,11 +174,17 @@ class RunFolder:
             reason = f"it could not be written: {error.strerror}"
             return self._write_remains(cell, {**whole, "status": "failed", "reason": reason})
 
-    def write_ceiling(self) -> None:
-        """The matrix products measured at the end of each cell, in the order of run.json. Raises OSError."""
-        names = read_description(self.path)["cells"]
-        samples = [sample for name in names for sample in ceiling_samples(name, self._read_record(name))]
-        write_json(self.path / "ceiling.json", {"schema_version": SCHEMA_VERSION, "samples": samples})
+    def add_to_ceiling(self, samples: Sequence[Mapping[str, Any]]) -> None:
+        """Keep samples of the ceiling after those that are there. Raises OSError, and UnreadableFile for a file that is
+        not ours."""
+        path = self.path / "ceiling.json"
+        try:
+            earlier = read_json(path).get("samples")
+        except FileNotFoundError:
+            earlier = []
+        if not isinstance(earlier, list):
+            raise UnreadableFile("it holds no samples")
+        write_json(path, {"schema_version": SCHEMA_VERSION, "samples": [*earlier, *samples]})
 
     def _write_record(self, cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         sealed = seal(record)
@@ -189,7 +195,7 @@ class RunFolder:
         """All of it where only the parameters did not fit, else how it ended."""
         self.parameters(cell).unlink(missing_ok=True)
         record.pop("parameters_sha256", None)
-        bulky = ("losses", "chunks", "evaluation", "ceiling", "settings", "timeline")
+        bulky = ("losses", "chunks", "evaluation", "settings", "timeline")
         for left_out in ((), bulky):
             remains = {key: value for key, value in record.items() if key not in left_out}
             try:
@@ -209,13 +215,6 @@ class RunFolder:
             return _first(parameter_faults(load(content), config.model_spec().shapes()))
         except SafetensorError as error:
             return f"its parameters cannot be read: {error}"
-
-    def _read_record(self, name: str) -> dict[str, Any]:
-        """The record of the cell of that name; empty where there is none that can be read."""
-        try:
-            return read_json(self.path / "cells" / f"{name}.json")
-        except (OSError, UnreadableFile):
-            return {}
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -263,14 +262,6 @@ def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
     return flat
-
-
-def ceiling_samples(name: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The samples of one cell as ceiling.json holds them."""
-    whose = {"after": name, "backend": record.get("backend"), "precision": record.get("precision")}
-    samples = record.get("ceiling")
-    known = [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else []
-    return [{**whose, "device": record.get("device"), **sample} for sample in known]
 
 
 def _other_making(record: Mapping[str, Any], cell: Cell, config: RunConfig, made_with: Mapping[str, Any]) -> str | None:

@@ -1,5 +1,8 @@
 """What the files of a run's folder are: their version, the statuses, and how they are read and sealed.
 
+Version 3 (2026): the samples of the ceiling are in ceiling.json alone, taken by processes of their own, each with the
+way that its framework multiplied; a record has neither `ceiling` nor the stage `ceiling_s`.
+
 Version 2 (2026): a record carries its attempt, what it was made with (provenance), the digests of its run's
 configuration and of its parameters, and a seal over itself. Version 1 had none of these; it is read and reported, but
 its cells cannot be resumed.
@@ -16,8 +19,10 @@ from typing import Any
 
 from harness.one_line import one_line
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
+# The versions that brought the seal with all that is sealed, and the ceiling in a file of its own.
+SEALED_SINCE, CEILING_APART_SINCE = 2, 3
 STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed")
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SEAL = "sha256"

@@ -167,9 +167,10 @@ def find_stage(folder: Path, n_complete: int) -> str:
         return "before its folder"
     if (folder / "report.html").exists():
         return "after its report"
-    if (folder / "ceiling.json").exists():
+    if (folder / "tables").exists():
         return "while reporting"
-    return "while training" if n_complete or any((folder / "logs").iterdir()) else "before its first cell"
+    logs = [path for path in (folder / "logs").iterdir() if not path.name.startswith("ceiling-")]
+    return "while training" if n_complete or logs else "before its first cell"
 
 
 def read_tables(folder: Path) -> dict[str, list[str]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from backends import FRAMEWORKS
+
 # A busy machine is no fault of what is tested; and where a change is judged, it meets the same examples each time.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
@@ -24,8 +26,24 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def frameworks_hidden() -> Iterator[None]:
+    """A run times the products of every framework that is installed, which would take most of the tests' time: in the
+    processes they start, none is installed (tests/fakes/sitecustomize.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(FAKES), os.environ.get("PYTHONPATH")])))
+        patch.setenv("HIDDEN_PACKAGES", ",".join(FRAMEWORKS))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def frameworks_shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But in tests that run one."""
+    if request.node.get_closest_marker("framework"):
+        monkeypatch.delenv("HIDDEN_PACKAGES")
+
+
 @pytest.fixture
 def fake_backends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make tests/fakes importable here and in every process started from here."""
+    """Make tests/fakes importable here, as it is in every process started from here."""
     monkeypatch.syspath_prepend(str(FAKES))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(FAKES), os.environ.get("PYTHONPATH")])))

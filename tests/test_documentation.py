@@ -78,7 +78,8 @@ def is_here(name: str) -> bool:
 
 
 def run(command: str, folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(PROJECT)]), "COLUMNS": "80"}
+    paths = os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
     finished = subprocess.run(scale(command), capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
     # Such short steps say nothing of speed, so a gate may close on them; that it decides is what is tested here.
     allowed = (0, 1) if "--fail-if-slower" in command else (0,)

@@ -9,8 +9,6 @@ product.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,15 +34,9 @@ from backends.contract import (
 from backends.jax.device import device_settings, peak_memory_bytes, product_dtype, resolve_device, resolve_dtype
 from backends.jax.group import BATCH, average, join, make_mesh, mean_over_ranks, place_whole
 from backends.jax.optimizer import build_optimizer, find_averages, replace_averages
+from backends.jax.processors import count_processors, count_shares
 from backends.state import pack_state, unpack_state
 
-# Each processor is a device of its own. JAX takes the number only before it first looks for devices.
-if hasattr(os, "sched_getaffinity"):
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-
-# Fewer rows than this a processor make products too small to be worth a split.
-MINIMUM_ROWS = 32
 SPLIT, WHOLE = PartitionSpec(None, BATCH), PartitionSpec()
 
 
@@ -296,19 +288,15 @@ class TunedJaxTrainer:
             "execution": "jit of K steps",
             "lstm": "lax.scan with custom_vjp",
             "products": self.product_dtype.name,
-            "processors_to_split_batches_over": self._n_processors(),
+            "processors_to_split_batches_over": count_processors(self.device),
         }
 
     def _mesh(self, rows: int) -> Mesh:
-        """As many processors of each rank as share its rows evenly and leave enough to each; a GPU takes them whole."""
-        shares = [n for n in range(1, self._n_processors() + 1) if rows % n == 0 and rows // n >= MINIMUM_ROWS]
-        n_devices = shares[-1] if len(shares) > 1 else 1
+        """A rank's rows are split over its processors where they are worth it."""
+        n_devices = count_shares(rows, self.device)
         if self.group is not None:
             return make_mesh(self.group, n_devices)
         return Mesh(np.array([self.device] if n_devices == 1 else jax.devices("cpu")[:n_devices]), (BATCH,))
-
-    def _n_processors(self) -> int:
-        return len(jax.local_devices(backend="cpu")) if self.device.platform == "cpu" else 1
 
     def _rows(self, array: Array, split: NamedSharding) -> jax.Array:
         rows = np.asarray(array, self.dtype)

@@ -11,14 +11,22 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.ceiling import product_shapes
 from harness.check.cell import check_cell
 from harness.check.findings import MAY_BE_LEFT_OUT, Findings
 from harness.check.tables import check_tables
 from harness.config import RunConfig
 from harness.presets import ConfigurationError, convert
-from harness.results import ceiling_samples
-from harness.schema import READABLE_VERSIONS, SAFE_NAME, SCHEMA_VERSION, UnreadableFile, read_json
-from harness.validation.shape import shape_fault
+from harness.schema import (
+    CEILING_APART_SINCE,
+    READABLE_VERSIONS,
+    SAFE_NAME,
+    SCHEMA_VERSION,
+    SEALED_SINCE,
+    UnreadableFile,
+    read_json,
+)
+from harness.validation.shape import CeilingFile, shape_fault
 
 # Formats that can run code when they are opened, or that nothing here writes.
 UNSAFE_SUFFIXES = (
@@ -87,7 +95,7 @@ def find_faults(folder: Path) -> Findings:
     }
     findings.n_cells = len(records)
     _check_strangers(folder, description["cells"], findings)
-    _check_ceiling(folder, records, findings)
+    _check_ceiling(folder, description, config, records, findings)
     check_tables(folder, findings)
     _check_sums(folder, description["cells"], findings)
     return findings
@@ -104,7 +112,7 @@ def _check_description(folder: Path, findings: Findings) -> dict[str, Any] | Non
     if version not in READABLE_VERSIONS:
         findings.add("run.json", f"it is {version!r}; versions 1 to {SCHEMA_VERSION} can be checked", "schema_version")
         return None
-    kinds = [Description, Asked] if version == SCHEMA_VERSION else [Description]
+    kinds = [Description, Asked] if version >= SEALED_SINCE else [Description]
     faults = [fault for kind in kinds if (fault := shape_fault(description, kind))]
     findings.add_all("run.json", faults)
     if faults:
@@ -155,16 +163,43 @@ def _check_strangers(folder: Path, cells: list[str], findings: Findings) -> None
             findings.add(f"cells/{path.name}", "run.json names no such cell")
 
 
-def _check_ceiling(folder: Path, records: Mapping[str, Mapping[str, Any]], findings: Findings) -> None:
-    """ceiling.json gathers what the records hold, in the order of the cells."""
+def _check_ceiling(
+    folder: Path,
+    description: Mapping[str, Any],
+    config: RunConfig,
+    records: Mapping[str, Mapping[str, Any]],
+    findings: Findings,
+) -> None:
     try:
-        samples = read_json(folder / "ceiling.json").get("samples")
+        content = read_json(folder / "ceiling.json")
     except FileNotFoundError:
-        samples = []
+        content = {"schema_version": description["schema_version"], "samples": []}
     except (UnreadableFile, OSError) as error:
         findings.add("ceiling.json", f"it cannot be read: {error}")
         return
-    expected = [sample for name, record in records.items() for sample in ceiling_samples(name, record)]
+    if description["schema_version"] < CEILING_APART_SINCE:
+        _check_gathered(content.get("samples"), records, findings)
+    elif fault := shape_fault(content, CeilingFile):
+        findings.add_all("ceiling.json", [fault])
+    else:
+        _check_samples(content["samples"], description["cells"], product_shapes(config), findings)
+
+
+def _check_samples(
+    samples: list[Mapping[str, Any]], cells: list[str], shapes: list[tuple[int, int, int]], findings: Findings
+) -> None:
+    """Each was taken before all cells or after one of them, of a product that the configured network is made of."""
+    for number, sample in enumerate(samples):
+        shape = (sample["m"], sample["k"], sample["n"])
+        if shape not in shapes:
+            findings.add("ceiling.json", f"its product is {shape}, none of {shapes}", f"samples[{number}]")
+        if sample["after"] not in (None, *cells):
+            findings.add("ceiling.json", "run.json names no such cell", f"samples[{number}].after")
+
+
+def _check_gathered(samples: Any, records: Mapping[str, Mapping[str, Any]], findings: Findings) -> None:
+    """In earlier versions the file gathers what the records hold, in the order of the cells."""
+    expected = [sample for name, record in records.items() for sample in _samples_of(name, record)]
     if samples == expected:
         return
     if not isinstance(samples, list) or len(samples) != len(expected):
@@ -173,6 +208,14 @@ def _check_ceiling(folder: Path, records: Mapping[str, Mapping[str, Any]], findi
         return
     number = next(place for place, sample in enumerate(samples) if sample != expected[place])
     findings.add("ceiling.json", "it is not what the record holds", f"samples[{number}]")
+
+
+def _samples_of(name: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The samples that a record of an earlier version holds, as ceiling.json has them."""
+    whose = {"after": name, "backend": record.get("backend"), "precision": record.get("precision")}
+    samples = record.get("ceiling")
+    known = [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else []
+    return [{**whose, "device": record.get("device"), **sample} for sample in known]
 
 
 def _check_sums(folder: Path, cells: list[str], findings: Findings) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.cluster.connection import Cluster
@@ -123,8 +123,7 @@ def work_on_nodes(
 
     `begin` is told the nodes, `listen` hears the first rank.
     """
-    first_cpus = {node.id: node.first_cpu for node in cluster.nodes}
-    asked = {"resources": asdict(selection.resources), "first_cpus": first_cpus}
+    asked = cluster.place(selection)
     try:
         with gather(cluster, str(request["backend"]), is_stopped) as ranks:
             begin([rank.node for rank in ranks])

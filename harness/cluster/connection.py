@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.cluster.nodes import (
@@ -58,6 +58,23 @@ class Cluster:
     def environment(self) -> dict[str, Any]:
         """That of the first node, for the run is made there and not on the driver."""
         return dict(self.nodes[0].environment)
+
+    @property
+    def whole_node(self) -> dict[str, int]:
+        """What Ray is asked for, so that nothing else runs on a node meanwhile."""
+        return {"num_cpus": self.nodes[0].cpus, "num_gpus": int(self.takes_gpu)}
+
+    @property
+    def only_its_nodes(self) -> dict[str, str]:
+        """Ray's label selector of the nodes that were there when we began: one that joins later is not described."""
+        return {"ray.io/node-id": f"in({','.join(node.id for node in self.nodes)})"}
+
+    def place(self, selection: Selection) -> dict[str, Any]:
+        """For a request: what a worker may use, with the first processor of each node."""
+        return {
+            "resources": asdict(selection.resources),
+            "first_cpus": {node.id: node.first_cpu for node in self.nodes},
+        }
 
     def describe(self) -> Iterator[str]:
         """Lines for the user."""

@@ -14,12 +14,14 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from backends import Backend, find_backend
+from harness.ceiling_samples import offering, take_samples
 from harness.cluster.messages import pack
+from harness.config import RunConfig
 from harness.environment import available_cpus, cpu_model, describe_environment, load_average
 from harness.environment.files import read
 from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources, missing_reason, run_job
@@ -132,6 +134,20 @@ class RankOnNode:
     def _conclude(self, outcome: Outcome) -> None:
         self.news.put(outcome.status)
         self.is_released.wait()
+
+
+def time_products_here(request: str) -> str:
+    """Samples of this node's ceiling, and what failed."""
+    raise_priority()
+    asked = json.loads(request)
+    backends = []
+    for name in asked["backends"]:
+        with contextlib.suppress(KeyError):
+            backends.append(find_backend(name))
+    config = RunConfig.from_dict(asked["configuration"])
+    with tempfile.TemporaryDirectory(prefix="lstm-copy-benchmark-") as logs:
+        taken = take_samples(offering(backends), config, asked["precisions"], resources_here(asked), Path(logs))
+    return json.dumps(asdict(taken))
 
 
 def describe_making(backend: Backend, load_before: Any) -> dict[str, Any]:

@@ -63,10 +63,9 @@ def gather(cluster: Cluster, backend: str, is_stopped: IsStopped) -> Iterator[li
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-    resources = {"num_cpus": cluster.nodes[0].cpus, "num_gpus": int(cluster.takes_gpu)}
+    resources = cluster.whole_node
     bundle = {"CPU": resources["num_cpus"]} | ({"GPU": 1} if cluster.takes_gpu else {})
-    ours = {"ray.io/node-id": f"in({','.join(node.id for node in cluster.nodes)})"}
-    everywhere = {"bundle_label_selector": [ours] * cluster.ranks}
+    everywhere = {"bundle_label_selector": [cluster.only_its_nodes] * cluster.ranks}
     group = placement_group([bundle] * cluster.ranks, "STRICT_SPREAD", **everywhere)
     remote = ray.remote(**resources, max_restarts=0, max_task_retries=0, max_concurrency=2)(RankOnNode)
     actors: list[Any] = []

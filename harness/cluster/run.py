@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from harness.announcement import Schedule
+from harness.ceiling_samples import keep_samples
+from harness.cluster.ceiling import sample_node
 from harness.cluster.cells import Begun, Ended, train_cells
 from harness.cluster.connection import Cluster
 from harness.durable import write_bytes
@@ -28,6 +30,8 @@ def run_on_cluster(
     """Train what is not complete; the status of every cell, in their order."""
     keeper = _Keeper(cluster, cells, folder, keep, console)
     waiting = [cell for cell in cells if not keeper.is_complete(cell, selection)]
+    if waiting:
+        keep_samples(sample_node(cluster, selection), None, folder, console)
     for event in train_cells(cluster, waiting, selection):
         if isinstance(event, Begun):
             keeper.begin(event.cell, event.nodes)

@@ -138,5 +138,5 @@ def _product_rates(run: ComparedRun) -> dict[tuple[object, ...], float]:
     """Median rates by all that makes a product the same; the device is what may differ between machines."""
     rates: dict[tuple[object, ...], float] = {}
     for rate in product_rates(run.run.products):
-        rates.setdefault((rate.backend, rate.precision, rate.m, rate.k, rate.n), rate.gflop_per_s)
+        rates.setdefault((rate.backend, rate.way, rate.precision, rate.m, rate.k, rate.n), rate.gflop_per_s)
     return rates

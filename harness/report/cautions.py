@@ -40,6 +40,7 @@ def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
         _nodes_differ(run),
         _ranks_share_a_machine(run),
         _ceiling_unread(run),
+        _above_the_ceiling(variants),
         _machine_busy(run),
         _warmup_not_ended(run),
         _steps_unsteady(run),
@@ -87,6 +88,16 @@ def _ceiling_unread(run: Run) -> Caution | None:
     if run.ceiling_problem is None:
         return None
     return Caution("No ceiling", run.ceiling_problem, "Repair or remove the file and make the report again.")
+
+
+def _above_the_ceiling(variants: list[Variant]) -> Caution | None:
+    shares = {variant.label: variant.speed.ceiling_share or 0.0 for variant in variants if variant.speed}
+    where = "; ".join(f"{label} ({percent(share)})" for label, share in shares.items() if share > 1)
+    advice = (
+        "Training multiplied faster than any product that was timed by itself, so this ceiling is too low, and no share"
+        " of it says what is left: install the other frameworks, whose products count too, and run on an idle machine."
+    )
+    return Caution("Above the ceiling", where, advice) if where else None
 
 
 def _machine_busy(run: Run) -> Caution | None:

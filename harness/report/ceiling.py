@@ -1,4 +1,5 @@
-"""The ceiling: the machine's rate for the matrix products a model is made of, from the samples between the cells."""
+"""The ceiling: the machine's best rate for the matrix products that a model is made of, from samples of every
+framework's ways to multiply."""
 
 from __future__ import annotations
 
@@ -14,11 +15,13 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class ProductRate:
-    """What the samples of one (m x k)(k x n) product by one backend come to; rates in 1e9 operations a second."""
+    """What the samples of one (m x k)(k x n) product, by one way of a backend's, come to; rates in 1e9 operations a
+    second."""
 
     precision: str
     device: str
     backend: str
+    way: str
     m: int
     k: int
     n: int
@@ -32,6 +35,10 @@ class ProductRate:
     def shape(self) -> str:
         return f"({self.m:,} x {self.k:,})({self.k:,} x {self.n:,})"
 
+    @property
+    def multiplier(self) -> str:
+        return f"{self.backend} ({self.way})" if self.way else self.backend
+
 
 def gflop_per_s(product: Product) -> float:
     """The rate of one sample: each of the m x n results takes k multiply-adds."""
@@ -39,17 +46,17 @@ def gflop_per_s(product: Product) -> float:
 
 
 def product_rates(products: Iterable[Product]) -> list[ProductRate]:
-    """One for each precision, device, backend and shape; the fastest first within precision and device."""
-    grouped: dict[tuple[str, str, str, int, int, int], list[float]] = {}
+    """One for each precision, device, backend, way and shape; the fastest first within precision and device."""
+    grouped: dict[tuple[str, str, str, str, int, int, int], list[float]] = {}
     for item in products:
-        key = (item.precision, item.device, item.backend, item.m, item.k, item.n)
+        key = (item.precision, item.device, item.backend, item.way, item.m, item.k, item.n)
         grouped.setdefault(key, []).append(gflop_per_s(item))
     rates = [ProductRate(*key, samples) for key, samples in sorted(grouped.items())]
     return sorted(rates, key=lambda rate: (rate.precision, rate.device, -rate.gflop_per_s))
 
 
 def find_ceilings(products: Iterable[Product]) -> dict[tuple[str, str], ProductRate]:
-    """By precision and device: the product of the best median rate, over backends and shapes."""
+    """By precision and device: the product of the best median rate, over backends, their ways and shapes."""
     ceilings: dict[tuple[str, str], ProductRate] = {}
     for rate in product_rates(products):
         ceilings.setdefault((rate.precision, rate.device), rate)
@@ -66,6 +73,7 @@ def ceiling_rows(products: list[Product]) -> list[Row]:
             "calls": item.calls,
             "gflop_per_s": gflop_per_s(item),
             "ceiling_gflop_per_s": ceilings[item.precision, item.device].gflop_per_s,
+            "way": item.way,
         }
         for item in products
     ]
@@ -79,6 +87,7 @@ def product_rows(products: list[Product]) -> list[Row]:
             "precision": rate.precision,
             "device": rate.device,
             "backend": rate.backend,
+            "way": rate.way,
             "product": rate.shape,
             "gflop_per_s": rate.gflop_per_s,
             "low": min(rate.samples),

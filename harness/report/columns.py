@@ -22,8 +22,8 @@ TABLES = {
             wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
             steps_to_target ranks exchange_share""",
         "comparisons": "left right ratio low high repeats conclusion precision device a_a",
-        "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s",
-        "products": "precision device backend product gflop_per_s low high samples is_ceiling",
+        "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s way",
+        "products": "precision device backend way product gflop_per_s low high samples is_ceiling",
         "loss": """
             backend implementation precision seed repeat step sequences elapsed_s train_loss
             status verified""",
@@ -61,7 +61,7 @@ SHOWN = {
             ranks exchange_share train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s
             overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
-        "products": "precision device backend product gflop_per_s rate_range samples is_ceiling",
+        "products": "precision device backend way product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
             backend implementation precision seed repeat length trained sequences bit_error bit_error_interval
             exact_fraction bits_per_sequence bits_by_chance mean_absolute_error seed_loss seed_loss_excess""",
@@ -176,7 +176,9 @@ COLUMNS = {
         "1e9 floating-point operations a second; of a training step: 6 for each parameter, time step and sequence",
     ),
     "ceiling_share": Column(
-        "of the ceiling", percent, "GFLOP/s over those of the fastest matrix product measured between the cells"
+        "of the ceiling",
+        percent,
+        "GFLOP/s over those of the fastest matrix product that was timed, whichever framework's",
     ),
     "ranks": Column("ranks", integer, "processes that train the network together; empty where there is one"),
     "exchange_share": Column(
@@ -199,6 +201,7 @@ COLUMNS = {
     "repeats": Column("pairs", integer, "processes of one seed and repeat, which ran close together"),
     "conclusion": Column("conclusion", text),
     "product": Column("product", text),
+    "way": Column("way", text, "how the framework multiplied; in earlier runs each had one way"),
     "rate_range": Column("lowest to highest", number, "how far the rate drifted over the run"),
     "samples": Column("samples", integer),
     "is_ceiling": Column("ceiling", flag, "the best median of its precision and device"),
@@ -237,7 +240,7 @@ COLUMNS = {
     "steady_s": Column("training, s", number, "all later optimiser steps"),
     "data_s": Column("data, s", number, "making the batches"),
     "evaluation_s": Column("evaluation, s", number, "measuring the trained model"),
-    "ceiling_s": Column("ceiling, s", number, "measuring the machine's rate afterwards"),
+    "ceiling_s": Column("ceiling, s", number, "measuring the machine's rate afterwards, in earlier runs"),
     "other_s": Column("other, s", number, "what is left of the total"),
     "total_s": Column("total, s", number, "the cell from start to end"),
     "left": Column("left", text),

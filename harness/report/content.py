@@ -176,8 +176,8 @@ def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) 
 def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
         "How near each implementation comes to the most this machine can do. A training step is mostly matrix products;"
-        " each framework's own product of the matrices that the model is made of was timed between the processes, and"
-        " the best median of a precision and device is the ceiling. Speeds are in GFLOP/s, 1e9 floating-point"
+        " the frameworks' own products of a layer's matrices were timed between the processes, and the best median of a"
+        " precision and device is the ceiling, whichever framework's it is. Speeds are in GFLOP/s, 1e9 floating-point"
         " operations a second."
     )
     return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))

@@ -14,7 +14,7 @@ import msgspec
 from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
 from harness.schema import READABLE_VERSIONS, SAFE_NAME, read_json
 
-READABLE = " and ".join(map(str, READABLE_VERSIONS))
+READABLE = ", ".join(map(str, READABLE_VERSIONS))
 CELL_NAME = re.compile(
     r"(?P<backend>[^-]+)-(?P<implementation>[^-]+)-(?P<precision>[^-]+)-seed(?P<seed>\d+)-r(?P<repeat>\d+)"
 )

@@ -212,7 +212,8 @@ class Verification:
 @dataclass(frozen=True)
 class Product:
     """One sample of the ceiling: the median seconds of a backend's own (m x k)(k x n) product, over `calls` calls.
-    It was taken after the cell of that name, or before all cells."""
+    It was taken after the cell of that name, or before all cells. `way` is how the backend multiplied; empty in older
+    files, where each had one way."""
 
     backend: str
     precision: str
@@ -223,6 +224,7 @@ class Product:
     seconds: Positive
     after: str | None = None
     calls: int | None = None
+    way: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.report import measures
 from harness.report.ceiling import find_ceilings
 from harness.report.records import Cell, Run
+from harness.schema import CEILING_APART_SINCE
 from harness.stats import Interval, median_interval
 
 Place = tuple[int, int]
@@ -50,5 +51,9 @@ def sample_rates(run: Run, cells: list[Cell]) -> dict[Place, float]:
 
 def _ceiling_share(run: Run, cell: Cell, operations: float | None) -> float | None:
     ceiling = find_ceilings(run.products).get((cell.precision, cell.device or ""))
-    # Every rank measured it on processors of its own, or on a GPU.
-    return None if ceiling is None or operations is None else operations / (ceiling.gflop_per_s * cell.ranks)
+    if ceiling is None or operations is None:
+        return None
+    # Ranks on the processors of one machine share what was measured on all of them; others have a node or a GPU each,
+    # and in earlier versions each of them measured its own part.
+    shares_it = cell.device == "cpu" and not cell.node and run.file.schema_version >= CEILING_APART_SINCE
+    return operations / (ceiling.gflop_per_s * (1 if shares_it else cell.ranks))

@@ -86,7 +86,7 @@ def _ceilings(run: Run) -> Iterator[str]:
     for (precision, device), best in find_ceilings(run.products).items():
         yield (
             f"The ceiling in {precision} on {device} is {number(best.gflop_per_s)} GFLOP/s, the best median rate of a"
-            f" matrix product between the cells: {best.shape} by {best.backend}."
+            f" matrix product: {best.shape} by {best.multiplier}."
         )
 
 

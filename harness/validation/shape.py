@@ -93,6 +93,23 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Sample(Product):
+    """A product as ceiling.json has it since version 3."""
+
+    after: str | None
+    backend: str
+    way: str
+    precision: str
+    device: str
+
+
+@dataclass(frozen=True)
+class CeilingFile:
+    schema_version: int
+    samples: list[Sample]
+
+
+@dataclass(frozen=True)
 class Measured:
     """What a worker sends; of a cell that did not end well, only what it came to."""
 
@@ -110,6 +127,7 @@ class Measured:
     target_reached: Validated | None = None
     resumed_at_steps: list[Natural] = field(default_factory=list)
     peak_memory_bytes: Natural | None = None
+    # Until version 2.
     ceiling: list[Product] | None = None
     # Of a cell of several ranks, which the first one tells.
     ranks: Positive = 1

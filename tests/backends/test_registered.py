@@ -23,7 +23,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(PROJECT)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]]))
     return folder
 
 

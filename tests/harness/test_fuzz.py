@@ -136,7 +136,7 @@ def test_any_arguments_end_without_a_traceback(arguments: list[str]) -> None:
 def good_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "good"
     command = [sys.executable, "-m", "harness", "run", "--backend", "reference,no_such.backend", *SMALL]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
     subprocess.run([*command, "--out", str(folder)], capture_output=True, env=environment)
     assert (folder / "report.html").exists()
     return folder

@@ -41,10 +41,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars one below the other; the legend names the colours, where they mean something: (name, colour)."""
+    """Bars one below the other; the legend names the colours, where they mean something: (name, colour). A line crosses
+    all bars at the mark, in per cent of the longest."""
 
     bars: list[Bar]
     legend: list[tuple[str, str]]
+    mark: float | None = None
 
 
 def stack_times(variants: list[Variant]) -> BarChart:
@@ -57,10 +59,10 @@ def stack_times(variants: list[Variant]) -> BarChart:
 
 
 def show_ceiling(variants: list[Variant]) -> BarChart:
-    """Each variant's share of the ceiling; the full width is the ceiling itself, or the most that was reached."""
+    """Each variant's share of the ceiling, which the mark shows; the longest bar may go beyond it."""
     shares = [(v, v.speed.ceiling_share) for v in variants if v.speed and v.speed.ceiling_share is not None]
     full = max([1.0, *(share for _, share in shares)])
-    return BarChart([_share_bar(variant, share, full, variants) for variant, share in shares], [])
+    return BarChart([_share_bar(variant, share, full, variants) for variant, share in shares], [], round(100 / full, 2))
 
 
 def _stage_times(cells: list[Cell]) -> dict[str, float]:

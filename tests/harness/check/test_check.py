@@ -35,7 +35,7 @@ Change = Callable[[Any], None]
 def good_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "good"
     command = [sys.executable, "-m", "harness", "run", "--backend", "reference", "--repeats", "2", *SMALL]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
     subprocess.run([*command, "--out", str(folder)], check=True, capture_output=True, env=environment)
     return folder
 
@@ -275,7 +275,7 @@ def test_what_run_json_says_was_left_out_is_a_remark(copy: Path, capsys: pytest.
 def test_report_makes_tables_that_pass_again(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(copy / "tables")
     assert faults_of(copy, capsys)
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
     subprocess.run([sys.executable, "-m", "harness", "report", str(copy)], check=True, env=environment)
     assert faults_of(copy, capsys) == []
 

@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 PROJECT = Path(__file__).parents[3]
+# The nodes train with no other framework, and would time the products of each.
+ALL_BUT_TORCH = "tensorflow,jax"
 
 
 @dataclass
@@ -28,7 +30,9 @@ class Nodes:
         return str(self.cluster.address)
 
     def add(self) -> None:
-        node = self.cluster.add_node(num_cpus=1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HIDDEN_PACKAGES", ALL_BUT_TORCH)
+            node = self.cluster.add_node(num_cpus=1)
         self.workers[node.node_id[:12]] = node
 
     def kill(self, name: str) -> None:
@@ -57,8 +61,7 @@ def whole_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
     held_in = tmp_path_factory.mktemp("held")
     with pytest.MonkeyPatch.context() as patch:
-        paths = [str(PROJECT), str(PROJECT / "tests" / "fakes"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]]))
         patch.setenv("HELD_IN", str(held_in))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})

@@ -13,7 +13,7 @@ from processes import ends
 
 from backends import BACKENDS
 from harness.process import missing_reason
-from tests.harness.cluster.conftest import Nodes
+from tests.harness.cluster.conftest import ALL_BUT_TORCH, Nodes
 from tests.harness.cluster.test_connection import refuse
 from tests.harness.cluster.test_run import SMALL, finish, record, start
 
@@ -39,8 +39,9 @@ def are_free(nodes: Nodes) -> bool:
 @pytest.mark.framework
 @pytest.mark.skipif(bool(BACKENDS["torch"].missing_packages()), reason=missing_reason(BACKENDS["torch"], ["torch"]))
 def test_two_ranks_train_as_one_process_does_and_one_that_is_killed_ends_its_cell_alone(
-    nodes: Nodes, tmp_path: Path
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HIDDEN_PACKAGES", ALL_BUT_TORCH)
     asked, folder = ["--backend", "torch,fake_backends.deserting", *RANKS], tmp_path / "together"
     finish(start("run", "--backend", "torch", *RANKS, "--ranks", "1", "--out", str(tmp_path / "alone")))
     told = finish(start("run", *asked, "--cluster", nodes.address, "--out", str(folder)), 1)

@@ -16,7 +16,7 @@ import pytest
 from processes import ends
 
 from backends import BACKENDS
-from tests.harness.cluster.conftest import PROJECT, Nodes
+from tests.harness.cluster.conftest import ALL_BUT_TORCH, PROJECT, Nodes
 
 pytestmark = pytest.mark.cluster
 
@@ -63,10 +63,14 @@ def quality(folder: Path) -> dict[str, list[list[str]]]:
     return tables
 
 
+@pytest.mark.framework
 @pytest.mark.skipif(
     bool(BACKENDS["torch"].missing_packages()), reason="torch is not installed; pip install '.[torch]' installs it"
 )
-def test_two_nodes_give_the_tables_that_one_machine_gives(nodes: Nodes, tmp_path: Path) -> None:
+def test_two_nodes_give_the_tables_that_one_machine_gives(
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIDDEN_PACKAGES", ALL_BUT_TORCH)
     asked = [
         "--backend",
         "torch,reference",
@@ -84,6 +88,8 @@ def test_two_nodes_give_the_tables_that_one_machine_gives(nodes: Nodes, tmp_path
     assert told.count(": ok in ") == 2
     records = [record(tmp_path / "spread", f"{name}-idiomatic-float32-seed0-r0") for name in ("torch", "reference")]
     assert {each["node"] for each in records} == {*nodes.workers}
+    samples = json.loads((tmp_path / "spread" / "ceiling.json").read_text())["samples"]
+    assert {(sample["backend"], sample["after"]) for sample in samples} == {("torch", None)}
     # Two nodes of one machine pin their workers apart.
     assert sorted(each["settings"]["cpus"] for each in records) == [[0], [1]]
     described = json.loads((tmp_path / "spread" / "run.json").read_text())

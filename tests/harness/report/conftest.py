@@ -229,6 +229,18 @@ def repeated_run(run_folder: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
+def above_the_ceiling(run_folder: Callable[..., Path]) -> Path:
+    """torch with 117 % of the ceiling and jax with half of that."""
+    steps_s = {"torch": 0.010, "jax": 0.020}
+    # An operation for a multiplication and one for an addition, three times for the two passes.
+    gflop_per_s = 6 * 335_112 * BATCH * (2 * MAX_LENGTH + 2) / steps_s["torch"] / 1e9
+    return run_folder(
+        *(make_record(name, chunks=make_chunks([step_s] * 12)) for name, step_s in steps_s.items()),
+        products=[make_product(2 * 16 * 128 * 512 / (gflop_per_s / 1.17 * 1e9))],
+    )
+
+
+@pytest.fixture
 def repeats() -> Callable[..., list[Record]]:
     return make_repeats
 

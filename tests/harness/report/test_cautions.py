@@ -76,6 +76,13 @@ def test_a_ceiling_that_cannot_be_read_is_told(run_folder: Callable[..., Path]) 
     assert text.startswith("No ceiling: ceiling.json cannot be read: ")
 
 
+def test_training_above_the_ceiling_is_told_with_what_it_means(above_the_ceiling: Path) -> None:
+    (text,) = cautions_of(above_the_ceiling)
+    assert text.startswith("Above the ceiling: torch idiomatic (117 %). ")
+    assert "this ceiling is too low" in text
+    assert "install the other frameworks" in text
+
+
 NODES = [
     {"node": "aaa", "cpu": "an EPYC", "physical_cores": 2, "gpus": []},
     {"node": "bbb", "cpu": "an EPYC", "physical_cores": 2, "gpus": []},

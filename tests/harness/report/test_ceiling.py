@@ -35,6 +35,14 @@ def test_the_ceiling_is_the_best_median_not_the_best_sample(products: list[Produ
     assert ceilings["float32", "cpu"].backend == "jax"
 
 
+def test_ways_of_one_framework_are_not_mixed(run_folder: Callable[..., Path], product: Make) -> None:
+    by_mkl, by_onednn = product(2e-4, way="torch.mm"), product(1e-4, way="oneDNN linear")
+    run = read_run(run_folder(products=[by_mkl, by_mkl, by_onednn]))
+    best = find_ceilings(run.products)["float32", "cpu"]
+    assert (best.way, best.gflop_per_s) == ("oneDNN linear", pytest.approx(OPERATIONS / 1e5))
+    assert best.multiplier == "torch (oneDNN linear)"
+
+
 def test_shapes_are_not_mixed(run_folder: Callable[..., Path], product: Make) -> None:
     large = product(1e-3, m=672)
     small = product(1e-4)

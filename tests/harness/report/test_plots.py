@@ -89,6 +89,17 @@ def test_whiskers_are_intervals_where_there_are_repeats_and_the_ceiling_is_a_sha
     assert all("%" in text and "of the ceiling" in text and "±" in text for text in texts)
 
 
+def test_a_bar_goes_on_beyond_the_ceiling(above_the_ceiling: Path) -> None:
+    bars = plot_throughput(find_variants(read_run(above_the_ceiling)))
+    assert bars is not None
+    axes = bars.axes[0]
+    (torch, jax), (mark, other) = axes.patches, [line.get_segments()[0][0][0] for line in axes.collections[-2:]]
+    assert torch.get_width() / mark == pytest.approx(1.17)
+    assert jax.get_width() / other == pytest.approx(1.17 / 2)
+    assert axes.get_xlim()[1] > torch.get_width()
+    assert "117 % of the ceiling" in axes.texts[0].get_text()
+
+
 def test_whiskers_are_percentiles_of_steps_where_nothing_was_repeated(mixed: Run) -> None:
     bars = plot_throughput(find_variants(mixed))
     assert bars is not None

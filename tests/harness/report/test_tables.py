@@ -24,7 +24,7 @@ FIRST_COLUMNS = {
     "throughput": "backend, implementation, precision, repeat, sequences_per_s, step_ms_median, step_ms_p5, "
     "step_ms_p95, steps",
     "comparisons": "left, right, ratio, low, high, repeats, conclusion",
-    "ceiling": "after, backend, precision, device, m, k, n, seconds, calls",
+    "ceiling": "after, backend, precision, device, m, k, n, seconds, calls, gflop_per_s, ceiling_gflop_per_s, way",
     "loss_distance": "seed, left, right, steps, largest_relative_distance_first_100, largest_relative_distance",
 }
 
@@ -92,6 +92,28 @@ def test_one_process_has_no_interval_and_no_ceiling_no_share(run_folder: Callabl
     (row,) = read_csv(run_folder(record("torch")), "summary")
     assert row["sequences_per_s_low"] == row["sequences_per_s_high"] == row["ceiling_share"] == ""
     assert float(row["gflop_per_s"]) > 0
+
+
+def test_a_share_above_the_ceiling_is_shown_as_it_is(above_the_ceiling: Path) -> None:
+    shares = [float(row["ceiling_share"]) for row in read_csv(above_the_ceiling, "summary")]
+    assert shares == pytest.approx([1.17, 1.17 / 2])
+
+
+@pytest.mark.parametrize(
+    ("version", "node", "share"),
+    [
+        pytest.param(3, None, 1, id="one machine, measured whole"),
+        pytest.param(3, "abc", 1 / 2, id="a node for each rank"),
+        pytest.param(2, None, 1 / 2, id="each rank measured its own part"),
+    ],
+)
+def test_ranks_are_held_against_what_all_of_them_have(
+    version: int, node: str | None, share: float, run_folder: Callable[..., Path], record: Make, product: Make
+) -> None:
+    cell = record("torch", ranks=2, node=node, exchanges_s=[0.001])
+    (row,) = read_csv(run_folder(cell, products=[product(1e-3)], schema_version=version), "summary")
+    ceiling = 2 * 16 * 128 * 512 / 1e-3 / 1e9
+    assert float(row["ceiling_share"]) == pytest.approx(share * float(row["gflop_per_s"]) / ceiling)
 
 
 def test_throughput_leaves_warm_up_out_and_gives_percentiles_of_steps(

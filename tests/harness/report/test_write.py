@@ -53,6 +53,15 @@ def test_everything_is_written_and_the_same_again(mixed_run: Path) -> None:
     assert [(mixed_run / name).read_bytes() for name in ("report.md", "report.html")] == pages
 
 
+def test_more_than_the_ceiling_is_on_the_page_with_its_warning_and_the_mark_at_100(above_the_ceiling: Path) -> None:
+    write_report(above_the_ceiling)
+    for name in ("report.html", "report.md"):
+        text = (above_the_ceiling / name).read_text().replace("\u00a0", " ")
+        assert "torch idiomatic (117 %)" in text
+        assert "Above the ceiling" in text
+    assert (above_the_ceiling / "report.html").read_text().count("--mark:85.47%") == 2
+
+
 def test_an_earlier_report_leaves_no_plots_and_other_files_are_kept(
     run_folder: Callable[..., Path], failure: Make
 ) -> None:

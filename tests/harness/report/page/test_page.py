@@ -81,12 +81,22 @@ def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], re
     assert len(slow_bar.segments) == len(STAGES)
 
 
-def test_the_ceiling_is_the_full_width(repeated_run: Path) -> None:
+def test_below_the_ceiling_the_full_width_is_the_ceiling(repeated_run: Path) -> None:
     run = read_run(repeated_run)
     variants = find_variants(run)
-    for variant, bar in zip(variants, show_ceiling(variants).bars, strict=True):
+    chart = show_ceiling(variants)
+    assert chart.mark == 100
+    for variant, bar in zip(variants, chart.bars, strict=True):
         assert variant.speed is not None
         assert bar.segments[0].width == pytest.approx(100 * (variant.speed.ceiling_share or 0), abs=0.01)
+
+
+def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Path) -> None:
+    variants = find_variants(read_run(above_the_ceiling))
+    chart = show_ceiling(variants)
+    assert chart.mark == pytest.approx(100 / 1.17, abs=0.01)
+    assert [bar.segments[0].width for bar in chart.bars] == [100, pytest.approx(50, abs=0.01)]
+    assert chart.bars[0].text.startswith("117 %, ")
 
 
 def test_each_group_of_copies_has_its_target_and_every_variant(mixed_run: Path) -> None:
