@@ -3,6 +3,9 @@
 Version 2 (2026): a record carries its attempt, what it was made with (provenance), the digests of its run's
 configuration and of its parameters, and a seal over itself. Version 1 had none of these; it is read and reported, but
 its cells cannot be resumed.
+
+Version 3 (2026): the configuration has no train.epoch_steps and no train.stop_at_loss; settings.cpus of a record are the
+processors in force while it trained, and cpus_asked those that it was given.
 """
 
 from __future__ import annotations
@@ -16,8 +19,12 @@ from typing import Any
 
 from harness.one_line import one_line
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
+# The first version whose records carry their making and whose run.json carries what was asked for.
+FIRST_SEALED_VERSION = 2
+# What a version took out of a run's configuration: section and key.
+REMOVED_KEYS = {3: (("train", "epoch_steps"), ("train", "stop_at_loss"))}
 STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed")
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SEAL = "sha256"
@@ -53,6 +60,15 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UnreadableFile("it holds no object")
     return content
+
+
+def drop_removed_keys(configuration: Mapping[str, Mapping[str, Any]], version: int) -> dict[str, dict[str, Any]]:
+    """A copy of the configuration in a run.json of that version, without the keys that later versions took out."""
+    removed = {place for later, places in REMOVED_KEYS.items() if later > version for place in places}
+    return {
+        section: {key: value for key, value in values.items() if (section, key) not in removed}
+        for section, values in configuration.items()
+    }
 
 
 def digest(content: Any) -> str:

@@ -89,8 +89,8 @@ def train_steps(
     checkpoints: Checkpoints | None = None,
     group: Group | None = None,
 ) -> None:
-    """Take the configured steps, chunk by chunk; stop early at what is to be reached, or where a loss or a prediction
-    is not finite."""
+    """Take the configured steps, chunk by chunk; stop early at the target, if so configured, or where a loss or a
+    prediction is not finite."""
     history = history or History()
     others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
     with Chunks(config, seed, len(history.losses), group) as chunks:
@@ -173,12 +173,7 @@ class Progress:
 
 def _is_done(config: RunConfig, history: History) -> bool:
     has_met_target = config.train.stop_at_target and history.target_reached is not None
-    return len(history.losses) >= config.train.steps or has_met_target or _has_reached_loss(config, history.losses)
-
-
-def _has_reached_loss(config: RunConfig, losses: list[float]) -> bool:
-    epoch = config.train.epoch_steps
-    return bool(losses and len(losses) % epoch == 0 and np.mean(losses[-epoch:]) <= config.train.stop_at_loss)
+    return len(history.losses) >= config.train.steps or has_met_target
 
 
 def _is_evaluation_due(config: RunConfig, history: History) -> bool:

@@ -12,7 +12,7 @@ from safetensors.numpy import load
 
 from harness.check.findings import Findings
 from harness.config import RunConfig
-from harness.schema import MAXIMUM_FILE_BYTES, SCHEMA_VERSION, UnreadableFile, digest, is_sealed, read_json
+from harness.schema import FIRST_SEALED_VERSION, MAXIMUM_FILE_BYTES, UnreadableFile, digest, is_sealed, read_json
 from harness.validation import Fault, parameter_faults, provenance_faults, record_faults
 from harness.validation.shape import Head, Making, shape_fault
 
@@ -34,13 +34,13 @@ def check_cell(
     if record.get("schema_version") != version:
         findings.add(file, f"it is {record.get('schema_version')!r}, but run.json has {version}", "schema_version")
         return {}
-    kinds = [Head, Making] if version == SCHEMA_VERSION else [Head]
+    kinds = [Head, Making] if version >= FIRST_SEALED_VERSION else [Head]
     faults = [fault for kind in kinds if (fault := shape_fault(record, kind))]
     findings.add_all(file, faults)
     if faults:
         return {}
     findings.add_all(file, _head_faults(record, name))
-    if version == SCHEMA_VERSION:
+    if version >= FIRST_SEALED_VERSION:
         findings.add_all(file, _making_faults(record, description))
         _check_attempts(folder, name, record["attempt"], findings)
     content_faults = record_faults(record, config)
@@ -103,7 +103,7 @@ def _check_parameters(
         findings.add(file, "it is a link or too large to be read")
         return
     content = path.read_bytes()
-    if record["schema_version"] == SCHEMA_VERSION and hashlib.sha256(content).hexdigest() != expected:
+    if record["schema_version"] >= FIRST_SEALED_VERSION and hashlib.sha256(content).hexdigest() != expected:
         findings.add(file, "it is not the file of its record", "parameters_sha256")
     try:
         parameters = load(content)

@@ -17,7 +17,15 @@ from harness.check.tables import check_tables
 from harness.config import RunConfig
 from harness.presets import ConfigurationError, convert
 from harness.results import ceiling_samples
-from harness.schema import READABLE_VERSIONS, SAFE_NAME, SCHEMA_VERSION, UnreadableFile, read_json
+from harness.schema import (
+    FIRST_SEALED_VERSION,
+    READABLE_VERSIONS,
+    SAFE_NAME,
+    SCHEMA_VERSION,
+    UnreadableFile,
+    drop_removed_keys,
+    read_json,
+)
 from harness.validation.shape import shape_fault
 
 # Formats that can run code when they are opened, or that nothing here writes.
@@ -77,7 +85,7 @@ def find_faults(folder: Path) -> Findings:
     if description is None:
         return findings
     _check_tree(folder, findings)
-    config = _check_configuration(description["configuration"], findings)
+    config = _check_configuration(description, findings)
     if config is None:
         return findings
     records = {
@@ -104,7 +112,7 @@ def _check_description(folder: Path, findings: Findings) -> dict[str, Any] | Non
     if version not in READABLE_VERSIONS:
         findings.add("run.json", f"it is {version!r}; versions 1 to {SCHEMA_VERSION} can be checked", "schema_version")
         return None
-    kinds = [Description, Asked] if version == SCHEMA_VERSION else [Description]
+    kinds = [Description, Asked] if version >= FIRST_SEALED_VERSION else [Description]
     faults = [fault for kind in kinds if (fault := shape_fault(description, kind))]
     findings.add_all("run.json", faults)
     if faults:
@@ -127,10 +135,9 @@ def _check_index(cells: list[str], findings: Findings) -> None:
             findings.add("run.json", f"{name} is there twice", f"cells[{number}]")
 
 
-def _check_configuration(sections: dict[str, Any], findings: Findings) -> RunConfig | None:
+def _check_configuration(description: Mapping[str, Any], findings: Findings) -> RunConfig | None:
     try:
-        # A copy: defaults are added to it.
-        return convert({name: dict(values) for name, values in sections.items()})
+        return convert(drop_removed_keys(description["configuration"], description["schema_version"]))
     except ConfigurationError as error:
         findings.add("run.json", str(error), "configuration")
         return None
