@@ -19,7 +19,7 @@ from rich.text import Text
 
 from backends import Backend, registered_backends
 from harness import exports
-from harness.announcement import Schedule, describe_estimate, describe_plan
+from harness.announcement import Schedule, describe_estimate, describe_plan, describe_processors
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
 from harness.config import RunConfig
@@ -267,14 +267,15 @@ def describe_resources(selection: Selection) -> dict[str, Any]:
 
 
 def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
-    more = cluster.describe() if cluster else [_estimate(selection, plan)]
+    more = cluster.describe() if cluster else _describe_here(selection, plan)
     for line in [*describe_plan(selection, plan.cells), *more]:
         console.print(Text(line), width=min(WIDTH, console.width))
     _say(console, f"Results: {folder.path}")
 
 
-def _estimate(selection: Selection, plan: Plan) -> str:
-    return describe_estimate(selection, plan.cells, has_gpu=bool(describe_gpus()["devices"]))
+def _describe_here(selection: Selection, plan: Plan) -> Iterator[str]:
+    yield describe_processors(selection.resources)
+    yield describe_estimate(selection, plan.cells, has_gpu=bool(describe_gpus()["devices"]))
 
 
 def _verify(

@@ -4,8 +4,8 @@ Version 2 (2026): a record carries its attempt, what it was made with (provenanc
 configuration and of its parameters, and a seal over itself. Version 1 had none of these; it is read and reported, but
 its cells cannot be resumed.
 
-Version 3 (2026): the configuration has no train.epoch_steps and no train.stop_at_loss; settings.cpus of a record are the
-processors in force while it trained, and cpus_asked those that it was given.
+Version 3 (2026): the configuration has no train.epoch_steps and no train.stop_at_loss; settings.cpus of a record are
+the processors in force while it trained, and cpus_asked those that it was given.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backends.contract import Group, Implementation, Parameters, Trainer
+from harness.affinity import read_affinity
 from harness.chunks import Chunks
 from harness.config import RunConfig
 from harness.evaluation import Validation, evaluate
@@ -50,7 +51,7 @@ def train_cell(
     if earlier:
         for stage in PROCESS_STAGES:
             record["timeline"][stage] += earlier["timeline"][stage]
-    record["settings"] = {**trainer.settings(), "cpus": request["cpus"]}
+    record["cpus_asked"], record["settings"] = request["cpus"], {**trainer.settings(), "cpus": read_affinity()}
     record["device"] = record["settings"]["device"]
     record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
     history = History(earlier and earlier["history"])
@@ -59,6 +60,8 @@ def train_cell(
     every_s = config.train.checkpoint_every_s if group is None or group.rank == 0 else 0.0
     checkpoints = Checkpoints(stream, every_s, timeline, lambda: total_s(request))
     train_steps(trainer, config, request["seed"], record, stream, history, checkpoints, group)
+    # Libraries start their threads with the first step, and may pin them themselves.
+    record["settings"]["cpus"] = read_affinity()
     if record["status"] == "ok":
         if group is not None:
             record["ranks"], record["exchanges_s"] = group.size, time_exchanges(trainer)

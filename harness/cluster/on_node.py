@@ -17,7 +17,7 @@ from typing import Any
 from backends import Backend, find_backend
 from harness.cluster.messages import pack
 from harness.config import RunConfig
-from harness.environment import available_cpus, cpu_model, describe_environment, load_average
+from harness.environment import cpu_model, describe_environment, find_processors, load_average
 from harness.environment.files import read
 from harness.plan import Cell
 from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources
@@ -37,7 +37,7 @@ def describe_node(request: str) -> str:
             found[name] = versions(find_backend(name))
     described = {
         "machine": read(BOOT_ID) or os.uname().nodename,
-        "processors": available_cpus(),
+        "processors": asdict(find_processors()),
         "environment": describe_environment(),
         "versions": found,
         "code": suite_digest(),
@@ -101,7 +101,7 @@ def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
 
 
 def resources_here(asked: Mapping[str, Any], node: str) -> Resources:
-    return Resources(**{**asked["resources"], "first_cpu": asked["first_cpus"][node]})
+    return Resources(**{**asked["resources"], "share": asked["shares"][node]})
 
 
 def node_id() -> str:

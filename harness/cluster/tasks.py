@@ -66,9 +66,9 @@ def select_nodes(cluster: Cluster) -> dict[str, str]:
 
 
 def placement(cluster: Cluster, selection: Selection) -> dict[str, Any]:
-    """For a request: what a worker may use, with the first processor of each node."""
+    """For a request: what a worker may use, with the share of each node."""
     resources = asdict(selection.resources)
-    return {"resources": resources, "first_cpus": {node.id: node.first_cpu for node in cluster.nodes}}
+    return {"resources": resources, "shares": {node.id: node.share for node in cluster.nodes}}
 
 
 def train_cells(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -> Iterator[Begun | Ended]:

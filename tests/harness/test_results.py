@@ -244,7 +244,7 @@ def test_a_broken_run_is_not_resumed(content: str, tmp_path: Path) -> None:
 def test_an_earlier_version_is_refused_by_name(left: Path) -> None:
     run = json.loads((left / "run.json").read_text())
     (left / "run.json").write_text(json.dumps({**run, "schema_version": 1}))
-    with pytest.raises(ConfigurationError, match=f"has schema version 1; a run of version {SCHEMA_VERSION} can be resumed"):
+    with pytest.raises(ConfigurationError, match=f"version 1; a run of version {SCHEMA_VERSION} can be resumed"):
         RunFolder.resume(left, description())
 
 
