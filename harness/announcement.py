@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.environment import find_processors, write_list
 from harness.plan import Cell
+from harness.process import Resources
 from harness.progress import say_duration
 from harness.selection import Selection
 
@@ -35,6 +37,16 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
     missing = dict.fromkeys(cell.backend.name for cell in cells if cell.backend.missing_packages())
     if missing:
         yield f"Not installed, so only a row with the reason: {', '.join(missing)}."
+
+
+def describe_processors(resources: Resources) -> str:
+    """Which processors a cell takes here, rank by rank, and why where the machine or a quota decided it."""
+    processors, n_ranks = find_processors(), resources.ranks
+    places = [resources.of_rank(rank).cpus() for rank in range(n_ranks)]
+    named = "; ".join("any" if cpus is None else write_list(cpus) for cpus in places)
+    is_default = resources.threads == max(1, processors.default // n_ranks)
+    why = f" ({processors.reason})" if is_default and processors.reason else ""
+    return f"Processors{' of each rank' * (n_ranks > 1)}: {named}{why}."
 
 
 @dataclass

@@ -40,10 +40,10 @@ class Chunks:
 
 
 def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
-    """The next batches from first_step (0-based): a chunk ends with the epoch, with the last step, before an evaluation
-    and where the number of time steps may change."""
+    """The next batches from first_step (0-based): a chunk ends with the last step, before an evaluation and where
+    the number of time steps may change."""
     train = config.train
-    ends = [train.chunk, train.steps - first_step, train.epoch_steps - first_step % train.epoch_steps]
+    ends = [train.chunk, train.steps - first_step]
     if train.evaluate_every:
         ends.append(train.evaluate_every - first_step % train.evaluate_every)
     n_steps = min(*ends, config.task.steps_of_one_shape(first_step) or train.chunk)

@@ -19,6 +19,11 @@ from harness.examples import show_examples
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
+THREADS = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads; by default one on each physical core, within a container's quota.",
+)
 
 
 class UsageError(click.ClickException):
@@ -48,7 +53,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override one key."),
         click.option("--device", default="auto", help="auto, cpu or cuda[:N]."),
         click.option("--precision", default="float32", help=f"Names with commas between: {', '.join(PRECISIONS)}."),
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default."),
+        THREADS,
     ]
     return _decorate(command, options)
 
@@ -179,7 +184,7 @@ def check(folder: Path) -> None:
 @click.option("--implementation", help="idiomatic, tuned or all; by default that of the cell.")
 @click.option("--sequence-seed", type=click.IntRange(min=0), help="Draws the sequences; by default as in RUN's copies.")
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all physical cores by default.")
+@THREADS
 @click.option("--out", type=PathName(), help="Where to draw; RUN/predictions by default.")
 def predict(folder: Path, **options: Any) -> None:
     """Draw what RUN's trained networks predict, in their own framework or in another."""

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backends import Backend, registered_backends
-from harness.announcement import Schedule, describe_plan
+from harness.announcement import Schedule, describe_plan, describe_processors
 from harness.ceiling_samples import CeilingSampler
 from harness.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
@@ -226,7 +226,7 @@ def describe_resources(selection: Selection) -> dict[str, Any]:
 
 
 def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
-    more = cluster.describe() if cluster else []
+    more = cluster.describe() if cluster else [describe_processors(selection.resources)]
     for line in [*describe_plan(selection, plan.cells), *more]:
         console.print(Text(line), width=min(WIDTH, console.width))
     _say(console, f"Results: {folder.path}")

@@ -40,8 +40,7 @@ class TrainConfig:
     """How long to train and how fast to learn.
 
     A chunk is what a trainer is handed at once. The learning rate rises linearly over warmup_steps, then stays
-    ("constant") or falls along half a cosine to 0 at the last step ("cosine"). Training ends early once the mean
-    loss of an epoch of epoch_steps is at most stop_at_loss; 0 never stops.
+    ("constant") or falls along half a cosine to 0 at the last step ("cosine").
 
     Every evaluate_every steps (0: never) and at the last one the network is evaluated on the validation data; with
     stop_at_target training ends where that meets the target. A state to resume from is kept every checkpoint_every_s
@@ -54,16 +53,14 @@ class TrainConfig:
     learning_rate: float = 1e-3
     schedule: str = "constant"
     warmup_steps: int = 0
-    epoch_steps: int = 1000
-    stop_at_loss: float = 0.0
     evaluate_every: int = 0
     stop_at_target: bool = False
     checkpoint_every_s: float = 120.0
 
     def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in ("batch", "steps", "chunk", "epoch_steps")}
+        sizes = {name: getattr(self, name) for name in ("batch", "steps", "chunk")}
         check_at_least("train", sizes, 1)
-        names = ("learning_rate", "warmup_steps", "stop_at_loss", "evaluate_every", "checkpoint_every_s")
+        names = ("learning_rate", "warmup_steps", "evaluate_every", "checkpoint_every_s")
         check_at_least("train", {name: getattr(self, name) for name in names}, 0)
         check_choice("train", "schedule", self.schedule, SCHEDULES)
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from backends import Backend
 from backends.contract import Array, Parameters
-from harness.environment import available_cpus
+from harness.environment import find_processors
 from harness.guard import MARK, kill_marked
 from harness.interruption import is_interrupted
 from harness.one_line import one_line
@@ -48,33 +48,29 @@ Listener = Callable[[Message], None]
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cell may use: a device and, on the CPU, the processors that each of its ranks is pinned to; first_cpu are
-    left to others. gpu is the number, among those that we may see, of the one GPU that the process may."""
+    """What a cell may use: a device, and the processors that each of its ranks is pinned to. share is the number of
+    this cell or rank among those that use the machine together. gpu is the number, among those that we may see, of the
+    one GPU that the process may."""
 
     device: str = "auto"
     threads: int = 1
     timeout_s: float = 24 * 3600.0
-    first_cpu: int = 0
+    share: int = 0
     ranks: int = 1
     gpu: int | None = None
 
     def cpus(self) -> list[int] | None:
-        """`threads` of the processors we may use, from the first on; None where the system has no affinity."""
-        available = available_cpus()
-        return None if available is None else available[self.first_cpu : self.first_cpu + self.threads]
+        """The processors of its share; None where the system has no affinity."""
+        return find_processors().share(self.share, self.threads)
 
     def of_rank(self, rank: int) -> Resources:
-        """What one rank may use: processors of its own as long as there are, then the same again."""
-        available = available_cpus()
-        n_shares = max(1, (len(available) - self.first_cpu) // self.threads) if available is not None else 1
-        first_cpu = self.first_cpu + rank % n_shares * self.threads
+        """What one rank may use."""
         gpu = None if self.device == "cpu" else rank
-        return replace(self, ranks=1, first_cpu=first_cpu, gpu=gpu)
+        return replace(self, ranks=1, share=self.share + rank, gpu=gpu)
 
     def of_all_ranks(self) -> Resources:
         """What the ranks may use together, for one process."""
-        n_available = len(available_cpus() or range(os.cpu_count() or 1))
-        return replace(self, ranks=1, threads=min(self.ranks * self.threads, n_available))
+        return replace(self, ranks=1, threads=min(self.ranks * self.threads, find_processors().most))
 
 
 @dataclass(frozen=True)

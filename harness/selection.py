@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
 from harness.config import RunConfig
-from harness.environment import available_cpus, gpu_devices
+from harness.environment import find_processors, gpu_devices
 from harness.presets import ConfigurationError, load_preset
 from harness.process import Outcome, Resources, run_job
 
@@ -122,15 +120,13 @@ def _overrides(options: Mapping[str, Any]) -> list[str]:
 
 
 def select_resources(options: Mapping[str, Any]) -> Resources:
-    available = available_cpus()
-    n_available = len(available) if available is not None else psutil.cpu_count() or 1
-    physical = psutil.cpu_count(logical=False) or n_available
+    processors = find_processors()
     ranks = options.get("ranks") or 1
     # On a cluster each rank has a node for itself.
     sharing = 1 if options.get("cluster") else ranks
-    threads = options["threads"] or max(1, min(n_available, physical) // sharing)
-    if threads > n_available and not options.get("cluster"):
-        raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
+    threads = options["threads"] or max(1, processors.default // sharing)
+    if threads > processors.most and not options.get("cluster"):
+        raise ConfigurationError(f"--threads {threads}: this process may use {processors.allowed}")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
     return Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
 

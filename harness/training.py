@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backends.contract import Group, Implementation, Parameters, Trainer
+from harness.affinity import read_affinity
 from harness.chunks import Chunks
 from harness.config import RunConfig
 from harness.evaluation import Validation, evaluate
@@ -50,7 +51,7 @@ def train_cell(
     if earlier:
         for stage in PROCESS_STAGES:
             record["timeline"][stage] += earlier["timeline"][stage]
-    record["settings"] = {**trainer.settings(), "cpus": request["cpus"]}
+    record["cpus_asked"], record["settings"] = request["cpus"], {**trainer.settings(), "cpus": read_affinity()}
     record["device"] = record["settings"]["device"]
     record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
     history = History(earlier and earlier["history"])
@@ -59,6 +60,8 @@ def train_cell(
     every_s = config.train.checkpoint_every_s if group is None or group.rank == 0 else 0.0
     checkpoints = Checkpoints(stream, every_s, timeline, lambda: total_s(request))
     train_steps(trainer, config, request["seed"], record, stream, history, checkpoints, group)
+    # Libraries start their threads with the first step, and may pin them themselves.
+    record["settings"]["cpus"] = read_affinity()
     if record["status"] == "ok":
         if group is not None:
             record["ranks"], record["exchanges_s"] = group.size, time_exchanges(trainer)
@@ -89,8 +92,8 @@ def train_steps(
     checkpoints: Checkpoints | None = None,
     group: Group | None = None,
 ) -> None:
-    """Take the configured steps, chunk by chunk; stop early at what is to be reached, or where a loss or a prediction
-    is not finite."""
+    """Take the configured steps, chunk by chunk; stop early at the target, if so configured, or where a loss or a
+    prediction is not finite."""
     history = history or History()
     others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
     with Chunks(config, seed, len(history.losses), group) as chunks:
@@ -173,12 +176,7 @@ class Progress:
 
 def _is_done(config: RunConfig, history: History) -> bool:
     has_met_target = config.train.stop_at_target and history.target_reached is not None
-    return len(history.losses) >= config.train.steps or has_met_target or _has_reached_loss(config, history.losses)
-
-
-def _has_reached_loss(config: RunConfig, losses: list[float]) -> bool:
-    epoch = config.train.epoch_steps
-    return bool(losses and len(losses) % epoch == 0 and np.mean(losses[-epoch:]) <= config.train.stop_at_loss)
+    return len(history.losses) >= config.train.steps or has_met_target
 
 
 def _is_evaluation_due(config: RunConfig, history: History) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from backends import Backend
-from harness.environment import available_cpus
+from harness.environment import find_processors
 from harness.presets import ConfigurationError
 from harness.process import Resources
 from harness.proof import Cases, Observations, Proof, judge, observe_in_worker
@@ -79,12 +78,12 @@ def select_targets(options: Mapping[str, Any]) -> list[Target]:
 
 
 def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) -> Iterator[Proof]:
-    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a processor each;
-    ranks, which wait for each other, have it for themselves."""
-    n_at_once = len(available_cpus() or range(os.cpu_count() or 1)) if ranks == 1 else 1
+    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a physical core
+    each; ranks, which wait for each other, have it for themselves."""
+    n_at_once = find_processors().default if ranks == 1 else 1
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for cpu in range(n_at_once):
-        free.put(cpu)
+    for share in range(n_at_once):
+        free.put(share)
     stopped = threading.Event()
 
     def listen(_: Message) -> None:
@@ -92,12 +91,12 @@ def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) 
             raise InterruptedError
 
     def observe(target: Target) -> Observations:
-        cpu = free.get()
+        share = free.get()
         try:
-            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, first_cpu=cpu, ranks=ranks)
+            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, share=share, ranks=ranks)
             return observe_in_worker(*target, cases, resources, listen)
         finally:
-            free.put(cpu)
+            free.put(share)
 
     with ThreadPoolExecutor(n_at_once) as pool:
         try:

@@ -13,6 +13,7 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
+from harness.affinity import set_affinity
 from harness.guard import end_with_parent, start_guard
 
 STARTED_S = time.perf_counter()
@@ -29,15 +30,6 @@ def main() -> None:
     set_affinity(request["cpus"])
     with os.fdopen(answers, "wb") as stream:
         answer(request, stream, payload)
-
-
-def set_affinity(cpus: list[int] | None) -> None:
-    """Pin this process before any library counts its cores; None where the system has no affinity."""
-    if cpus is not None:
-        os.sched_setaffinity(0, cpus)
-        in_force = sorted(os.sched_getaffinity(0))
-        if in_force != sorted(cpus):
-            raise RuntimeError(f"asked for processors {cpus}, the system gave {in_force}")
 
 
 def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> None:

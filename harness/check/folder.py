@@ -24,6 +24,7 @@ from harness.schema import (
     SCHEMA_VERSION,
     SEALED_SINCE,
     UnreadableFile,
+    drop_removed_keys,
     read_json,
 )
 from harness.validation.shape import CeilingFile, shape_fault
@@ -85,7 +86,7 @@ def find_faults(folder: Path) -> Findings:
     if description is None:
         return findings
     _check_tree(folder, findings)
-    config = _check_configuration(description["configuration"], findings)
+    config = _check_configuration(description, findings)
     if config is None:
         return findings
     records = {
@@ -135,10 +136,9 @@ def _check_index(cells: list[str], findings: Findings) -> None:
             findings.add("run.json", f"{name} is there twice", f"cells[{number}]")
 
 
-def _check_configuration(sections: dict[str, Any], findings: Findings) -> RunConfig | None:
+def _check_configuration(description: Mapping[str, Any], findings: Findings) -> RunConfig | None:
     try:
-        # A copy: defaults are added to it.
-        return convert({name: dict(values) for name, values in sections.items()})
+        return convert(drop_removed_keys(description["configuration"], description["schema_version"]))
     except ConfigurationError as error:
         findings.add("run.json", str(error), "configuration")
         return None

@@ -26,7 +26,7 @@ from harness.cluster.nodes import (
     takes_gpu,
 )
 from harness.cluster.on_node import describe_node
-from harness.environment import available_cpus
+from harness.environment import Processors, find_processors
 from harness.one_line import one_line
 from harness.presets import ConfigurationError
 from harness.provenance import suite_digest
@@ -70,11 +70,8 @@ class Cluster:
         return {"ray.io/node-id": f"in({','.join(node.id for node in self.nodes)})"}
 
     def place(self, selection: Selection) -> dict[str, Any]:
-        """For a request: what a worker may use, with the first processor of each node."""
-        return {
-            "resources": asdict(selection.resources),
-            "first_cpus": {node.id: node.first_cpu for node in self.nodes},
-        }
+        """For a request: what a worker may use, with the share of each node."""
+        return {"resources": asdict(selection.resources), "shares": {node.id: node.share for node in self.nodes}}
 
     def describe(self) -> Iterator[str]:
         """Lines for the user."""
@@ -84,6 +81,8 @@ class Cluster:
             f"Cluster: {count} of {self.nodes[0].cpus} CPUs{' and a GPU' * self.takes_gpu}, one cell at a time on"
             f" {where}: {', '.join(node.name for node in self.nodes)}."
         )
+        for reason in sorted({node.processors.reason for node in self.nodes if node.processors.reason}):
+            yield f"Threads by default: {reason}."
         if self.left_out:
             names = ", ".join(f"{node.name} ({node.cpus} CPUs, {node.gpus} GPUs)" for node in self.left_out)
             yield f"Left out, since a cell takes as much on every node: {names}."
@@ -165,7 +164,7 @@ def _start(address: str) -> None:
         os.environ.setdefault("RAY_worker_niceness", "0")
         # As it would be, but Ray warns of what was not said.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-        own = {"num_cpus": len(available_cpus() or []) or os.cpu_count(), "include_dashboard": False}
+        own = {"num_cpus": find_processors().most, "include_dashboard": False}
     try:
         ray.init(address=address, **own, **QUIET)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as error:
@@ -226,13 +225,12 @@ def _read_answer(task: Any) -> dict[str, Any] | None:
 
 def _read_node(counted: Mapping[str, Any], told: Mapping[str, Any], version: str) -> Node:
     offered = counted["Resources"]
-    processors = told["processors"]
     return Node(
         id=counted["NodeID"],
         cpus=int(offered.get("CPU", 0)),
         gpus=int(offered.get("GPU", 0)),
         machine=told["machine"],
-        processors=None if processors is None else tuple(processors),
+        processors=Processors(**{**told["processors"], "order": tuple(told["processors"]["order"])}),
         environment=told["environment"],
         versions=told["versions"],
         code=told["code"],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.environment import Processors
 from harness.presets import ConfigurationError
 from harness.process import Resources
 
@@ -17,25 +18,31 @@ SHORT_ID = 12
 class Node:
     """A node as Ray counts it, and as it says it is.
 
-    processors are those that its processes may use, on the machine of that mark; two nodes may share them. The mark is
-    compared and never written anywhere. versions are those of each backend, code the digest of the suite there.
+    processors are those that its processes may use, on the machine of that mark; where several nodes have the same,
+    share is the number of this node among them. The mark is compared and never written anywhere. versions are those of
+    each backend, code the digest of the suite there.
     """
 
     id: str
     cpus: int
     gpus: int
     machine: str
-    processors: tuple[int, ...] | None
+    processors: Processors
     environment: Mapping[str, Any]
     versions: Mapping[str, Mapping[str, str]]
     code: str
     ray: str
     niceness: int = 0
-    first_cpu: int = 0
+    share: int = 0
 
     @property
     def name(self) -> str:
         return self.id[:SHORT_ID]
+
+    @property
+    def pool(self) -> tuple[str, tuple[int, ...]]:
+        """What nodes have in common that share processors."""
+        return self.machine, self.processors.order
 
     def made_with(self, backend: str) -> dict[str, Any]:
         """What a cell of the backend is made with here, beside its code; as on one machine."""
@@ -79,33 +86,36 @@ def choose_nodes(nodes: Sequence[Node], device: str) -> tuple[list[Node], list[N
 
 
 def place_nodes(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes with the first processor of each: nodes of one machine share none.
+    """The nodes with their shares: nodes of one machine have no processor in common, as long as
+    a quota leaves each one.
 
     Raises ConfigurationError where they offer more than it has.
     """
-    placed, taken = [], Counter[Any]()
+    placed, offered = list[Node](), Counter[Any]()
     for node in nodes:
-        pool = node.machine, node.processors
-        placed.append(replace(node, first_cpu=taken[pool]))
-        taken[pool] += node.cpus
-        if node.processors is not None and taken[pool] > len(node.processors):
+        placed.append(replace(node, share=sum(other.pool == node.pool for other in placed)))
+        offered[node.pool] += node.cpus
+        n_processors = len(node.processors.order)
+        if node.processors.has_affinity and offered[node.pool] > n_processors:
             raise ConfigurationError(
-                f"node {node.name}: Ray is offered {taken[pool]} CPUs of its machine, which has {len(node.processors)};"
+                f"node {node.name}: Ray is offered {offered[node.pool]} CPUs of its machine, which has {n_processors};"
                 " start Ray with --num-cpus"
             )
     return placed
 
 
 def fit_threads(resources: Resources, threads: int | None, nodes: Sequence[Node]) -> Resources:
-    """The resources of a cell: the threads asked for, or all physical cores of the node that has the fewest.
+    """The resources of a cell: the threads asked for, or as many as the node has by default that has the fewest. Nodes
+    that share processors share them evenly.
 
     Raises ConfigurationError where a node has fewer.
     """
-    most = nodes[0].cpus
+    most = min(min(node.cpus, node.processors.most) for node in nodes)
     if threads and threads > most:
         raise ConfigurationError(f"--threads {threads}: a cell may use 1 to {most} processors of its node")
-    cores = [node.environment["physical_cores"] or most for node in nodes]
-    return replace(resources, threads=threads or min(most, *cores))
+    n_sharing = Counter(node.pool for node in nodes)
+    default = min(min(node.cpus, node.processors.default // n_sharing[node.pool]) for node in nodes)
+    return replace(resources, threads=threads or max(1, default))
 
 
 def refuse_ranks(ranks: int, nodes: Sequence[Node]) -> None:

@@ -22,7 +22,7 @@ from backends import Backend, find_backend
 from harness.ceiling_samples import offering, take_samples
 from harness.cluster.messages import pack
 from harness.config import RunConfig
-from harness.environment import available_cpus, cpu_model, describe_environment, load_average
+from harness.environment import cpu_model, describe_environment, find_processors, load_average
 from harness.environment.files import read
 from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources, missing_reason, run_job
 from harness.protocol import Message, write_message
@@ -46,7 +46,7 @@ def describe_node(request: str) -> str:
             found[name] = versions(find_backend(name))
     described = {
         "machine": read(BOOT_ID) or os.uname().nodename,
-        "processors": available_cpus(),
+        "processors": asdict(find_processors()),
         "environment": describe_environment(),
         "versions": found,
         "code": suite_digest(),
@@ -171,7 +171,7 @@ def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
 
 def resources_here(asked: Mapping[str, Any]) -> Resources:
     """What one rank may use on this node."""
-    return replace(Resources(**asked["resources"]), ranks=1, first_cpu=asked["first_cpus"][node_id()])
+    return replace(Resources(**asked["resources"]), ranks=1, share=asked["shares"][node_id()])
 
 
 def node_id() -> str:

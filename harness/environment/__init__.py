@@ -14,19 +14,30 @@ from harness.environment.gpu import describe_gpus, gpu_devices
 from harness.environment.limits import describe_limits
 from harness.environment.processor import available_cpus, cpu_model, describe_processor, load_average
 from harness.environment.software import describe_libraries, describe_variables, git_clean, git_revision, versions
+from harness.environment.topology import Processors, find_processors, write_list
 
-__all__ = ["available_cpus", "cpu_model", "describe_environment", "gpu_devices", "load_average"]
+__all__ = [
+    "Processors",
+    "cpu_model",
+    "describe_environment",
+    "find_processors",
+    "gpu_devices",
+    "load_average",
+    "write_list",
+]
 
 
 def describe_environment() -> dict[str, Any]:
     """What is true of this machine now, as JSON. No user's, host's or home folder's name is in it."""
-    memory = psutil.virtual_memory()
+    memory, processors = psutil.virtual_memory(), find_processors()
     return {
         "cpu": cpu_model(),
         "architecture": platform.machine(),
         "physical_cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
         "affinity": available_cpus(),
+        "cell_processors": processors.share(0, processors.default),
+        "cell_processors_reason": processors.reason,
         "processor": describe_processor(),
         "memory_bytes": memory.total,
         "memory_available_bytes": memory.available,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from harness.environment import write_list
 from harness.report import measures
 from harness.report.quantities import percent
 from harness.report.records import Cell, Run
@@ -42,6 +44,7 @@ def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
         _ceiling_unread(run),
         _above_the_ceiling(variants),
         _machine_busy(run),
+        _placed_otherwise(run),
         _warmup_not_ended(run),
         _steps_unsteady(run),
         _wide_intervals(variants),
@@ -104,6 +107,31 @@ def _machine_busy(run: Run) -> Caution | None:
     where = _doubtful_cells(run, lambda cell: cell.other_cpu_share, BUSY_SHARE, percent)
     advice = "End what else runs on the machine, and run again."
     return Caution("Other processes used the processors", where, advice) if where else None
+
+
+def _placed_otherwise(run: Run) -> Caution | None:
+    differing = {cell.cell: text for cell in run.ok_cells if (text := other_placement(cell, run.file.resources))}
+    if not differing:
+        return None
+    name, text = next(iter(differing.items()))
+    where = f"{len(differing)} of {len(run.ok_cells)} cells; {name} {text}"
+    advice = "A library placed its threads itself: look for OMP_PROC_BIND, KMP_AFFINITY and the like, and run again."
+    return Caution("Other processors or threads than asked for", where, advice)
+
+
+def other_placement(cell: Cell, resources: Mapping[str, Any]) -> str | None:
+    """What was in force while the cell trained, where that is not what was asked for. Records before version 3 do not
+    tell on which processors, and not every framework tells its threads."""
+    settings = cell.settings or {}
+    told = settings.get("cpus")
+    in_force = [number for number in told if isinstance(number, int)] if isinstance(told, list) else []
+    if cell.cpus_asked is not None and sorted(in_force) != sorted(cell.cpus_asked):
+        found = write_list(in_force) or "unknown ones"
+        return f"was given processors {write_list(cell.cpus_asked)} and ran on {found}"
+    n_asked, n_threads = resources.get("threads"), settings.get("threads")
+    if isinstance(n_asked, int) and isinstance(n_threads, int) and n_threads != n_asked:
+        return f"was given {n_asked} thread{'s' * (n_asked != 1)} and had {n_threads}"
+    return None
 
 
 def _warmup_not_ended(run: Run) -> Caution | None:

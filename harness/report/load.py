@@ -7,14 +7,15 @@ cannot be read is told as a problem, and a cell name that could leave the folder
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
-from harness.schema import READABLE_VERSIONS, SAFE_NAME, read_json
+from harness.schema import READABLE_VERSIONS, SAFE_NAME, drop_removed_keys, read_json
 
-READABLE = ", ".join(map(str, READABLE_VERSIONS))
+READABLE = f"versions {READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}"
 CELL_NAME = re.compile(
     r"(?P<backend>[^-]+)-(?P<implementation>[^-]+)-(?P<precision>[^-]+)-seed(?P<seed>\d+)-r(?P<repeat>\d+)"
 )
@@ -50,7 +51,7 @@ def _read_run_file(path: Path) -> RunFile:
         raise ValueError(f"run.json cannot be read: {error}") from error
     if file.schema_version not in READABLE_VERSIONS:
         raise ValueError(f"run.json has schema version {file.schema_version}; this report reads {READABLE}")
-    return file
+    return replace(file, configuration=drop_removed_keys(file.configuration, file.schema_version))
 
 
 def _read_cell(path: Path) -> Cell:

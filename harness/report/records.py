@@ -128,6 +128,7 @@ class Cell:
     device: str | None = None
     n_parameters: int | None = None
     settings: dict[str, Any] | None = None
+    cpus_asked: list[int] | None = None
     timeline: dict[str, float | None] | None = None
     losses: list[float | None] | None = None
     chunks: Chunks | None = None

@@ -117,6 +117,8 @@ class Measured:
     reason: str | None = None
     timeline: dict[str, Number] = field(default_factory=dict)
     settings: dict[str, str | int | Number | bool | list[int] | None] | None = None
+    # Those that the process was given, of several ranks the first; settings.cpus are those in force. Since version 3.
+    cpus_asked: list[Natural] | None = None
     device: str | None = None
     n_parameters: Positive | None = None
     losses: list[NotNegative] | None = None

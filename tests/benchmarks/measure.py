@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.worker import set_affinity
+from harness.affinity import set_affinity
 
 
 def main() -> None:

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from backends import BACKENDS, FRAMEWORKS
 from harness.config import ModelConfig, RunConfig, TrainConfig
-from harness.environment import available_cpus
+from harness.environment import find_processors
 from harness.process import Resources, worker_environment
 from harness.task import CopyTask
 from tests.frameworks import each_framework, marks
@@ -158,7 +157,7 @@ def take_sample(framework: str, contender: str, config: RunConfig, steps: int) -
 
 
 def run_measure(framework: str, request: dict[str, Any], config: RunConfig) -> dict[str, Any]:
-    resources = Resources(threads=count_threads())
+    resources = Resources(threads=find_processors().default)
     placed = {**request, "configuration": config.to_dict(), "cpus": resources.cpus()}
     reading, writing = os.pipe()
     with os.fdopen(reading) as answers:
@@ -177,10 +176,3 @@ def run_measure(framework: str, request: dict[str, Any], config: RunConfig) -> d
         if finished.returncode:
             raise RuntimeError((finished.stderr.strip().splitlines() or [f"exit status {finished.returncode}"])[-1])
         return dict(json.load(answers))
-
-
-def count_threads() -> int:
-    """All physical cores that this process may use, as run has it."""
-    available = available_cpus()
-    n_available = len(available) if available is not None else psutil.cpu_count() or 1
-    return min(n_available, psutil.cpu_count(logical=False) or n_available)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from processes import Marked, ends
 
-from harness.environment import available_cpus
+from harness.environment import find_processors
 from tests.documentation import install
 from tests.frameworks import each_framework
 from tests.harness.test_ceiling import WAYS
@@ -155,7 +155,7 @@ def test_a_resumed_run_keeps_its_samples_and_takes_some_for_what_is_left(site: P
     assert "no fault" in check(folder)
 
 
-@pytest.mark.skipif(len(available_cpus() or []) < 2, reason="two ranks with a processor each need two")
+@pytest.mark.skipif(find_processors().most < 2, reason="two ranks with a processor each need two")
 def test_ranks_are_measured_by_what_all_of_them_have(site: Path, tmp_path: Path) -> None:
     offer(site, trains_as="fake_backends.together")
     folder = tmp_path / "run"

@@ -173,7 +173,7 @@ def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
         (["--set", "model.hiden=3"], "unknown key model.hiden"),
         (["--set", "train.batch=0"], "train.batch must be at least 1, not 0"),
         (["--seeds", "0,-1"], "--seeds '0,-1': allowed are whole numbers of at least 0"),
-        (["--threads", "4096"], "--threads 4096: this process may use 1 to "),
+        (["--threads", "4096"], "--threads 4096: this process may use 1 "),
         (["--precision", "float8"], "unknown precision 'float8'; allowed: float32, float64, tf32, bfloat16"),
         (["--repeats", "0"], "0 is not in the range x>=1"),
     ],

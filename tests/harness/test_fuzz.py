@@ -221,7 +221,7 @@ def test_any_record_is_plotted_or_refused(good_run: Path, folder: Path, data: st
         assert_one_line(error)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, [], 1e300])
+@pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", None, [], 1e300])
 def test_a_version_that_is_not_known_is_named(version: Any, good_run: Path, tmp_path: Path, capsys: Any) -> None:
     copied = shutil.copytree(good_run, tmp_path / "copy")
     run = json.loads((copied / "run.json").read_text())

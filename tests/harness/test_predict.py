@@ -91,6 +91,14 @@ def test_a_picture_for_each_length_and_the_wrong_bits(reference_run: Path) -> No
         assert int(row["wrong_bits"]) == wrong[batch.mask].sum()
 
 
+def test_a_run_of_an_earlier_version_is_drawn(reference_run: Path) -> None:
+    description = json.loads((reference_run / "run.json").read_text())
+    description["configuration"]["train"] |= {"epoch_steps": 1000, "stop_at_loss": 0.0}
+    (reference_run / "run.json").write_text(json.dumps(description | {"schema_version": 2}))
+    finished = predict(reference_run, "--lengths", "3")
+    assert finished.returncode == 0, finished.stderr
+
+
 def test_the_sequence_is_the_first_of_the_evaluation_and_another_seed_draws_another() -> None:
     task, n = CONFIG.task, CONFIG.evaluate.sequences
     for length in (1, 3, 10, 21):

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.contract import WIRINGS, OptimizerSpec
+from harness.config import ModelConfig
 from harness.presets import ConfigurationError, load_preset, preset_names
+from harness.task import CopyTask
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -18,10 +20,11 @@ def test_every_preset_loads_and_survives_its_dictionary(name: str) -> None:
 
 def test_the_seed_preset_is_the_seeds_recipe() -> None:
     config = load_preset("seed")
-    assert (config.task.min_length, config.task.max_length, config.task.bits) == (1, 20, 8)
-    assert (config.model.layers, config.model.hidden, config.model.input_scale) == (3, 256, 1.0)
-    assert (config.train.batch, config.train.steps, config.train.learning_rate) == (100, 40_000, 3e-5)
-    assert (config.train.stop_at_loss, config.train.epoch_steps, config.train.schedule) == (0.0080, 1000, "constant")
+    assert config.task == CopyTask(bits=8, min_length=1, max_length=20)
+    assert config.model == ModelConfig(layers=3, hidden=256, forget_bias=1.0, input_scale=1.0)
+    assert config.model_spec().n_parameters() == 1_326_088
+    assert (config.train.batch, config.train.steps) == (100, 40 * 1_000)
+    assert (config.train.learning_rate, config.train.schedule, config.train.warmup_steps) == (3e-5, "constant", 0)
     assert config.optimizer == OptimizerSpec(
         kind="rmsprop",
         decay=0.9,
@@ -63,6 +66,7 @@ def test_set_overrides_one_key_and_leaves_the_others() -> None:
         ("model.hidden=many", "model.hidden: expected `int`, got `str`"),
         ("model.hidden=1.5", "model.hidden: expected `int`, got `float`"),
         ("train.learning_rate=nan", "train.learning_rate must be at least 0, not nan"),
+        ("train.stop_at_loss=0.01", "unknown key train.stop_at_loss"),
         ("train.schedule=linear", "train.schedule must be one of constant, cosine, not 'linear'"),
         ("optimizer.beta2=1", "optimizer.beta2 must be at least 0 and below 1, not 1"),
         ("optimizer.kind=sgd", "optimizer.kind must be one of adam, rmsprop, not 'sgd'"),

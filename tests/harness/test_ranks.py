@@ -14,7 +14,7 @@ from backends import Backend, find_backend
 from backends.contract import Group
 from harness import ranks
 from harness.config import ModelConfig, RunConfig, TrainConfig
-from harness.environment import available_cpus
+from harness.environment import Processors, find_processors
 from harness.plan import Cell
 from harness.process import Outcome, Resources
 from harness.ranks import Meeting, free_addresses, judge_ranks, rank_log
@@ -60,8 +60,7 @@ def test_each_rank_is_handed_its_rows_and_processors(tmp_path: Path) -> None:
     logs = [rank_log(tmp_path / "cell.log", rank).read_text().split("\n") for rank in (0, 1)]
     expected = CONFIG.task.batch(seed=0, step=0, size=6).inputs
     assert [log[0] for log in logs] == [f"3 rows from {expected[first, 1, 2:].sum():.3f}" for first in (0, 3)]
-    cpus = available_cpus()
-    assert outcome.body["settings"]["cpus"] == (cpus[:1] if cpus else None)
+    assert outcome.body["settings"]["cpus"] == find_processors().share(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_the_most_telling_failure_is_the_cells() -> None:
 
 
 def test_ranks_have_processors_of_their_own_as_long_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.process.available_cpus", lambda: [2, 3, 5, 7])
+    monkeypatch.setattr("harness.process.find_processors", lambda: Processors((2, 3, 5, 7), 4, 4))
     resources = Resources("cpu", threads=2, ranks=3)
     assert [resources.of_rank(rank).cpus() for rank in range(3)] == [[2, 3], [5, 7], [2, 3]]
 

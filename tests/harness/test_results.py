@@ -99,7 +99,7 @@ def test_a_cell_without_a_record_is_not_complete(folder: RunFolder) -> None:
     ("changes", "reason"),
     [
         ({"status": "failed", "reason": "x"}, "it ended as failed"),
-        ({"schema_version": 1}, "its record has schema version 1, not 3"),
+        ({"schema_version": 1}, f"its record has schema version 1, not {SCHEMA_VERSION}"),
         ({"losses": [0.5]}, "its record is faulty: losses: there are 1, not 12"),
         ({"losses": "many"}, "its record is faulty: losses: expected `array | null`, got `str`"),
         ({"configuration_sha256": "0" * 64}, "it was made with another configuration"),
@@ -233,7 +233,7 @@ def test_the_larger_number_of_repeats_says_where_the_second_set_of_the_pair_begi
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "3", '{"configuration": 3, "cells": []}', '{"schema_version": 2, "configuration": {}}']
+    "content", ["", "[]", "3", '{"configuration": 3, "cells": []}', '{"schema_version": 3, "configuration": {}}']
 )
 def test_a_broken_run_is_not_resumed(content: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(content)
@@ -244,7 +244,7 @@ def test_a_broken_run_is_not_resumed(content: str, tmp_path: Path) -> None:
 def test_an_earlier_version_is_refused_by_name(left: Path) -> None:
     run = json.loads((left / "run.json").read_text())
     (left / "run.json").write_text(json.dumps({**run, "schema_version": 1}))
-    with pytest.raises(ConfigurationError, match="has schema version 1; a run of version 3 can be resumed"):
+    with pytest.raises(ConfigurationError, match=f"version 1; a run of version {SCHEMA_VERSION} can be resumed"):
         RunFolder.resume(left, description())
 
 

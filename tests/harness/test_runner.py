@@ -12,7 +12,7 @@ from processes import Marked, ends, is_running
 from backends import find_backend
 from harness import process
 from harness.config import ModelConfig, RunConfig, TrainConfig
-from harness.environment import available_cpus
+from harness.environment import find_processors
 from harness.plan import Cell
 from harness.process import Outcome, Resources, last_lines, worker_environment
 from harness.protocol import Message
@@ -61,8 +61,7 @@ def test_every_trained_length_and_the_longer_ones_are_evaluated(tmp_path: Path) 
 
 
 def test_a_worker_is_pinned_to_the_processors_it_was_given(tmp_path: Path) -> None:
-    cpus = available_cpus()
-    assert run_fake("linear", tmp_path).body["settings"]["cpus"] == (cpus[:1] if cpus else None)
+    assert run_fake("linear", tmp_path).body["settings"]["cpus"] == find_processors().share(0, 1)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_terminal_gets_a_line_for_each_variant_and_threads_are_an_axis(tmp_pat
         (["--sweep", "batch"], "--sweep 'batch': allowed are whole numbers of at least 1, with commas between"),
         (["--sweep", "batch=16,many"], "--sweep 'batch=16,many': allowed are whole numbers of at least 1"),
         (["--sweep", "hidden=0"], "--sweep 'hidden=0': allowed are whole numbers of at least 1"),
-        (["--sweep", "threads=4096"], "--threads 4096: this process may use 1 to "),
+        (["--sweep", "threads=4096"], "--threads 4096: this process may use 1 "),
         (["--sweep", "batch=2", "--sweep", "batch=4"], "--sweep 'batch=4': batch is swept already"),
         (["--sweep", "length=1", "--set", "task.min_length=2"], "task.max_length must be at least 2, not 1"),
         (["--sweep", "batch=2", "--seeds", "one"], "--seeds 'one': allowed are whole numbers"),

@@ -12,6 +12,7 @@ from harness.chunks import make_chunk
 from harness.config import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from harness.evaluation import Validation, evaluate
 from harness.history import History
+from harness.presets import load_preset
 from harness.task import CopyBatch, CopyTask
 from harness.training import train_steps
 
@@ -49,8 +50,8 @@ def test_chunks_are_the_batches_of_their_steps() -> None:
 
 
 @pytest.mark.parametrize(("first_step", "n_steps"), [(0, 4), (4, 2), (6, 4), (10, 1)])
-def test_a_chunk_ends_with_its_epoch_and_with_the_last_step(first_step: int, n_steps: int) -> None:
-    config = with_train(steps=11, chunk=4, epoch_steps=6)
+def test_a_chunk_ends_before_an_evaluation_and_with_the_last_step(first_step: int, n_steps: int) -> None:
+    config = with_train(steps=11, chunk=4, evaluate_every=6)
     assert len(make_chunk(config, 0, first_step).learning_rates) == n_steps
 
 
@@ -60,10 +61,9 @@ def test_every_step_is_taken_once() -> None:
     assert record["chunks"]["steps"] == [3, 3, 1]
 
 
-def test_training_stops_after_the_epoch_that_arrives() -> None:
-    config = with_train(steps=12, chunk=2, epoch_steps=4, stop_at_loss=0.5)
-    record = train(config, [0.1, 1.0, 1.0, 1.0, 0.4, 0.5, 0.6, 0.5, 9.0, 9.0, 9.0, 9.0])
-    assert len(record["losses"]) == 8
+def test_the_original_recipe_does_not_stop_where_its_loss_is_low() -> None:
+    config = load_preset("seed", ["train.steps=1500", "train.batch=1"])
+    assert len(train(config, [0.0001] * 1500)["losses"]) == 1500
 
 
 def test_a_loss_that_is_not_finite_ends_the_cell_and_keeps_what_came_before() -> None:

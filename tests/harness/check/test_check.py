@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from harness.check import check
 from harness.presets import ConfigurationError
-from harness.schema import seal
+from harness.schema import digest, seal
 
 PROJECT = Path(__file__).parents[3]
 PUBLISHED = sorted(path.parent for path in (PROJECT / "results" / "published").glob("*/*/run.json"))
@@ -73,6 +73,31 @@ def test_there_are_published_runs() -> None:
 
 def test_a_run_passes_as_it_was_written(good_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faults_of(good_run, capsys) == []
+
+
+def as_version_2(folder: Path) -> None:
+    """Make it the run of a suite whose configuration still had the keys that version 3 took out."""
+    run = json.loads((folder / "run.json").read_text())
+    run["schema_version"] = 2
+    run["configuration"]["train"] |= {"epoch_steps": 1000, "stop_at_loss": 0.0}
+    (folder / "run.json").write_text(json.dumps(run))
+    of_configuration = {"schema_version": 2, "configuration_sha256": digest(run["configuration"])}
+    for path in (folder / "cells").glob("*.json"):
+        edit(path, lambda record: record.update(of_configuration), sealed=True)
+
+
+def test_a_run_of_an_earlier_version_passes_and_is_checked_as_closely(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_2(copy)
+    assert faults_of(copy, capsys) == []
+    edit(copy / RECORD, set_to("other_cpu_share", value=0.0001234))
+    assert any("sha256: the record was altered" in fault for fault in faults_of(copy, capsys))
+
+
+def test_a_key_that_was_taken_out_is_a_fault_in_a_run_of_today(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(copy / "run.json", set_to("configuration", "train", "stop_at_loss", value=0.0))
+    assert faults_of(copy, capsys)[0].startswith("run.json: configuration: unknown key train.stop_at_loss")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -129,7 +154,7 @@ TAMPERED = {
     "an unknown status": (set_to("status", value="excellent"), "status: invalid enum value 'excellent'"),
     "a fault forgotten": (set_to("status", value="failed"), "reason: it is empty, though the status is failed"),
     "another configuration": (set_to("configuration_sha256", value="0" * 64), "configuration_sha256: it is not that"),
-    "another version": (set_to("schema_version", value=3), "schema_version: it is 3, but run.json has 2"),
+    "another version": (set_to("schema_version", value=2), "schema_version: it is 2, but run.json has 3"),
     "no provenance": (drop("provenance"), "provenance"),
     "a node that was not there": (set_to("node", value="nowhere"), "node: run.json names no such node"),
     "a rank's node that was not there": (set_to("nodes", value=["nowhere"]), "node: run.json names no such node"),
@@ -238,7 +263,7 @@ SPOILED = {
     ),
     "a version to come": (
         lambda f: edit(f / "run.json", set_to("schema_version", value=9)),
-        "run.json: schema_version: it is 9; versions 1 to 2 can be checked",
+        "run.json: schema_version: it is 9; versions 1 to 3 can be checked",
     ),
     "a record left out": (
         lambda f: edit(f / "run.json", set_to("left_out", value=["cells/*.json"])),

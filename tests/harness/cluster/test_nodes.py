@@ -15,6 +15,7 @@ from harness.cluster.nodes import (
     refuse_ranks,
     takes_gpu,
 )
+from harness.environment import Processors
 from harness.presets import ConfigurationError
 from harness.process import Resources
 
@@ -29,7 +30,7 @@ def make_node(name: str, cpus: int = 4, gpus: int = 0, **changes: Any) -> Node:
     }
     known: dict[str, Any] = {
         "machine": name,
-        "processors": tuple(range(8)),
+        "processors": Processors(order=tuple(range(8)), n_cores=4, n_performance=4),
         "environment": environment,
         "versions": {"torch": {"torch": "1"}},
         "code": "same",
@@ -63,17 +64,23 @@ def test_a_cluster_without_what_is_asked_for_is_refused(node: Node, device: str,
 
 def test_nodes_of_one_machine_share_no_processor() -> None:
     nodes = [make_node(name, 4, machine=machine) for name, machine in (("a", "one"), ("b", "two"), ("c", "one"))]
-    assert [node.first_cpu for node in place_nodes(nodes)] == [0, 0, 4]
+    placed = place_nodes(nodes)
+    threads = fit_threads(Resources(), None, placed).threads
+    assert [node.processors.share(node.share, threads) for node in placed] == [[0, 1], [0, 1], [2, 3]]
     with pytest.raises(ConfigurationError, match="offered 12 CPUs of its machine, which has 8"):
         place_nodes([*nodes, make_node("d", 4, machine="one")])
 
 
-def test_threads_are_those_asked_for_or_the_physical_cores_of_the_least_node() -> None:
+def test_threads_are_those_asked_for_or_the_default_of_the_least_node() -> None:
     nodes = [make_node("a", 8), make_node("b", 8)]
     assert fit_threads(Resources(), None, nodes).threads == 4
     assert fit_threads(Resources(), 6, nodes).threads == 6
     with pytest.raises(ConfigurationError, match="--threads 9: a cell may use 1 to 8 processors"):
         fit_threads(Resources(), 9, nodes)
+    limited = [*nodes, make_node("c", 8, processors=Processors(tuple(range(8)), 4, 4, quota=2.5))]
+    assert fit_threads(Resources(), None, limited).threads == 2
+    with pytest.raises(ConfigurationError, match="--threads 3: a cell may use 1 to 2 processors"):
+        fit_threads(Resources(), 3, limited)
 
 
 def test_more_ranks_than_nodes_are_refused() -> None:

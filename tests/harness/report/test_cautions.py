@@ -52,6 +52,27 @@ def test_other_processes_are_named_with_the_worst_cell(run_folder: Callable[...,
     assert text.startswith(f"Other processes used the processors: torch idiomatic (2 of 8; 30 % in {worst}). ")
 
 
+def test_threads_that_were_not_asked_for_are_told(run_folder: Callable[..., Path], record: Make) -> None:
+    (text,) = cautions_of(run_folder(record("torch"), record("jax"), resources={"threads": 1}))
+    assert text.startswith(
+        f"Other processors or threads than asked for: 2 of 2 cells; {NAME} was given 1 thread and had 2."
+    )
+
+
+@pytest.mark.parametrize(
+    ("in_force", "found"), [([0], "0"), ([0, 1, 2, 3, 7], "0-3, 7"), (None, "unknown ones"), (["x"], "unknown ones")]
+)
+def test_processors_that_were_not_asked_for_are_told(
+    in_force: Any, found: str, run_folder: Callable[..., Path], record: Make
+) -> None:
+    (text,) = cautions_of(run_folder(record("torch", cpus_asked=[0, 2], settings={"cpus": in_force})))
+    assert f"1 of 1 cells; {NAME} was given processors 0, 2 and ran on {found}. " in text
+
+
+def test_processors_in_force_as_asked_are_no_caution(run_folder: Callable[..., Path], record: Make) -> None:
+    assert cautions_of(run_folder(record("torch", cpus_asked=[2, 0], settings={"cpus": [0, 2]}))) == []
+
+
 def test_processes_that_differ_are_told_by_the_half_width(
     run_folder: Callable[..., Path], record: Make, chunks: Make
 ) -> None:
