@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text, until
+from harness.stages import STAGE_NAMES, STAGES, TOTAL
 
-STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "recompile_s", "steady_s", "data_s", "validation_s"]
-STAGES += ["checkpoint_s", "evaluation_s", "ceiling_s", "other_s", "total_s"]
+TIMELINE = (*STAGE_NAMES, TOTAL)
 
 # In the files: the first columns of the first four are an interface, and so is their order.
 TABLES = {
@@ -43,7 +43,7 @@ TABLES = {
         "throughput": """
             backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
             seed device verified overhead_share other_cpu_share""",
-        "timeline": f"cell backend implementation precision seed repeat status {' '.join(STAGES)} verified",
+        "timeline": f"cell backend implementation precision seed repeat status {' '.join(TIMELINE)} verified",
         "loss_distance": """
             seed left right steps largest_relative_distance_first_100 largest_relative_distance
             left_verified right_verified""",
@@ -72,7 +72,7 @@ SHOWN = {
         "throughput": """
             backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
             step_ms_p95 steps overhead_share other_cpu_share""",
-        "timeline": f"backend implementation precision seed repeat status {' '.join(STAGES)}",
+        "timeline": f"backend implementation precision seed repeat status {' '.join(TIMELINE)}",
         "loss_distance": "seed left right steps largest_relative_distance_first_100 largest_relative_distance",
         "not_ok": "cell status reason",
     }.items()
@@ -225,21 +225,8 @@ COLUMNS = {
     "sequences": Column("sequences", integer, "test sequences of this length"),
     "exact_fraction": Column("exact copies", percent, "sequences without a wrong bit"),
     "steps": Column("steps", integer, "optimiser steps behind the row"),
-    "spawn_s": Column("spawn, s", number, "starting the process"),
-    "import_s": Column("import, s", number, "importing the framework"),
-    "build_s": Column("build, s", number, "making the model and moving the parameters into it"),
-    "first_step_s": Column("first step, s", number, "the first optimiser step, compilation included"),
-    "recompile_s": Column(
-        "further shapes, s", number, "what the first calls of further shapes of data took beyond the steady pace"
-    ),
-    "validation_s": Column("validation, s", number, "evaluations while training went on"),
-    "checkpoint_s": Column("checkpoints, s", number, "reading and sending the state to resume from"),
-    "steady_s": Column("training, s", number, "all later optimiser steps"),
-    "data_s": Column("data, s", number, "making the batches"),
-    "evaluation_s": Column("evaluation, s", number, "measuring the trained model"),
-    "ceiling_s": Column("ceiling, s", number, "measuring the machine's rate afterwards"),
-    "other_s": Column("other, s", number, "what is left of the total"),
-    "total_s": Column("total, s", number, "the cell from start to end"),
+    **{stage.name: Column(stage.header, number, stage.meaning) for stage in STAGES},
+    TOTAL: Column("total, s", number, "the cell from start to end"),
     "left": Column("left", text),
     "right": Column("right", text),
     "largest_relative_distance_first_100": Column(

@@ -153,8 +153,8 @@ def _copies(run: Run, plots: list[str]) -> Section:
 
 def _time(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Each process from its start to its end, medians over processes. Only the training steps count for the"
-        " ranking; a short run is mostly the rest."
+        "Each process from its start to its end; the page draws the one whose total is the median. Only the training"
+        " steps count for the ranking; a short run is mostly the rest."
     )
     return Section("time", "Where the time went", text, tables=_readable(tables, "timeline"))
 

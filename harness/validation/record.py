@@ -13,16 +13,13 @@ import numpy as np
 from harness.ceiling import product_shapes
 from harness.config import RunConfig
 from harness.history import WARMUP_CALLS, History
+from harness.stages import STAGES, TOTAL
 from harness.validation.evaluation import evaluation_faults
 from harness.validation.fault import Fault, agree
 from harness.validation.shape import Measured, Provenance, shape_fault
 
 LATER_COLUMNS = ("time_steps", "pause_s", "first")
 REQUIRED = ("timeline", "settings", "device", "n_parameters", "losses", "chunks", "evaluation", "ceiling")
-STAGES = (
-    *("spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s"),
-    *("evaluation_s", "ceiling_s", "other_s", "total_s"),
-)
 
 
 def record_faults(record: Mapping[str, Any], config: RunConfig) -> list[Fault]:
@@ -114,15 +111,15 @@ def _chunk_faults(chunks: Mapping[str, list[Any]], losses: list[float], config: 
 
 def _timeline_faults(timeline: Mapping[str, float], chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
     """Every stage is there; they add up to the total; those of training are what the chunks give."""
-    for stage in STAGES:
+    for stage in (*(stage.name for stage in STAGES if stage.is_always_there), TOTAL):
         if stage not in timeline:
             yield Fault(f"timeline.{stage}", "it is missing")
             return
     if min(timeline.values()) < -1e-3:
         yield Fault(f"timeline.{min(timeline, key=lambda stage: timeline[stage])}", "it is negative")
-    total_s = sum(value for stage, value in timeline.items() if stage != "total_s")
-    if not agree(total_s, timeline["total_s"]):
-        yield Fault("timeline.total_s", f"it is {timeline['total_s']}, but the stages add up to {total_s}")
+    total_s = sum(value for stage, value in timeline.items() if stage != TOTAL)
+    if not agree(total_s, timeline[TOTAL]):
+        yield Fault(f"timeline.{TOTAL}", f"it is {timeline[TOTAL]}, but the stages add up to {total_s}")
     history = History()
     history.chunks = with_later_columns(chunks)
     for stage, value in history.times().items():
