@@ -16,7 +16,10 @@ from harness.environment.processor import available_cpus, cpu_model, describe_pr
 from harness.environment.software import describe_libraries, describe_variables, git_clean, git_revision, versions
 from harness.environment.virtual import find_container, find_virtual_machine
 
-__all__ = ["available_cpus", "cpu_model", "describe_environment", "gpu_devices", "load_average"]
+__all__ = ["PASSING", "available_cpus", "cpu_model", "describe_environment", "gpu_devices", "load_average"]
+
+# What is true of the moment alone, and so differs between any two runs of one machine.
+PASSING = ("memory_available_bytes", "load_average")
 
 
 def describe_environment() -> dict[str, Any]:

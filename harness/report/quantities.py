@@ -46,9 +46,22 @@ def ratio(value: object) -> str:
     return "" if _is_unknown(value) else f"{_float(value):,.3f}"
 
 
+def out_of(count: object, total: object) -> str:
+    """A count, and of how many where that is more: 3, 1 of 3."""
+    is_part = not _is_unknown(total) and _float(count) < _float(total)
+    return f"{integer(count)} of {integer(total)}" if is_part else integer(count)
+
+
+def count(n: int, noun: str) -> str:
+    """So many of something whose plural ends in s: 1 cell, 1,200 cells."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def span(low: str, high: str) -> str:
-    """An interval between two shown bounds; empty where it is unknown."""
-    return f"{low} to {high}" if low and high else ""
+    """What lies between two shown bounds, one where they are alike: 1.2 to 1.3, 0 %; empty where one is unknown."""
+    if not low or not high:
+        return ""
+    return low if low == high else f"{low} to {high}"
 
 
 def bytes_text(value: object) -> str:

@@ -10,6 +10,9 @@ import msgspec
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+NEVER_STARTED = ("not_installed", "unsupported")
+# The reason of a cell that the run did not come to, or was stopped in.
+NO_RECORD = "no record"
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,11 @@ class Cell:
     def variant(self) -> tuple[str, str, str, str]:
         """What is compared: backend, implementation, precision, device."""
         return self.backend, self.implementation, self.precision, self.device or ""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it is known to have begun, so that how it ended tells of its implementation."""
+        return self.status not in NEVER_STARTED and self.reason != NO_RECORD
 
 
 @dataclass(frozen=True)
@@ -305,6 +313,17 @@ class Run:
         for cell in sorted(self.ok_cells, key=lambda cell: cell.repeat):
             first.setdefault((*cell.variant, str(cell.seed)), cell)
         return list(first.values())
+
+    def started_like(self, cell: Cell) -> list[Cell]:
+        """The started cells of the cell's variant, however they ended. One that ended before it could tell its device
+        counts for every device."""
+        return [
+            other
+            for other in self.own_cells
+            if other.has_started
+            and other.variant[:3] == cell.variant[:3]
+            and (other.device == cell.device or None in (other.device, cell.device))
+        ]
 
     def is_again(self, cell: Cell) -> bool:
         """Whether the cell is of the second set of the A/A pair."""

@@ -10,10 +10,10 @@ import pandas as pd
 from backends.contract import WIRINGS
 from harness.report.headline import LEARNED, bit_errors
 from harness.report.learning_words import conclude_learning
-from harness.report.quantities import integer, join, percent, setting
+from harness.report.quantities import count, integer, join, percent, setting
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
-from harness.report.variants import Variant
+from harness.report.variants import Variant, find_lost
 
 
 def describe_run(run: Run) -> str:
@@ -102,7 +102,7 @@ def _learning(run: Run, variants: list[Variant]) -> list[str]:
     where = f"bit error over the trained lengths ({run.task.min_length} to {run.task.max_length})"
     sentences = []
     if learned:
-        who = "Every implementation" if not failed else "Some implementations"
+        who = "Some implementations" if failed or find_lost(run) else "Every implementation"
         sentences.append(f"{who} learned; {where}: {join(learned)}. Chance is 50 %.")
     if failed:
         sentences.append(f"Not learned, or hardly; {where}: {join(failed)}. Chance is 50 %.")
@@ -133,6 +133,8 @@ def _doubt(variants: list[Variant]) -> str:
 
 def _failures(run: Run) -> str:
     n_failed = len(run.cells) - len(run.ok_cells)
+    if not run.cells:
+        return "The run has no cells."
     if not n_failed:
-        return f"All {len(run.cells)} cells ended ok." if run.cells else "The run has no cells."
-    return f"{n_failed} of {len(run.cells)} cells did not end ok; the reasons are listed below."
+        return f"All {len(run.cells)} cells ended ok." if len(run.cells) > 1 else "The only cell ended ok."
+    return f"{n_failed} of {count(len(run.cells), 'cell')} did not end ok; the reasons are listed below."
