@@ -217,7 +217,7 @@ def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> 
 
 
 def _positions(plots: list[str]) -> Section:
-    text = "Where in the pattern the wrong bits are."
+    text = "Where in the pattern the wrong bits are: medians over processes of each one's bit error, with their range."
     picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
     return Section("positions", "Bit error by position", text, picture)
 

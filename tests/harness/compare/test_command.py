@@ -126,10 +126,8 @@ def test_processes_that_did_not_end_ok_are_told(make_run: Any, tmp_path: Path) -
 
 
 def test_what_was_learned_alike_is_said_so(make_run: Any) -> None:
-    said = json.loads(compare(make_run("before", machine=0), make_run("after", machine=1), "--json").stdout)[
-        "sentences"
-    ]
-    assert "What was learned: bit errors over the trained lengths are the same." in said
+    document = json.loads(compare(make_run("before", machine=0), make_run("after", machine=1), "--json").stdout)
+    assert "What was learned: bit errors over the trained lengths are the same." in document["sentences"]
 
 
 def test_names_and_values_of_records_are_only_text(make_run: Any, edit: Any) -> None:
