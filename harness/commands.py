@@ -39,6 +39,7 @@ from harness.provenance import versions
 from harness.ranks import run_together
 from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
+from harness.report.quantities import count
 from harness.results import RunFolder, default_folder
 from harness.runner import Together, run_cell
 from harness.schema import digest
@@ -102,7 +103,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         more = "" if selection.launch else f"; --resume {folder.path} goes on"
-        _say(console, f"{interruption.name}: {n_done} of {len(cells)} cells are done{more}")
+        _say(console, f"{interruption.name}: {n_done} of {count(len(cells), 'cell')} done{more}")
         return RunEnd(folder.path, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}

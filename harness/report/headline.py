@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.report import measures
 from harness.report.comparisons import Comparison, compare_all
-from harness.report.quantities import count, join, number, percent, ratio, span
+from harness.report.quantities import count, join, lengths, number, percent, ratio, span
 from harness.report.records import Run
 from harness.report.variants import Variant, find_lost
 from harness.stats import ENOUGH_SAMPLES, shows_difference
@@ -57,7 +57,7 @@ def describe_shortly(run: Run) -> str:
     network = f"{model['layers']} x {model['hidden']} LSTM" if {"layers", "hidden"} <= model.keys() else "LSTM"
     parts = [
         network,
-        f"copy task, lengths {run.task.min_length} to {run.task.max_length}",
+        f"copy task, {lengths(run.task.min_length, run.task.max_length)}",
         " and ".join(sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})),
         str(environment.get("cpu") or ""),
         run.file.created[:10],

@@ -98,10 +98,10 @@ def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS)
         axes.set_ylim(bottom=0)
     _mark_bound(axes, getattr(run.target, quality), "target")
-    plain_number = FuncFormatter(lambda value, _: f"{value:g}")
+    plain_number = FuncFormatter(lambda value, _: number(value))
     axes.yaxis.set_major_formatter(plain_number)
     if quality == "seed_loss":
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: number(value) if f"{value:e}"[0] in "25" else ""))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     finish_axes(axes, "", EFFORTS[effort], QUALITIES[quality])
     axes.set_xlim(left=0)

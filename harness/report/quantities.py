@@ -1,8 +1,9 @@
-"""Numbers as text for a reader: at most four significant digits, empty for unknown."""
+"""Numbers as text for a reader: at most four significant digits or whole from 1,000 on, empty for unknown."""
 
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import SupportsFloat, cast
 
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -26,11 +27,13 @@ def number(value: object) -> str:
 
 
 def percent(value: object) -> str:
-    """A fraction as a percentage of two to three significant digits: 0.31 %, 12.3 %, 0 %."""
+    """A fraction as a percentage of two to three significant digits, whole from 1,000 on, never with an exponent:
+    0.31 %, 12.3 %, 1,234 %, 0 %."""
     if _is_unknown(value):
         return ""
     share = 100 * _float(value)
-    return f"{share:.3g} %" if share >= 10 else f"{share:.2g} %"
+    rounded = Decimal(f"{share:.3g}" if abs(share) >= 10 else f"{share:.2g}")
+    return f"{share:,.0f} %" if abs(rounded) >= 1000 else f"{rounded:f} %"
 
 
 def until(value: object) -> str:
@@ -55,6 +58,16 @@ def out_of(count: object, total: object) -> str:
 def count(n: int, noun: str) -> str:
     """So many of something whose plural ends in s: 1 cell, 1,200 cells."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def count_between(least: int, most: int, noun: str) -> str:
+    """Of both bounds: 5 vectors, 1 to 20 vectors."""
+    return count(most, noun) if least == most else f"{least:,} to {count(most, noun)}"
+
+
+def lengths(least: int, most: int) -> str:
+    """length 5, lengths 1 to 20."""
+    return f"length {most:,}" if least == most else f"lengths {least:,} to {most:,}"
 
 
 def span(low: str, high: str) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.report.quantities import count
+
 Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 NEVER_STARTED = ("not_installed", "unsupported")
@@ -253,7 +255,7 @@ class Node:
     @property
     def hardware(self) -> str:
         """What nodes have to share for their cells to be comparable."""
-        cores = [f"{self.physical_cores} cores"] if self.physical_cores else []
+        cores = [count(self.physical_cores, "core")] if self.physical_cores else []
         return ", ".join([self.cpu, *cores, *(gpu or "a GPU" for gpu in self.gpus)])
 
 

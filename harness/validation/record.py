@@ -87,12 +87,12 @@ def _column_faults(chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
     n_rows = len(chunks["steps"])
     for name in ("train_s", "data_s", "elapsed_s", "warmup", *(name for name in LATER_COLUMNS if name in chunks)):
         if len(chunks[name]) != n_rows:
-            yield Fault(f"chunks.{name}", f"it has {len(chunks[name])} values, but there are {n_rows} chunks")
+            yield Fault(f"chunks.{name}", f"its length is {len(chunks[name])}, but that of chunks.steps is {n_rows}")
 
 
 def _chunk_faults(chunks: Mapping[str, list[Any]], losses: list[float], config: RunConfig) -> Iterator[Fault]:
     if sum(chunks["steps"]) != len(losses):
-        yield Fault("chunks.steps", f"they add up to {sum(chunks['steps'])}, but there are {len(losses)} losses")
+        yield Fault("chunks.steps", f"they add up to {sum(chunks['steps'])}, but the number of losses is {len(losses)}")
     if max(chunks["steps"], default=0) > config.train.chunk:
         yield Fault("chunks.steps", f"one is larger than the configured {config.train.chunk}")
     chunks = with_later_columns(chunks)

@@ -54,7 +54,7 @@ def chart_bit_error(run: Run, variants: list[Variant]) -> LineChart | None:
         x_label="length of the pattern, vectors (log scale)",
         y_label="wrong bits, % (log scale above 0.1)",
         x_ticks=x.ticks(pick_ticks(lengths, longest, LABEL_RATIO), integer),
-        y_ticks=y.ticks(ERROR_TICKS, "{:g}".format),
+        y_ticks=y.ticks(ERROR_TICKS, number),
         series=[_error_series(variant, medians[variant], measured, x, y) for variant in measured],
         rules=rules,
     )
@@ -80,7 +80,7 @@ def _chart_loss(
         x_label=x_label,
         y_label="cross-entropy, nats (log scale)",
         x_ticks=x.ticks(round_ticks(x.low, x.high), number),
-        y_ticks=y.ticks(log_ticks(low, high) if low > 0 else round_ticks(low, high), "{:g}".format),
+        y_ticks=y.ticks(log_ticks(low, high) if low > 0 else round_ticks(low, high), number),
         series=[_loss_series(variant, smoothed[variant], place(variant), variants, x, y) for variant in variants],
         rules=rules,
     )
@@ -125,7 +125,7 @@ def _chart_position(positions: PositionErrors) -> LineChart:
         x_label="position in the pattern",
         y_label="wrong bits, %",
         x_ticks=x.ticks(sorted({round(tick) for tick in np.linspace(1, length, N_POSITIONS)}), _integer),
-        y_ticks=y.ticks(round_ticks(0, y.high, 4), "{:g}".format),
+        y_ticks=y.ticks(round_ticks(0, y.high, 4), number),
         series=[_position_series(positions, variant, x, y) for variant in positions.errors],
         rules=[Rule(_percent_of(y, CHANCE), "guessing")] if y.high > CHANCE else [],
     )

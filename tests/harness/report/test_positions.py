@@ -25,6 +25,7 @@ Make = Callable[..., dict[str, Any]]
 LENGTH, SEQUENCES = 20, 200
 EVEN = np.full(LENGTH, 0.01)
 MIDDLE = np.where(middle_third(LENGTH), 0.03, 0.003)
+NOT_IN_THE_MIDDLE = np.where(middle_third(LENGTH), 0.0, 0.02)
 ENDS = np.where(middle_third(LENGTH), 0.0005, 0.02)
 
 
@@ -100,6 +101,11 @@ def test_the_report_says_whether_the_remark_held(
     sentence = conclusion(errors_run(*chances))
     assert sentence.startswith("Do errors gather mid-sequence, as the seed remarked? At length 20")
     assert said in sentence
+
+
+def test_shares_that_are_shown_alike_are_told_once(errors_run: Callable[..., Path]) -> None:
+    sentence = conclusion(errors_run(NOT_IN_THE_MIDDLE, NOT_IN_THE_MIDDLE))
+    assert "the middle third holds 0 % of the wrong bits" in sentence
 
 
 def test_the_page_and_the_plot_show_the_medians_of_the_table(run_folder: Callable[..., Path], record: Make) -> None:
