@@ -11,6 +11,7 @@ from harness.environment import find_processors, write_list
 from harness.plan import Cell
 from harness.process import Resources
 from harness.progress import say_duration
+from harness.report.quantities import count, count_between
 from harness.selection import Selection
 
 
@@ -27,10 +28,11 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
         f"Trains {', '.join(variants)} in {', '.join(selection.precisions)}, seed{'s' * (len(seeds) > 1)}"
         f" {', '.join(map(str, seeds))}: {n_cells} in {process}{', repeats interleaved' * (repeats > 1)}."
     )
+    patterns = count_between(config.task.min_length, config.task.max_length, "vector")
+    steps, batch = count(config.train.steps, "step"), count(config.train.batch, "sequence")
     yield (
-        f"Preset {selection.preset}: patterns of {config.task.min_length} to {config.task.max_length} vectors,"
-        f" {config.model.layers} x {config.model.hidden} units, {config.train.steps:,} steps of {config.train.batch}"
-        " sequences."
+        f"Preset {selection.preset}: patterns of {patterns}, {config.model.layers} x {config.model.hidden} units,"
+        f" {steps} of {batch}."
     )
     device = {"auto": "a GPU where the framework sees one, else the CPU"}.get(resources.device, resources.device)
     yield f"Device: {device}; {resources.threads} CPU thread{'s' * (resources.threads > 1)}{' a rank' * (ranks > 1)}."
@@ -76,7 +78,8 @@ class Schedule:
     @property
     def place(self) -> tuple[int, int, str]:
         """Cells done, cells, and both in words with the time left."""
-        return self.n_done, len(self.cells), f"{self} cells" if self.left_s() is None else str(self)
+        in_words = f"{self.n_done} of {count(len(self.cells), 'cell')}" if self.left_s() is None else str(self)
+        return self.n_done, len(self.cells), in_words
 
     def __str__(self) -> str:
         left_s = self.left_s()

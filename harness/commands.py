@@ -33,6 +33,7 @@ from harness.protocol import Message
 from harness.provenance import versions
 from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
+from harness.report.quantities import count
 from harness.results import RunFolder, default_folder
 from harness.runner import run_cell
 from harness.schema import digest
@@ -90,7 +91,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         reported = _report_cells(folder, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
-        done = f"{n_done} of {len(cells)} cells are done"
+        done = f"{n_done} of {count(len(cells), 'cell')} done"
         _say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
         return RunEnd(folder.path, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.

@@ -182,7 +182,7 @@ def _listen(
         if is_stopped():
             return Outcome(INTERRUPTED, "asked to end", {}, {})
         if time.monotonic() >= deadline_s:
-            return Outcome("timeout", f"ended after {timeout_s:g} s", {}, {})
+            return Outcome("timeout", f"ended after {timeout_s:,.10g} s", {}, {})
         if _size_bytes(log) > MAXIMUM_LOG_BYTES:
             return Outcome("failed", f"it printed more than {MAXIMUM_LOG_BYTES} bytes", {}, {})
         try:

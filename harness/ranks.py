@@ -155,7 +155,7 @@ class Meeting:
             return None
         absent = [rank for rank in range(self.n_ranks) if rank not in self.arrived]
         who = f"rank {', '.join(map(str, absent))} did not arrive" if absent else "the ranks did not meet"
-        return Outcome("timeout", f"{who} within {self.timeout_s:g} s", {}, {})
+        return Outcome("timeout", f"{who} within {self.timeout_s:,.10g} s", {}, {})
 
 
 def judge_ranks(outcomes: list[Outcome], failure: Outcome | None = None) -> Outcome:

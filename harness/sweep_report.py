@@ -15,7 +15,7 @@ from rich.table import Table
 from harness.report import summary_rows
 from harness.report.columns import COLUMNS
 from harness.report.markdown import render_table
-from harness.report.quantities import integer, number
+from harness.report.quantities import integer, number, span
 from harness.report.readable import Readable
 from harness.report.style import QUIET, encode_png, finish_axes, line, make_figure
 from harness.report.tables import to_csv
@@ -105,7 +105,7 @@ def _show(name: str, row: Row) -> str:
     if name != "efficiency_interval":
         return COLUMNS[name].show(row.get(name))
     bounds = [COLUMNS["efficiency"].show(row.get(bound)) for bound in ("efficiency_low", "efficiency_high")]
-    return " to ".join(bounds) if all(bounds) else ""
+    return span(*bounds)
 
 
 def render_page(rows: list[Row], preset: str, plotted: list[str]) -> str:

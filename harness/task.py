@@ -79,7 +79,7 @@ class CopyTask:
         check_at_least("task", {"time_multiple": self.time_multiple, "steps_per_draw": self.steps_per_draw}, 1)
         for name, bound in (("length_power", 10), ("padded_share", 1)):
             if getattr(self, name) > bound:
-                raise ValueError(f"task.{name} must be at most {bound}, not {getattr(self, name):g}")
+                raise ValueError(f"task.{name} must be at most {bound}, not {getattr(self, name):,.10g}")
 
     @property
     def input_channels(self) -> int:

@@ -16,10 +16,9 @@ from harness.evaluation import Validation, evaluate
 from harness.group import ARRIVED, MET, build_trainer, read_group, tell_phase, time_exchanges
 from harness.history import History, OtherProcesses
 from harness.protocol import write_message
+from harness.stages import PROCESS_STAGES
 
 PROGRESS_INTERVAL_S = 0.5
-# What a process does once; a cell that was resumed did it in each of its processes.
-PROCESS_STAGES = ("spawn_s", "import_s", "build_s")
 
 
 def train_cell(

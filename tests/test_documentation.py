@@ -6,6 +6,7 @@ framework or none: see scale(). CI's environment `all` runs the README's command
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -16,6 +17,9 @@ from pathlib import Path
 import pytest
 
 from harness.examples import EXAMPLES
+from harness.metrics import training_step_operations
+from harness.presets import load_preset
+from harness.report.quantities import percent
 from tests.documentation import PAGES, PROJECT, commands, install_worked_example
 
 # Commands that are not run here, and why.
@@ -134,3 +138,14 @@ def test_links_between_pages_lead_somewhere() -> None:
         text = (PROJECT / page).read_text(encoding="utf-8")
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
             assert (PROJECT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
+def test_tuning_has_the_share_of_products_of_one_time_step() -> None:
+    """Those of the recurrence, forward and back, at the shape of the preset `seed`."""
+    config = load_preset("seed", [])
+    layers, hidden, batch = config.model.layers, config.model.hidden, config.train.batch
+    time_steps = config.task.time_steps(config.task.max_length)
+    n_parameters = sum(math.prod(shape) for shape in config.model_spec().shapes().values())
+    recurrent = 2 * layers * time_steps * 2 * batch * hidden * 4 * hidden
+    share = recurrent / training_step_operations(n_parameters, batch, time_steps)
+    assert f"{percent(share)} are products of {batch} rows" in (PROJECT / "docs" / "tuning.md").read_text("utf-8")

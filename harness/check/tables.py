@@ -12,6 +12,7 @@ import pandas as pd
 from harness.check.findings import Findings
 from harness.report import markdown
 from harness.report.load import read_run
+from harness.report.quantities import count
 from harness.report.readable import make_readable
 from harness.report.tables import make_tables, to_csv
 from harness.report.write import CSV_TABLES, MARKDOWN_TABLES
@@ -89,19 +90,20 @@ def read_markdown(text: str) -> Table:
 def _differences(table: Table, expected: Table, fixed: list[str], *, is_exact: bool) -> list[Fault]:
     """Where values differ, by row (the first below the header is 1) and column."""
     if not table or not expected:
-        return (
-            [] if table == expected else [Fault("", f"it has {len(table)} lines, but the records give {len(expected)}")]
-        )
+        lines = f"it has {count(len(table), 'line')}, but the records give {len(expected)}"
+        return [] if table == expected else [Fault("", lines)]
     header, known = table[0], expected[0]
     faults = [Fault(column, "this column is missing") for column in fixed if column not in header]
     if is_exact:
         faults += [Fault(column, "the records give no such column") for column in header if column not in known]
     if len(table) != len(expected):
-        faults.append(Fault("", f"it has {len(table) - 1} rows, but the records give {len(expected) - 1}"))
+        faults.append(Fault("", f"it has {count(len(table) - 1, 'row')}, but the records give {len(expected) - 1}"))
     places = [(column, header.index(column), known.index(column)) for column in known if column in header]
     for number, (row, right) in enumerate(zip(table[1:], expected[1:], strict=False), 1):
         if len(row) != len(header):
-            faults.append(Fault(f"row {number}", f"it has {len(row)} values for {len(header)} columns"))
+            faults.append(
+                Fault(f"row {number}", f"it has {count(len(row), 'value')} for {count(len(header), 'column')}")
+            )
             continue
         faults += [
             Fault(f"row {number}, {column}", f"it is {row[here]!r}, but the records give {right[there]!r}")

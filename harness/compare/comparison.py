@@ -93,7 +93,8 @@ def _speed_document(change: SpeedChange) -> dict[str, Any]:
 def _quality_document(change: QualityChange) -> dict[str, Any]:
     values = {name: list(pair) for name, pair in change.values.items()}
     who = {**_identity(change.key), "before": change.before, "after": change.after}
-    return {**who, "seeds": list(change.seeds), "learned": list(change.learned), **values}
+    seeds = {"seeds": list(change.seeds), "seeds_started": list(change.seeds_started)}
+    return {**who, **seeds, "learned": list(change.learned), **values}
 
 
 def _identity(key: tuple[str, ...]) -> dict[str, str]:

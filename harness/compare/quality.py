@@ -14,7 +14,8 @@ MEASURES = ("bit_error", "bits_per_sequence", "seed_loss", "train_loss")
 
 @dataclass(frozen=True)
 class QualityChange:
-    """Medians over the processes of one variant in two runs, by measure; None where a run does not tell."""
+    """Medians over the ok processes of one variant in two runs, by measure, None where a run does not tell; seeds are
+    those behind them, of seeds_started."""
 
     key: Key
     label: str
@@ -22,6 +23,7 @@ class QualityChange:
     after: str
     values: dict[str, tuple[float | None, float | None]]
     seeds: tuple[int, int]
+    seeds_started: tuple[int, int]
 
     @property
     def learned(self) -> tuple[bool | None, bool | None]:
@@ -50,7 +52,8 @@ def quality_changes(runs: list[ComparedRun]) -> list[QualityChange]:
             before=first.letter,
             after=other.letter,
             values={name: (_measure(first, key, name), _measure(other, key, name)) for name in MEASURES},
-            seeds=(_n_seeds(first, key), _n_seeds(other, key)),
+            seeds=(_n_seeds(first.variants[key].cells), _n_seeds(other.variants[key].cells)),
+            seeds_started=(_n_seeds(first.variants[key].started), _n_seeds(other.variants[key].started)),
         )
         for other in others
         for key in first.variants
@@ -92,5 +95,5 @@ def _measure(run: ComparedRun, key: Key, name: str) -> float | None:
     return measures.median(map(functions[name], cells))
 
 
-def _n_seeds(run: ComparedRun, key: Key) -> int:
-    return len({cell.seed for cell in run.variants[key].cells})
+def _n_seeds(cells: list[Cell]) -> int:
+    return len({cell.seed for cell in cells})

@@ -8,7 +8,7 @@ from harness.compare.comparison import Comparison
 from harness.compare.quality import Absence, QualityChange
 from harness.compare.runs import ComparedRun
 from harness.compare.speeds import FASTER, NO_DIFFERENCE, SLOWER, TOO_FEW, MachineChange, SpeedChange
-from harness.report.quantities import join, percent, ratio, span
+from harness.report.quantities import count, join, percent, ratio, span
 from harness.report.variants import NOT_VERIFIED
 from harness.stats import ENOUGH_SAMPLES, Interval
 
@@ -23,6 +23,7 @@ def describe(comparison: Comparison) -> list[str]:
     found.append(
         "The runs were not interleaved: whatever changed on the machine between them is part of every ratio of speeds."
     )
+    found += _unfinished(comparison.runs)
     found += _noise(comparison.speeds)
     found += _recipe(comparison)
     found += _learning(comparison.quality)
@@ -63,12 +64,21 @@ def _ratio(interval: Interval) -> str:
 
 
 def _machine(machine: MachineChange) -> str:
-    spread = f"{ratio(machine.low)} to {ratio(machine.high)} over {machine.products} shapes and backends"
+    spread = f"{span(ratio(machine.low), ratio(machine.high))} over {count(machine.products, 'product')}"
     return (
         f"The plain matrix products measured between the cells ran in {machine.after} at {ratio(machine.ratio)} times"
         f" their rate in {machine.before} ({spread}); the ratio by products is divided by that. It tells a slower"
         " machine from slower code, unless what was changed is the product itself."
     )
+
+
+def _unfinished(runs: list[ComparedRun]) -> Iterator[str]:
+    """How many of how many processes the figures of a variant stand on, where some did not end ok."""
+    for run in runs:
+        counts = {run.labels[key]: (len(each.cells), len(each.started)) for key, each in run.variants.items()}
+        lacking = [f"{label} {n_ok} of {n_started}" for label, (n_ok, n_started) in counts.items() if n_ok < n_started]
+        if lacking:
+            yield f"In {run.letter} not every process ended ok, and figures are of those that did: {join(lacking)}."
 
 
 def _noise(changes: list[SpeedChange]) -> Iterator[str]:
@@ -109,9 +119,10 @@ def _learning(changes: list[QualityChange]) -> Iterator[str]:
             f"{change.label} learned the task in {who} (bit error {percent(errors[who])}) and not in {other}"
             f" ({percent(errors[other])})."
         )
-    if not flipped:
-        most = percent(max(map(_error_difference, changes)))
-        yield f"What was learned: bit errors over the trained lengths differ by at most {most} of all bits."
+    differences = [abs(after - before) for before, after in _known_errors(changes)]
+    if differences and not flipped:
+        most = f"differ by at most {percent(max(differences))} of all bits" if any(differences) else "are the same"
+        yield f"What was learned: bit errors over the trained lengths {most}."
 
 
 def _absences(absences: list[Absence]) -> Iterator[str]:
@@ -122,6 +133,7 @@ def _absences(absences: list[Absence]) -> Iterator[str]:
         yield f"Not in {letter}, so not compared: {join(labels)} ({reason})."
 
 
-def _error_difference(change: QualityChange) -> float:
-    before, after = change.values["bit_error"]
-    return 0.0 if before is None or after is None else abs(after - before)
+def _known_errors(changes: list[QualityChange]) -> Iterator[tuple[float, float]]:
+    for before, after in (change.values["bit_error"] for change in changes):
+        if before is not None and after is not None:
+            yield before, after

@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from harness.compare.runs import ComparedRun, Difference, find_differences, flatten
-
-# What differs between any two runs, of the same machine too.
-PASSING = ("environment.load_average",)
+from harness.environment import PASSING
 
 
 def surrounding_differences(runs: list[ComparedRun]) -> list[Difference]:
     """Values of the environments, the resources and each shared variant's settings that are not equal in all."""
     shared = [key for key in runs[0].variants if all(key in run.variants for run in runs)]
-    found = find_differences({run.letter: _surroundings(run, shared) for run in runs})
-    return [item for item in found if not item.name.startswith(PASSING)]
+    return find_differences({run.letter: _surroundings(run, shared) for run in runs})
 
 
 def _surroundings(run: ComparedRun, shared: list[tuple[str, ...]]) -> dict[str, Any]:
     file = run.run.file
     settings = {run.labels[key]: run.variants[key].cells[0].settings or {} for key in shared}
     nodes = {"nodes": sorted(run.run.hardware)} if file.nodes else {}
-    nested = {"environment": file.environment, "resources": file.resources, **nodes, **settings}
+    lasting = {name: value for name, value in file.environment.items() if name not in PASSING}
+    nested = {"environment": lasting, "resources": file.resources, **nodes, **settings}
     return {name: value for name, value in flatten(nested) if value is not None}

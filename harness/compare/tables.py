@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.compare.comparison import Comparison
 from harness.compare.quality import QualityChange
 from harness.compare.speeds import FASTER, NO_DIFFERENCE, SLOWER, TOO_FEW, SpeedChange
-from harness.report.quantities import number, percent, ratio, setting, span
+from harness.report.quantities import number, out_of, percent, ratio, setting, span
 from harness.report.readable import Readable
 from harness.report.variants import NOT_VERIFIED
 
@@ -73,7 +73,7 @@ def quality_table(changes: list[QualityChange]) -> Readable:
         [
             change.label,
             *(show(value) for name, (_, show) in shown.items() for value in change.values[name]),
-            " and ".join(map(str, dict.fromkeys(change.seeds))),
+            " and ".join(dict.fromkeys(map(out_of, change.seeds, change.seeds_started))),
         ]
         for change in changes
     ]

@@ -17,6 +17,7 @@ from harness.environment.software import describe_libraries, describe_variables,
 from harness.environment.topology import Processors, find_processors, write_list
 
 __all__ = [
+    "PASSING",
     "Processors",
     "cpu_model",
     "describe_environment",
@@ -25,6 +26,9 @@ __all__ = [
     "load_average",
     "write_list",
 ]
+
+# What is true of the moment alone, and so differs between any two runs of one machine.
+PASSING = ("memory_available_bytes", "load_average")
 
 
 def describe_environment() -> dict[str, Any]:

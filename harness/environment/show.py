@@ -41,7 +41,7 @@ def _say(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, Mapping):
         known = {key: _say(key, part) for key, part in value.items()}
         is_named = name in ("packages", "variables")

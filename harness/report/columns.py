@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text, until
+from harness.stages import STAGE_NAMES, STAGES, TOTAL
 
-STAGES = ["spawn_s", "import_s", "build_s", "first_step_s", "recompile_s", "steady_s", "data_s", "validation_s"]
-STAGES += ["checkpoint_s", "evaluation_s", "ceiling_s", "other_s", "total_s"]
+TIMELINE = (*STAGE_NAMES, TOTAL)
 
 # In the files: the first columns of the first four are an interface, and so is their order.
 TABLES = {
@@ -20,7 +20,7 @@ TABLES = {
             rank seed_loss_floor seed_loss_excess n_parameters cells reason
             sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
             wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
-            steps_to_target ranks exchange_share""",
+            steps_to_target ranks exchange_share cells_started""",
         "comparisons": "left right ratio low high repeats conclusion precision device a_a",
         "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s way",
         "products": "precision device backend way product gflop_per_s low high samples is_ceiling",
@@ -37,13 +37,14 @@ TABLES = {
         "evaluations": """
             backend implementation precision seed repeat step sequences elapsed_s seed_loss wrong_bits_per_sequence
             status verified""",
-        "quality_comparisons": "measure left right difference low high seeds_compared conclusion precision",
+        "quality_comparisons": """
+            measure left right difference low high seeds_compared conclusion precision seeds_started""",
         "bit_error_by_position": """
             backend implementation precision seed repeat length position sequences wrong_bits bit_error verified""",
         "throughput": """
             backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
             seed device verified overhead_share other_cpu_share""",
-        "timeline": f"cell backend implementation precision seed repeat status {' '.join(STAGES)} verified",
+        "timeline": f"cell backend implementation precision seed repeat status {' '.join(TIMELINE)} verified",
         "loss_distance": """
             seed left right steps largest_relative_distance_first_100 largest_relative_distance
             left_verified right_verified""",
@@ -72,7 +73,7 @@ SHOWN = {
         "throughput": """
             backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
             step_ms_p95 steps overhead_share other_cpu_share""",
-        "timeline": f"backend implementation precision seed repeat status {' '.join(STAGES)}",
+        "timeline": f"backend implementation precision seed repeat status {' '.join(TIMELINE)}",
         "loss_distance": "seed left right steps largest_relative_distance_first_100 largest_relative_distance",
         "not_ok": "cell status reason",
     }.items()
@@ -80,6 +81,9 @@ SHOWN = {
 
 # What tells rows apart moves beside the implementation, but only where rows differ in it.
 TELLING = ("precision", "device", "status")
+
+# A count that is shown with what it is out of, where that is more.
+OUT_OF = {"cells": "cells_started", "seeds_compared": "seeds_started"}
 
 # The bounds that an interval's column is made of.
 BOUNDS = {
@@ -149,18 +153,22 @@ COLUMNS = {
         "to target, s",
         until,
         "from before the first batch until validation data first met the target, evaluations included; median over"
-        " seeds, of which one that never arrives counts as infinite",
+        " all seeds started, of which one that never arrives counts as infinite, however it ended",
     ),
     "sequences_to_target": Column("sequences to target", until, "training sequences until then"),
     "steps_to_target": Column("steps to target", until, "optimiser steps until then"),
-    "seeds_reached": Column("seeds arrived", text, "seeds that met the target, of those run"),
+    "seeds_reached": Column("seeds arrived", text, "seeds that met the target, of all started"),
     "resumed": Column("resumed", integer, "how often the cell went on in a new process after a stop"),
     "measure": Column("measure", text, "less is better in all of them"),
     "difference": Column("difference", number, "the mean over seeds of left less right, on the same seed and data"),
     "difference_interval": Column(
         "95 % interval", number, "Student's interval of paired samples; where it holds 0 no difference is shown"
     ),
-    "seeds_compared": Column("seeds", integer),
+    "seeds_compared": Column(
+        "seeds",
+        integer,
+        "seeds with a pair to compare; of how many, where one of a pair did not end ok",
+    ),
     "sequences_per_s": Column(
         "sequences/s", number, "batch size over the median time of a steady training step; making the data is left out"
     ),
@@ -205,7 +213,11 @@ COLUMNS = {
     "rate_range": Column("lowest to highest", number, "how far the rate drifted over the run"),
     "samples": Column("samples", integer),
     "is_ceiling": Column("ceiling", flag, "the best median of its precision and device"),
-    "cells": Column("processes", integer, "fresh processes behind the row's medians"),
+    "cells": Column(
+        "processes",
+        integer,
+        "fresh processes behind the row; of how many started, where some ended otherwise",
+    ),
     "step_ms": Column("step, ms", number, "the median steady optimiser step"),
     "step_ms_median": Column("median step, ms", number, "the median steady optimiser step; warm-up is left out"),
     "step_ms_p5": Column("5th percentile, ms", number, "one step in twenty was faster"),
@@ -228,21 +240,8 @@ COLUMNS = {
     "sequences": Column("sequences", integer, "test sequences of this length"),
     "exact_fraction": Column("exact copies", percent, "sequences without a wrong bit"),
     "steps": Column("steps", integer, "optimiser steps behind the row"),
-    "spawn_s": Column("spawn, s", number, "starting the process"),
-    "import_s": Column("import, s", number, "importing the framework"),
-    "build_s": Column("build, s", number, "making the model and moving the parameters into it"),
-    "first_step_s": Column("first step, s", number, "the first optimiser step, compilation included"),
-    "recompile_s": Column(
-        "further shapes, s", number, "what the first calls of further shapes of data took beyond the steady pace"
-    ),
-    "validation_s": Column("validation, s", number, "evaluations while training went on"),
-    "checkpoint_s": Column("checkpoints, s", number, "reading and sending the state to resume from"),
-    "steady_s": Column("training, s", number, "all later optimiser steps"),
-    "data_s": Column("data, s", number, "making the batches"),
-    "evaluation_s": Column("evaluation, s", number, "measuring the trained model"),
-    "ceiling_s": Column("ceiling, s", number, "measuring the machine's rate afterwards, in earlier runs"),
-    "other_s": Column("other, s", number, "what is left of the total"),
-    "total_s": Column("total, s", number, "the cell from start to end"),
+    **{stage.name: Column(stage.header, number, stage.meaning) for stage in STAGES},
+    TOTAL: Column("total, s", number, "the cell from start to end"),
     "left": Column("left", text),
     "right": Column("right", text),
     "largest_relative_distance_first_100": Column(

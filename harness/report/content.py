@@ -12,7 +12,7 @@ from harness.report.cautions import Caution, find_cautions
 from harness.report.comparisons import compare_all
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
-from harness.report.quantities import setting
+from harness.report.quantities import lengths, setting
 from harness.report.readable import Readable, compare_lengths, make_readable
 from harness.report.records import Run
 from harness.report.speed_words import describe_floor
@@ -137,8 +137,8 @@ def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
 def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:
     text = (
         "The bit error is the share of wrong bits in what the network gives back; guessing has 50 %."
-        f" Training showed lengths {run.task.min_length} to {run.task.max_length}; beyond that is generalisation, which"
-        " an LSTM is not expected to manage. Zero wrong bits lie on the lower edge of the plot."
+        f" Training showed {lengths(run.task.min_length, run.task.max_length)}; beyond that is generalisation, which an"
+        " LSTM is not expected to manage. Zero wrong bits lie on the lower edge of the plot."
     )
     picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
     compared = compare_lengths(run, variants)
@@ -153,8 +153,8 @@ def _copies(run: Run, plots: list[str]) -> Section:
 
 def _time(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Each process from its start to its end, medians over processes. Only the training steps count for the"
-        " ranking; a short run is mostly the rest."
+        "Each process from its start to its end; the page draws the one whose total is the median. Only the training"
+        " steps count for the ranking; a short run is mostly the rest."
     )
     return Section("time", "Where the time went", text, tables=_readable(tables, "timeline"))
 
@@ -217,7 +217,7 @@ def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> 
 
 
 def _positions(plots: list[str]) -> Section:
-    text = "Where in the pattern the wrong bits are."
+    text = "Where in the pattern the wrong bits are: medians over processes of each one's bit error, with their range."
     picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
     return Section("positions", "Bit error by position", text, picture)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from harness.report import measures
 from harness.report.comparisons import Comparison, compare_all
-from harness.report.quantities import join, number, percent, ratio, span
+from harness.report.quantities import count, join, lengths, number, percent, ratio, span
 from harness.report.records import Run
-from harness.report.variants import Variant
+from harness.report.variants import Variant, find_lost
 from harness.stats import ENOUGH_SAMPLES, shows_difference
 
 CHANCE = 0.5
@@ -57,7 +57,7 @@ def describe_shortly(run: Run) -> str:
     network = f"{model['layers']} x {model['hidden']} LSTM" if {"layers", "hidden"} <= model.keys() else "LSTM"
     parts = [
         network,
-        f"copy task, lengths {run.task.min_length} to {run.task.max_length}",
+        f"copy task, {lengths(run.task.min_length, run.task.max_length)}",
         " and ".join(sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})),
         str(environment.get("cpu") or ""),
         run.file.created[:10],
@@ -127,20 +127,22 @@ def _learning(run: Run, variants: list[Variant]) -> Iterator[str]:
     learned = [variant for variant, error in errors.items() if error < LEARNED]
     if not errors:
         return
+    # What was started and never ended ok has no bit error, and did not learn.
+    n = len(errors) + len(find_lost(run))
     shown = f"bit error {_range(errors.values())}"
-    if len(errors) == 1:
+    if n == 1:
         yield f"it {'learned' if learned else 'did not learn'} the task ({shown})"
-    elif len(learned) == len(errors):
-        yield f"all {len(errors)} learned the task ({shown})"
+    elif len(learned) == n:
+        yield f"all {n} learned the task ({shown})"
     elif learned:
-        yield f"only {len(learned)} of {len(errors)} learned the task ({shown})"
+        yield f"only {len(learned)} of {n} learned the task ({shown})"
     else:
-        yield f"none of the {len(errors)} learned the task in this run ({shown}, where guessing has 50 %)"
+        yield f"none of the {n} learned the task in this run ({shown}, where guessing has 50 %)"
 
 
 def _range(errors: Iterable[float]) -> str:
-    ends = list(dict.fromkeys(percent(error) for error in (min(errors), max(errors))))
-    return " to ".join(ends)
+    known = list(errors)
+    return span(percent(min(known)), percent(max(known)))
 
 
 def _verification(variants: list[Variant]) -> Iterator[str]:
@@ -156,7 +158,7 @@ def _verification(variants: list[Variant]) -> Iterator[str]:
 
 def _failures(run: Run) -> Iterator[str]:
     if n_failed := len(run.cells) - len(run.ok_cells):
-        yield f"{n_failed} of {len(run.cells)} cells did not end ok"
+        yield f"{n_failed} of {count(len(run.cells), 'cell')} did not end ok"
 
 
 def _speed_figures(ranked: list[Variant], comparisons: list[Comparison]) -> Iterator[KeyFigure]:
@@ -173,8 +175,8 @@ def _speed_figures(ranked: list[Variant], comparisons: list[Comparison]) -> Iter
 def _learning_figures(run: Run, variants: list[Variant]) -> Iterator[KeyFigure]:
     errors = bit_errors(run, variants)
     if errors:
-        n_learned = sum(error < LEARNED for error in errors.values())
-        yield KeyFigure("Learned the task", f"{n_learned} of {len(errors)}", f"bit error {_range(errors.values())}")
+        n_learned, n = sum(error < LEARNED for error in errors.values()), len(errors) + len(find_lost(run))
+        yield KeyFigure("Learned the task", f"{n_learned} of {n}", f"bit error {_range(errors.values())}")
 
 
 def _verification_figures(variants: list[Variant]) -> Iterator[KeyFigure]:

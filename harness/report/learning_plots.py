@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from harness.metrics import middle_third
 from harness.report import measures
-from harness.report.positions import SEED_LENGTH, find_length, measured_lengths
+from harness.report.positions import PositionErrors, measure_positions
 from harness.report.quantities import number
-from harness.report.records import Cell, Run, Validated
+from harness.report.records import Run, Validated
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
 from harness.report.variants import Variant
 
@@ -53,17 +53,16 @@ def plot_quality(run: Run, variants: list[Variant]) -> Figure | None:
 
 
 def plot_positions(run: Run, variants: list[Variant]) -> Figure | None:
-    """Bit error by position in the pattern, at the longest trained length and the seed's: medians over seeds."""
-    lengths = [length for length in sorted({*measured_lengths(run), SEED_LENGTH}) if _has_positions(variants, length)]
-    if not lengths:
+    """Bit error by position in the pattern, a panel for each length: medians over cells with their range."""
+    measured = measure_positions(run, variants)
+    if not measured:
         return None
-    figure = make_figure(6 * len(lengths) + 3, 4.5)
-    panels = np.atleast_1d(figure.subplots(1, len(lengths)))
-    for axes, length in zip(panels, lengths, strict=True):
-        measured = [variant for variant in variants if _has_positions([variant], length)]
-        for variant in measured:
-            _draw_positions(axes, variant, measured, length, run.task.bits)
-        _finish_positions(axes, length, is_trained=measures.is_trained(length, run.task))
+    figure = make_figure(6 * len(measured) + 3, 4.5)
+    panels = np.atleast_1d(figure.subplots(1, len(measured)))
+    for axes, positions in zip(panels, measured, strict=True):
+        for variant in positions.errors:
+            _draw_positions(axes, variant, positions)
+        _finish_positions(axes, positions.length, is_trained=positions.is_trained)
     panels[0].legend(frameon=False, handlelength=4, fontsize=9)
     return figure
 
@@ -99,10 +98,10 @@ def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS)
         axes.set_ylim(bottom=0)
     _mark_bound(axes, getattr(run.target, quality), "target")
-    plain_number = FuncFormatter(lambda value, _: f"{value:g}")
+    plain_number = FuncFormatter(lambda value, _: number(value))
     axes.yaxis.set_major_formatter(plain_number)
     if quality == "seed_loss":
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: number(value) if f"{value:e}"[0] in "25" else ""))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     finish_axes(axes, "", EFFORTS[effort], QUALITIES[quality])
     axes.set_xlim(left=0)
@@ -117,23 +116,11 @@ def _mark_bound(axes: Axes, bound: float | None, name: str, side: str = "bottom"
     axes.text(0.995, bound, text, ha="right", va=side, transform=axes.get_yaxis_transform(), **NOTE)
 
 
-def _has_positions(variants: list[Variant], length: int) -> bool:
-    return any(_by_position(cell, length) for variant in variants for cell in variant.cells)
-
-
-def _by_position(cell: Cell, length: int) -> list[int] | None:
-    item = find_length(cell, length)
-    return item.wrong_bits_by_position if item else None
-
-
-def _draw_positions(axes: Axes, variant: Variant, variants: list[Variant], length: int, bits: int) -> None:
-    items = [item for cell in variant.cells if (item := find_length(cell, length)) and item.wrong_bits_by_position]
-    errors = np.array([np.array(item.wrong_bits_by_position) / (item.sequences * bits) for item in items])
-    position, percents = np.arange(1, length + 1), 100 * np.median(errors, axis=0)
-    if len(errors) > 1:
-        low, high = 100 * errors.min(axis=0), 100 * errors.max(axis=0)
-        axes.fill_between(position, low, high, color=colour(variant, variants), alpha=0.15, linewidth=0)
-    axes.plot(position, percents, marker="o", markersize=4, clip_on=False, **line(variant, variants))
+def _draw_positions(axes: Axes, variant: Variant, positions: PositionErrors) -> None:
+    variants, at = list(positions.errors), np.arange(1, positions.length + 1)
+    median, low, high = positions.percents(variant)
+    axes.fill_between(at, low, high, color=colour(variant, variants), alpha=0.15, linewidth=0)
+    axes.plot(at, median, marker="o", markersize=4, clip_on=False, **line(variant, variants))
 
 
 def _finish_positions(axes: Axes, length: int, *, is_trained: bool) -> None:

@@ -6,10 +6,10 @@ import math
 
 from harness.report.positions import Middle, find_length, measure_middle, measured_lengths
 from harness.report.quality import MEASURES, QualityComparison, compare_quality
-from harness.report.quantities import integer, join, number, percent
+from harness.report.quantities import count, integer, join, number, out_of, percent, span
 from harness.report.records import Run, TargetSection
 from harness.report.target import TimeToTarget, measure_time_to_target
-from harness.report.variants import Variant
+from harness.report.variants import Variant, find_lost, mark_label
 
 NAMES = {
     "seed_loss": "seed loss",
@@ -31,15 +31,15 @@ def describe_target(target: TargetSection) -> str:
 
 
 def _target(run: Run, variants: list[Variant]) -> str:
-    measured = {variant.marked_label: measure_time_to_target(run, variant.cells) for variant in variants}
-    parts = [_arrival(label, taken) for label, taken in measured.items() if taken is not None]
+    measured = [(each, measure_time_to_target(run, each.started)) for each in [*variants, *find_lost(run)]]
+    parts = [_arrival(mark_label(each.label, each.verified), taken) for each, taken in measured if taken is not None]
     if not parts:
         return ""
     return f"Time to target ({describe_target(run.target)}, on validation data): {'; '.join(parts)}."
 
 
 def _arrival(label: str, taken: TimeToTarget) -> str:
-    seeds = f"{taken.reached} seeds arrived"
+    seeds = f"{taken.n_reached} of {count(taken.n_seeds, 'seed')} arrived"
     if math.isinf(taken.seconds):
         return f"{label} never in the median ({seeds})"
     return f"{label} {number(taken.seconds)} s and {integer(round(taken.sequences))} sequences ({seeds})"
@@ -51,10 +51,15 @@ def _quality(comparisons: list[QualityComparison]) -> str:
         return "" if not comparisons else "One seed cannot tell whether two implementations learn equally well."
     differing = [item for item in tested if item.conclusion != "no difference shown"]
     if not differing:
-        seeds = min(item.seeds for item in tested)
         measured = join([NAMES[name] for name in MEASURES if any(item.measure == name for item in tested)])
-        return f"On the same {seeds} seeds no two implementations are shown to differ in {measured}."
-    return f"On the same seeds: {'; '.join(map(_difference, differing))}."
+        return f"{_same_seeds(tested)} no two implementations are shown to differ in {measured}."
+    return f"{_same_seeds(differing)} {'; '.join(map(_difference, differing))}."
+
+
+def _same_seeds(compared: list[QualityComparison]) -> str:
+    fewest = min(compared, key=lambda item: item.seeds)
+    where = f"On the same {out_of(fewest.seeds, fewest.seeds_started)} seeds"
+    return f"{where}, those that both ended ok," if fewest.seeds < fewest.seeds_started else where
 
 
 def _difference(item: QualityComparison) -> str:
@@ -90,6 +95,6 @@ def _verdict(middles: list[Middle]) -> str:
 
 
 def _shares(middles: list[Middle]) -> str:
-    shares = sorted(middle.share.estimate for middle in middles)
-    found = percent(shares[0]) if len(shares) == 1 else f"{percent(shares[0])} to {percent(shares[-1])}"
+    shares = [middle.share.estimate for middle in middles]
+    found = span(percent(min(shares)), percent(max(shares)))
     return f"the middle third holds {found} of the wrong bits, where {percent(middles[0].even_share)} would be even"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
+from harness.report.records import NO_RECORD, CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
 from harness.schema import READABLE_VERSIONS, SAFE_NAME, drop_removed_keys, read_json
 
 READABLE = f"versions {READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}"
@@ -60,7 +60,7 @@ def _read_cell(path: Path) -> Cell:
         if cell.cell != path.stem:
             raise ValueError(f"it names the cell {cell.cell!r}")
     except FileNotFoundError:
-        return _failed_cell(path.stem, "no record")
+        return _failed_cell(path.stem, NO_RECORD)
     except ValueError as error:
         return _failed_cell(path.stem, f"its record cannot be read: {error}")
     return cell

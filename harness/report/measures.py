@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from harness import metrics
 from harness.report.records import Cell, LengthMeasures, Run, TaskSection
+from harness.stages import STARTUP_STAGES
 from harness.stats import Interval, clustered_proportion_interval
 from harness.task import CopyTask
 
 FINAL_STEPS = 100
-STARTUP_STAGES = ("spawn_s", "import_s", "build_s", "first_step_s")
 
 
 def losses(cell: Cell) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ def plot_loss(run: Run, variants: list[Variant]) -> Figure | None:
         _draw_curve(axes, variant, learned)
     _draw_floor(axes, run)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(FuncFormatter(_minor_label))
     finish_axes(axes, "Training loss", "optimiser step", "cross-entropy, nats")
     axes.legend(frameon=False, handlelength=4)
@@ -96,7 +96,7 @@ def _draw_floor(axes: Axes, run: Run) -> None:
 
 def _minor_label(value: float, _: int) -> str:
     leading = f"{value:e}"[0]
-    return f"{value:g}" if leading in "25" else ""
+    return number(value) if leading in "25" else ""
 
 
 def _draw_errors(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
@@ -131,7 +131,7 @@ def _mark_chance_and_training(axes: Axes, run: Run) -> None:
 def _scale_error_axes(axes: Axes, lengths: list[int], run: Run) -> None:
     axes.set_yscale("symlog", linthresh=ERROR_TICKS[1], linscale=0.5)
     axes.set_ylim(0, 100)
-    axes.set_yticks(ERROR_TICKS, [f"{tick:g}" for tick in ERROR_TICKS])
+    axes.set_yticks(ERROR_TICKS, [number(tick) for tick in ERROR_TICKS])
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(pick_ticks(lengths, run.task.max_length)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.metrics import middle_third
+from harness.report import measures
 from harness.report.records import Cell, LengthMeasures, Run
+from harness.report.variants import Variant
 from harness.stats import Interval, share_interval
 
 Row = dict[str, object]
@@ -34,6 +39,30 @@ class Middle:
         return self.share.high is not None and self.share.high < self.even_share
 
 
+@dataclass(frozen=True)
+class PositionErrors:
+    """The bit error of every cell at each position of patterns of one length, 0..1, by variant (cells, length)."""
+
+    length: int
+    is_trained: bool
+    errors: dict[Variant, NDArray[np.float64]]
+
+    def percents(self, variant: Variant) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The median over the variant's cells of each cell's error, the lowest and the highest, per cent (length,)."""
+        errors = 100 * self.errors[variant]
+        return np.median(errors, axis=0), errors.min(axis=0), errors.max(axis=0)
+
+
+def measure_positions(run: Run, variants: list[Variant]) -> list[PositionErrors]:
+    """At each length that the table has by position, what was measured by position."""
+    measured = []
+    for length in _shown_lengths(run):
+        known = {v: [error for cell in v.cells if (error := _errors(run, cell, length)) is not None] for v in variants}
+        errors = {variant: np.array(found) for variant, found in known.items() if found}
+        measured.append(PositionErrors(length, measures.is_trained(length, run.task), errors))
+    return [each for each in measured if each.errors]
+
+
 def measured_lengths(run: Run) -> list[int]:
     """The lengths the remark is tested at: the longest trained, and the seed's 20 where it was trained."""
     longest = run.task.max_length
@@ -58,10 +87,12 @@ def measure_middle(item: LengthMeasures | None) -> Middle | None:
 def position_rows(run: Run) -> Iterator[Row]:
     """A row for each position of the tested lengths and the seed's, of each cell."""
     for cell in run.ok_cells:
-        for length in sorted({*measured_lengths(run), SEED_LENGTH}):
-            item = find_length(cell, length)
-            for position, wrong in enumerate((item and item.wrong_bits_by_position) or [], 1):
-                assert item is not None
+        for length in _shown_lengths(run):
+            item, errors = find_length(cell, length), _errors(run, cell, length)
+            if item is None or item.wrong_bits_by_position is None or errors is None:
+                continue
+            pairs = zip(item.wrong_bits_by_position, errors.tolist(), strict=True)
+            for position, (wrong, error) in enumerate(pairs, 1):
                 yield {
                     "backend": cell.backend,
                     "implementation": cell.implementation,
@@ -72,6 +103,18 @@ def position_rows(run: Run) -> Iterator[Row]:
                     "position": position,
                     "sequences": item.sequences,
                     "wrong_bits": wrong,
-                    "bit_error": wrong / (item.sequences * run.task.bits),
+                    "bit_error": error,
                     "verified": cell.verified,
                 }
+
+
+def _shown_lengths(run: Run) -> list[int]:
+    return sorted({*measured_lengths(run), SEED_LENGTH})
+
+
+def _errors(run: Run, cell: Cell, length: int) -> NDArray[np.float64] | None:
+    """Wrong bits over all bits at each position (length,); None where they were not recorded."""
+    item = find_length(cell, length)
+    if item is None or item.wrong_bits_by_position is None:
+        return None
+    return np.array(item.wrong_bits_by_position, np.float64) / (item.sequences * run.task.bits)

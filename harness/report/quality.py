@@ -25,7 +25,8 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class QualityComparison:
-    """The mean over seeds of a measure of left less that of right, by label."""
+    """The mean over seeds of a measure of left less that of right, by label; of seeds_started, on which both were
+    started, `seeds` have a value of both."""
 
     measure: str
     left: str
@@ -33,6 +34,7 @@ class QualityComparison:
     precision: str
     difference: Interval
     seeds: int
+    seeds_started: int
 
     @property
     def conclusion(self) -> str | None:
@@ -68,6 +70,7 @@ def quality_rows(comparisons: list[QualityComparison]) -> Iterator[Row]:
             "seeds_compared": item.seeds,
             "conclusion": item.conclusion,
             "precision": item.precision,
+            "seeds_started": item.seeds_started,
         }
 
 
@@ -77,7 +80,8 @@ def _compare(run: Run, name: str, measure: Measure, left: Variant, right: Varian
     if not seeds or left.precision != right.precision:
         return None
     difference = mean_difference_interval([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
-    return QualityComparison(name, left.label, right.label, left.precision, difference, len(seeds))
+    started = {cell.seed for cell in left.started} & {cell.seed for cell in right.started}
+    return QualityComparison(name, left.label, right.label, left.precision, difference, len(seeds), len(started))
 
 
 def _by_seed(run: Run, measure: Measure, variant: Variant) -> dict[int, float]:

@@ -1,8 +1,9 @@
-"""Numbers as text for a reader: at most four significant digits, empty for unknown."""
+"""Numbers as text for a reader: at most four significant digits or whole from 1,000 on, empty for unknown."""
 
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import SupportsFloat, cast
 
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -26,11 +27,13 @@ def number(value: object) -> str:
 
 
 def percent(value: object) -> str:
-    """A fraction as a percentage of two to three significant digits: 0.31 %, 12.3 %, 0 %."""
+    """A fraction as a percentage of two to three significant digits, whole from 1,000 on, never with an exponent:
+    0.31 %, 12.3 %, 1,234 %, 0 %."""
     if _is_unknown(value):
         return ""
     share = 100 * _float(value)
-    return f"{share:.3g} %" if share >= 10 else f"{share:.2g} %"
+    rounded = Decimal(f"{share:.3g}" if abs(share) >= 10 else f"{share:.2g}")
+    return f"{share:,.0f} %" if abs(rounded) >= 1000 else f"{rounded:f} %"
 
 
 def until(value: object) -> str:
@@ -46,9 +49,32 @@ def ratio(value: object) -> str:
     return "" if _is_unknown(value) else f"{_float(value):,.3f}"
 
 
+def out_of(count: object, total: object) -> str:
+    """A count, and of how many where that is more: 3, 1 of 3."""
+    is_part = not _is_unknown(total) and _float(count) < _float(total)
+    return f"{integer(count)} of {integer(total)}" if is_part else integer(count)
+
+
+def count(n: int, noun: str) -> str:
+    """So many of something whose plural ends in s: 1 cell, 1,200 cells."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def count_between(least: int, most: int, noun: str) -> str:
+    """Of both bounds: 5 vectors, 1 to 20 vectors."""
+    return count(most, noun) if least == most else f"{least:,} to {count(most, noun)}"
+
+
+def lengths(least: int, most: int) -> str:
+    """length 5, lengths 1 to 20."""
+    return f"length {most:,}" if least == most else f"lengths {least:,} to {most:,}"
+
+
 def span(low: str, high: str) -> str:
-    """An interval between two shown bounds; empty where it is unknown."""
-    return f"{low} to {high}" if low and high else ""
+    """What lies between two shown bounds, one where they are alike: 1.2 to 1.3, 0 %; empty where one is unknown."""
+    if not low or not high:
+        return ""
+    return low if low == high else f"{low} to {high}"
 
 
 def bytes_text(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report import measures, quantities
-from harness.report.columns import BOUNDS, COLUMNS, SHOWN, TELLING
+from harness.report.columns import BOUNDS, COLUMNS, OUT_OF, SHOWN, TELLING
 from harness.report.records import Run
 from harness.report.variants import NOT_VERIFIED, Variant
 
@@ -96,6 +96,8 @@ def _trained(run: Run, length: int) -> str:
 def _show(column: str, record: dict[str, Any]) -> str:
     if column in BOUNDS:
         return _show_interval(column, *(record[bound] for bound in BOUNDS[column]))
+    if column in OUT_OF:
+        return quantities.out_of(record[column], record[OUT_OF[column]])
     shown = COLUMNS[column].show(record[column])
     return shown + NOT_VERIFIED if record.get(MARKED_BY.get(column, "")) is False else shown
 

@@ -8,8 +8,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.report.quantities import count
+
 Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+NEVER_STARTED = ("not_installed", "unsupported")
+# The reason of a cell that the run did not come to, or was stopped in.
+NO_RECORD = "no record"
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,11 @@ class Cell:
         """What is compared: backend, implementation, precision, device."""
         return self.backend, self.implementation, self.precision, self.device or ""
 
+    @property
+    def has_started(self) -> bool:
+        """Whether it is known to have begun, so that how it ended tells of its implementation."""
+        return self.status not in NEVER_STARTED and self.reason != NO_RECORD
+
 
 @dataclass(frozen=True)
 class TaskSection:
@@ -248,7 +258,7 @@ class Node:
     @property
     def hardware(self) -> str:
         """What nodes have to share for their cells to be comparable."""
-        cores = [f"{self.physical_cores} cores"] if self.physical_cores else []
+        cores = [count(self.physical_cores, "core")] if self.physical_cores else []
         return ", ".join([self.cpu, *cores, *(gpu or "a GPU" for gpu in self.gpus)])
 
 
@@ -308,6 +318,17 @@ class Run:
         for cell in sorted(self.ok_cells, key=lambda cell: cell.repeat):
             first.setdefault((*cell.variant, str(cell.seed)), cell)
         return list(first.values())
+
+    def started_like(self, cell: Cell) -> list[Cell]:
+        """The started cells of the cell's variant, however they ended. One that ended before it could tell its device
+        counts for every device."""
+        return [
+            other
+            for other in self.own_cells
+            if other.has_started
+            and other.variant[:3] == cell.variant[:3]
+            and (other.device == cell.device or None in (other.device, cell.device))
+        ]
 
     def is_again(self, cell: Cell) -> bool:
         """Whether the cell is of the second set of the A/A pair."""

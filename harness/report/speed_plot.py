@@ -39,7 +39,7 @@ def plot_throughput(variants: list[Variant]) -> Figure | None:
     axes.set_ylim(len(timed) - 0.5, -0.5)
     axes.set_xlim(0, farthest / BARS_FRACTION)
     axes.set_xticks([tick for tick in MaxNLocator(6).tick_values(0, farthest) if tick <= 1.02 * farthest])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     ceiling = "; line: the ceiling" if any(ceilings) else ""
     finish_axes(axes, "Training throughput", f"sequences a second; whiskers: {whiskers}{ceiling}", "")
     axes.grid(visible=False, axis="y")

@@ -8,7 +8,7 @@ from harness.report import measures
 from harness.report.records import Cell, Run
 from harness.report.speed import measure_speed
 from harness.report.target import measure_time_to_target
-from harness.report.variants import short_label
+from harness.report.variants import mark_label, short_label
 
 Row = dict[str, Any]
 
@@ -38,15 +38,19 @@ def make_summary(run: Run) -> list[Row]:
 
 
 def _summary_row(run: Run, cells: list[Cell]) -> Row:
-    measured = _medians(run, cells) if cells[0].status == "ok" else {}
+    is_ok, started = cells[0].status == "ok", run.started_like(cells[0])
+    label, verified = short_label(run, cells[0]), measures.all_verified(cell.verified for cell in cells)
+    # The target is the whole variant's matter, so the row of what ended ok speaks for the other rows.
+    tells_of_target = is_ok or not any(cell.status == "ok" for cell in started)
     return identity(cells[0]) | {
-        "label": short_label(run, cells[0]),
+        "marked_label": mark_label(label, verified, len(cells), len(started) if is_ok else 0),
         "seeds": " ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
-        "verified": measures.all_verified(cell.verified for cell in cells),
+        "verified": verified,
         "cells": len(cells),
-        **_to_target(run, cells),
+        "cells_started": len(started) if cells[0].has_started else None,
+        **(_to_target(run, started) if tells_of_target else {}),
         "reason": "; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
-        **measured,
+        **(_medians(run, cells) if is_ok else {}),
     }
 
 

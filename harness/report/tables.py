@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.report import measures
 from harness.report.ceiling import ceiling_rows, product_rows
-from harness.report.columns import STAGES, TABLES
+from harness.report.columns import TABLES, TIMELINE
 from harness.report.comparisons import compare_all, comparison_rows
 from harness.report.distance import distance_rows
 from harness.report.load import read_run
@@ -119,7 +119,7 @@ def _throughput_row(run: Run, cell: Cell) -> Row:
 
 
 def _timeline_row(cell: Cell) -> Row:
-    return identity(cell) | {stage: (cell.timeline or {}).get(stage) for stage in STAGES}
+    return identity(cell) | {stage: (cell.timeline or {}).get(stage) for stage in TIMELINE}
 
 
 def _loss_frame(run: Run) -> pd.DataFrame:

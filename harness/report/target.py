@@ -1,6 +1,6 @@
 """Time to target, as MLPerf defines it: what a training took until its network first met the preset's target on
 held-out data, evaluations included, by a clock that starts before the first batch (Mattson et al., MLPerf Training
-Benchmark, MLSys 2020). What never arrived took infinitely long.
+Benchmark, MLSys 2020). What was started and never arrived took infinitely long, however it ended.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import numpy as np
 from harness.report.records import Cell, Run
 
 Row = dict[str, object]
-# A cell that ended otherwise says nothing about whether it would have arrived.
-CONCLUSIVE = ("ok", "diverged", "timeout")
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,10 @@ class TimeToTarget:
 
 
 def measure_time_to_target(run: Run, cells: list[Cell]) -> TimeToTarget | None:
-    """Of cells of one implementation; None where the run has no target or no cell that tells."""
+    """Of cells of one variant, whatever their status; None where the run has no target or none was started."""
     by_seed: dict[int, list[tuple[float, float, float]]] = {}
     for cell in cells:
-        if run.target.exists and cell.status in CONCLUSIVE:
+        if run.target.exists and cell.has_started:
             by_seed.setdefault(cell.seed, []).append(_taken(cell))
     if not by_seed:
         return None
@@ -49,9 +47,9 @@ def measure_time_to_target(run: Run, cells: list[Cell]) -> TimeToTarget | None:
 
 
 def target_rows(run: Run) -> Iterator[Row]:
-    """A row for each cell that tells whether and when it arrived."""
+    """A row for each cell that was started: whether and when it arrived."""
     for cell in run.own_cells if run.target.exists else []:
-        if cell.status in CONCLUSIVE:
+        if cell.has_started:
             names = ("steps_to_target", "sequences_to_target", "seconds_to_target")
             yield dict(zip(names, _taken(cell), strict=True)) | {
                 "backend": cell.backend,

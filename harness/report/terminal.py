@@ -18,7 +18,7 @@ from harness.report.markdown import one_line
 from harness.report.records import Cell
 from harness.report.speed_words import describe_bounds
 from harness.report.summary import Row, make_summary
-from harness.report.variants import NOT_VERIFIED, find_variants
+from harness.report.variants import find_variants
 
 WIDTH = 80
 NAME_WIDTH = 20
@@ -63,14 +63,14 @@ def _results(rows: list[Row]) -> Table:
     for column in shown:
         table.add_column(NUMBERS[column], justify="right", overflow="fold")
     for row in rows:
-        mark = NOT_VERIFIED if row["verified"] is False else ""
-        texts = [_shown("rank", row), one_line(row["label"]) + mark, *(_shown(column, row) for column in shown)]
+        texts = [_shown("rank", row), one_line(row["marked_label"]), *(_shown(column, row) for column in shown)]
         table.add_row(*map(Text, texts))
     return table
 
 
 def _shown(column: str, row: Row) -> str:
-    return COLUMNS[column].show(row.get(column))
+    text = COLUMNS[column].show(row.get(column))
+    return f"{text} ({row['seeds_reached']})" if text and column == "seconds_to_target" else text
 
 
 def _failures(cells: list[Cell]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.report import measures
 from harness.report.records import Cell, Run
@@ -14,7 +14,8 @@ NOT_VERIFIED = " (not verified)"
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """The ok cells of one implementation and what they come to; label is short and unique within its run."""
+    """The ok cells of one implementation and what they come to, of all that were started; label is short and unique
+    within its run."""
 
     backend: str
     implementation: str
@@ -24,10 +25,11 @@ class Variant:
     cells: list[Cell]
     speed: Speed | None
     verified: bool | None
+    started: list[Cell] = field(default_factory=list)
 
     @property
     def marked_label(self) -> str:
-        return self.label + NOT_VERIFIED if self.verified is False else self.label
+        return mark_label(self.label, self.verified, len(self.cells), len(self.started))
 
     @property
     def sequences_per_s(self) -> float | None:
@@ -51,8 +53,26 @@ def find_variants(run: Run) -> list[Variant]:
     for cell in run.own_cells:
         if cell.status == "ok":
             grouped.setdefault(cell.variant, []).append(cell)
-    variants = [_make_variant(run, cells) for cells in grouped.values()]
+    variants = [_make_variant(run, cells, run.started_like(cells[0])) for cells in grouped.values()]
     return sorted(variants, key=_order)
+
+
+def find_lost(run: Run) -> list[Variant]:
+    """The variants that were started and have no ok cell, by label."""
+    lost: list[Variant] = []
+    # Cells that tell their device first: those that do not belong to them.
+    for cell in sorted(run.own_cells, key=lambda cell: cell.device is None):
+        started = run.started_like(cell) if cell.has_started else []
+        is_ok_once = any(other.status == "ok" for other in started)
+        if started and not is_ok_once and not any(cell in variant.started for variant in lost):
+            lost.append(_make_variant(run, [], started))
+    return sorted(lost, key=lambda variant: variant.label)
+
+
+def mark_label(label: str, verified: bool | None, n_ok: int = 0, n_started: int = 0) -> str:
+    """The label with what makes figures of the n_ok cells doubtful: not verified, or others that did not end ok."""
+    marked = label + NOT_VERIFIED if verified is False else label
+    return f"{marked} ({n_ok} of {n_started} ended ok)" if n_ok < n_started else marked
 
 
 def short_label(run: Run, cell: Cell) -> str:
@@ -65,17 +85,19 @@ def short_label(run: Run, cell: Cell) -> str:
     return " ".join(parts)
 
 
-def _make_variant(run: Run, cells: list[Cell]) -> Variant:
-    backend, implementation, precision, device = cells[0].variant
+def _make_variant(run: Run, cells: list[Cell], started: list[Cell]) -> Variant:
+    first = (cells or started)[0]
+    backend, implementation, precision, device = first.variant
     return Variant(
         backend=backend,
         implementation=implementation,
         precision=precision,
         device=device,
-        label=short_label(run, cells[0]),
+        label=short_label(run, first),
         cells=cells,
         speed=measure_speed(run, cells),
-        verified=measures.all_verified(cell.verified for cell in cells),
+        verified=measures.all_verified(cell.verified for cell in cells or started),
+        started=started,
     )
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 from backends.contract import WIRINGS
 from harness.report.headline import LEARNED, bit_errors
 from harness.report.learning_words import conclude_learning
-from harness.report.quantities import integer, join, percent, setting
+from harness.report.quantities import count, count_between, integer, join, percent, setting, span
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
-from harness.report.variants import Variant
+from harness.report.variants import Variant, find_lost
 
 
 def describe_run(run: Run) -> str:
@@ -33,8 +33,8 @@ def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFram
 def _task(run: Run) -> str:
     task = run.task
     return (
-        f"The copy task: each sequence shows {task.min_length} to {task.max_length} random vectors of {task.bits} bits,"
-        " and the network must then reproduce them."
+        f"The copy task: each sequence shows {count_between(task.min_length, task.max_length, 'random vector')} of"
+        f" {count(task.bits, 'bit')}, and the network must then reproduce them."
     )
 
 
@@ -68,12 +68,12 @@ def _machine(run: Run) -> str:
     devices = sorted({cell.device for cell in run.cells if cell.device})
     named = {
         "{}": environment.get("cpu"),
-        "{} cores": environment.get("physical_cores"),
+        "{} core{s}": environment.get("physical_cores"),
         "Python {}": environment.get("python"),
         "device {}": ", ".join(devices),
-        "{} threads": run.file.resources.get("threads"),
+        "{} thread{s}": run.file.resources.get("threads"),
     }
-    known = [pattern.format(value) for pattern, value in named.items() if value]
+    known = [pattern.format(value, s="s" * (value != 1)) for pattern, value in named.items() if value]
     created = f" Run at {run.file.created}." if run.file.created else ""
     return (f"Machine: {', '.join(known)}." if known else "") + created
 
@@ -99,10 +99,11 @@ def _learning(run: Run, variants: list[Variant]) -> list[str]:
     errors = bit_errors(run, variants)
     learned = [_error_text(v.marked_label, error) for v, error in errors.items() if error < LEARNED]
     failed = [_error_text(v.marked_label, error) for v, error in errors.items() if error >= LEARNED]
-    where = f"bit error over the trained lengths ({run.task.min_length} to {run.task.max_length})"
+    trained = span(integer(run.task.min_length), integer(run.task.max_length))
+    where = f"bit error over the trained lengths ({trained})"
     sentences = []
     if learned:
-        who = "Every implementation" if not failed else "Some implementations"
+        who = "Some implementations" if failed or find_lost(run) else "Every implementation"
         sentences.append(f"{who} learned; {where}: {join(learned)}. Chance is 50 %.")
     if failed:
         sentences.append(f"Not learned, or hardly; {where}: {join(failed)}. Chance is 50 %.")
@@ -133,6 +134,8 @@ def _doubt(variants: list[Variant]) -> str:
 
 def _failures(run: Run) -> str:
     n_failed = len(run.cells) - len(run.ok_cells)
+    if not run.cells:
+        return "The run has no cells."
     if not n_failed:
-        return f"All {len(run.cells)} cells ended ok." if run.cells else "The run has no cells."
-    return f"{n_failed} of {len(run.cells)} cells did not end ok; the reasons are listed below."
+        return f"All {len(run.cells)} cells ended ok." if len(run.cells) > 1 else "The only cell ended ok."
+    return f"{n_failed} of {count(len(run.cells), 'cell')} did not end ok; the reasons are listed below."

@@ -11,16 +11,13 @@ from typing import Any
 from harness.ceiling import product_shapes
 from harness.config import RunConfig
 from harness.history import WARMUP_CALLS, History
+from harness.stages import STAGES, TOTAL
 from harness.validation.evaluation import evaluation_faults
 from harness.validation.fault import Fault, agree
 from harness.validation.shape import Measured, Provenance, shape_fault
 
 LATER_COLUMNS = ("time_steps", "pause_s", "first")
 REQUIRED = ("timeline", "settings", "device", "n_parameters", "losses", "chunks", "evaluation")
-STAGES = (
-    *("spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s"),
-    *("evaluation_s", "other_s", "total_s"),
-)
 
 
 def record_faults(record: Mapping[str, Any], config: RunConfig) -> list[Fault]:
@@ -81,12 +78,12 @@ def _column_faults(chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
     n_rows = len(chunks["steps"])
     for name in ("train_s", "data_s", "elapsed_s", "warmup", *(name for name in LATER_COLUMNS if name in chunks)):
         if len(chunks[name]) != n_rows:
-            yield Fault(f"chunks.{name}", f"it has {len(chunks[name])} values, but there are {n_rows} chunks")
+            yield Fault(f"chunks.{name}", f"its length is {len(chunks[name])}, but that of chunks.steps is {n_rows}")
 
 
 def _chunk_faults(chunks: Mapping[str, list[Any]], losses: list[float], config: RunConfig) -> Iterator[Fault]:
     if sum(chunks["steps"]) != len(losses):
-        yield Fault("chunks.steps", f"they add up to {sum(chunks['steps'])}, but there are {len(losses)} losses")
+        yield Fault("chunks.steps", f"they add up to {sum(chunks['steps'])}, but the number of losses is {len(losses)}")
     if max(chunks["steps"], default=0) > config.train.chunk:
         yield Fault("chunks.steps", f"one is larger than the configured {config.train.chunk}")
     chunks = with_later_columns(chunks)
@@ -105,15 +102,15 @@ def _chunk_faults(chunks: Mapping[str, list[Any]], losses: list[float], config: 
 
 def _timeline_faults(timeline: Mapping[str, float], chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
     """Every stage is there; they add up to the total; those of training are what the chunks give."""
-    for stage in STAGES:
+    for stage in (*(stage.name for stage in STAGES if stage.is_always_there), TOTAL):
         if stage not in timeline:
             yield Fault(f"timeline.{stage}", "it is missing")
             return
     if min(timeline.values()) < -1e-3:
         yield Fault(f"timeline.{min(timeline, key=lambda stage: timeline[stage])}", "it is negative")
-    total_s = sum(value for stage, value in timeline.items() if stage != "total_s")
-    if not agree(total_s, timeline["total_s"]):
-        yield Fault("timeline.total_s", f"it is {timeline['total_s']}, but the stages add up to {total_s}")
+    total_s = sum(value for stage, value in timeline.items() if stage != TOTAL)
+    if not agree(total_s, timeline[TOTAL]):
+        yield Fault(f"timeline.{TOTAL}", f"it is {timeline[TOTAL]}, but the stages add up to {total_s}")
     history = History()
     history.chunks = with_later_columns(chunks)
     for stage, value in history.times().items():

@@ -20,6 +20,7 @@ from harness.plan import Cell
 from harness.process import Outcome, Resources
 from harness.protocol import Message
 from harness.runner import run_cell
+from harness.stages import STAGE_NAMES, TOTAL
 from harness.task import CopyTask
 from tests.frameworks import each_implementation
 
@@ -113,6 +114,7 @@ def test_the_times_of_both_processes_are_in_the_record(resumed: tuple[Message, O
     parts = sum(seconds for part, seconds in timeline.items() if part != "total_s")
     assert parts == pytest.approx(timeline["total_s"])
     assert timeline["other_s"] >= 0
+    assert {"recompile_s", "validation_s", "checkpoint_s"} <= timeline.keys() <= {*STAGE_NAMES, TOTAL}
 
 
 def test_every_process_warms_up_anew(resumed: tuple[Message, Outcome]) -> None:

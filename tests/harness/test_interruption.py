@@ -76,7 +76,7 @@ def test_a_signal_ends_the_workers_reports_and_leaves_a_folder_to_resume(
         output = run.finish()
         assert run.process.returncode == exit_code
         assert not run.marked.pids()
-    assert f"{number.name}: 1 of 2 cells are done" in " ".join(output.split())
+    assert f"{number.name}: 1 of 2 cells done" in " ".join(output.split())
     assert run.cells() == {"fake_backends.linear": "ok", "fake_backends.waiting": "failed"}
     with running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun))) as again:
         assert "complete, kept" in again.finish()

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.report import measures
 from harness.report.page.look import css_colour
 from harness.report.quantities import number, percent
 from harness.report.records import Cell
 from harness.report.variants import Variant
+from harness.stages import PARTS, TOTAL, TRAINING, part_of
 
-# Not the frameworks' colours, so that no stage is taken for one.
-STAGE_COLOURS = ("#009E73", "#56B4E9", "#CC79A7", "#F0E442", "#8C8C8C", "#BFBFBF")
-STAGES = {
-    "training steps": ("steady_s",),
-    "import": ("import_s",),
-    "build, compile and first step": ("build_s", "first_step_s"),
-    "making the data": ("data_s",),
-    "evaluation": ("evaluation_s",),
-    "other": ("spawn_s", "ceiling_s", "other_s"),
-}
+# Not the frameworks' colours, so that no part is taken for one.
+PART_COLOURS = ("#009E73", "#56B4E9", "#CC79A7", "#F0E442", "#8C8C8C", "#BFBFBF")
 
 
 @dataclass(frozen=True)
@@ -50,12 +41,12 @@ class BarChart:
 
 
 def stack_times(variants: list[Variant]) -> BarChart:
-    """Seconds of each stage, medians over a variant's processes, on one scale for all; training steps first."""
-    times = {variant: _stage_times(variant.cells) for variant in variants}
-    known = {variant: stages for variant, stages in times.items() if sum(stages.values()) > 0}
-    longest = max((sum(stages.values()) for stages in known.values()), default=1.0)
-    bars = [Bar(v.marked_label, _segments(stages, longest), _total(stages)) for v, stages in known.items()]
-    return BarChart(bars, list(zip(STAGES, STAGE_COLOURS, strict=True)))
+    """Seconds of each part of a variant's median process, on one scale for all; training steps first."""
+    times = {variant: _part_times(variant.cells) for variant in variants}
+    known = {variant: parts for variant, parts in times.items() if sum(parts.values()) > 0}
+    longest = max((sum(parts.values()) for parts in known.values()), default=1.0)
+    bars = [Bar(v.marked_label, _segments(parts, longest), _total(parts)) for v, parts in known.items()]
+    return BarChart(bars, list(zip(PARTS, PART_COLOURS, strict=True)))
 
 
 def show_ceiling(variants: list[Variant]) -> BarChart:
@@ -65,26 +56,28 @@ def show_ceiling(variants: list[Variant]) -> BarChart:
     return BarChart([_share_bar(variant, share, full, variants) for variant, share in shares], [], round(100 / full, 2))
 
 
-def _stage_times(cells: list[Cell]) -> dict[str, float]:
-    return {name: sum(_median_s(cells, stage) for stage in stages) for name, stages in STAGES.items()}
+def _part_times(cells: list[Cell]) -> dict[str, float]:
+    """Those of the process whose total is the median, the lower of two: medians of each stage would not add up."""
+    times = dict.fromkeys(PARTS, 0.0)
+    timelines = sorted((cell.timeline for cell in cells if cell.timeline), key=lambda each: each.get(TOTAL) or 0.0)
+    for stage, seconds in timelines[(len(timelines) - 1) // 2].items() if timelines else ():
+        # Rounding of clocks may leave a stage below zero.
+        if stage != TOTAL and seconds is not None and seconds > 0:
+            times[part_of(stage)] += seconds
+    return times
 
 
-def _median_s(cells: Iterable[Cell], stage: str) -> float:
-    """Zero where no process reached the stage; nothing below zero, which rounding of clocks may leave."""
-    return max(measures.median((cell.timeline or {}).get(stage) for cell in cells) or 0.0, 0.0)
-
-
-def _segments(stages: dict[str, float], longest: float) -> list[Segment]:
+def _segments(parts: dict[str, float], longest: float) -> list[Segment]:
     return [
         Segment(round(100 * seconds / longest, 2), colour, f"{name}: {number(seconds)} s")
-        for (name, seconds), colour in zip(stages.items(), STAGE_COLOURS, strict=True)
+        for (name, seconds), colour in zip(parts.items(), PART_COLOURS, strict=True)
         if seconds > 0
     ]
 
 
-def _total(stages: dict[str, float]) -> str:
-    total = sum(stages.values())
-    return f"{number(total)} s, {percent(stages['training steps'] / total)} in training steps"
+def _total(parts: dict[str, float]) -> str:
+    total = sum(parts.values())
+    return f"{number(total)} s, {percent(parts[TRAINING] / total)} in training steps"
 
 
 def _share_bar(variant: Variant, share: float, full: float, variants: list[Variant]) -> Bar:

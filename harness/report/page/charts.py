@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,17 @@ from harness.report.page.chart import LineChart, Rule, Series, draw_band, draw_d
 from harness.report.page.look import find_look
 from harness.report.page.scale import Scale, linear, log_ticks, logarithmic, round_ticks, symmetric_log
 from harness.report.plots import CHANCE, ERROR_TICKS, error_range, loss_curves, pick_ticks, smooth
+from harness.report.positions import PositionErrors, measure_positions
 from harness.report.quantities import integer, number
 from harness.report.readable import median_bit_errors
-from harness.report.records import Cell, Run
+from harness.report.records import Run
 from harness.report.variants import Variant
 
 # A phone has room for a label every so often on a log axis.
 LABEL_RATIO = 1.45
 N_POSITIONS = 5
+# The axis of wrong bits reaches at least as far, so that no wrong bit at all is a line at its foot.
+LEAST_PERCENT = 0.1
 Curve = NDArray[np.float64]
 
 
@@ -51,26 +54,15 @@ def chart_bit_error(run: Run, variants: list[Variant]) -> LineChart | None:
         x_label="length of the pattern, vectors (log scale)",
         y_label="wrong bits, % (log scale above 0.1)",
         x_ticks=x.ticks(pick_ticks(lengths, longest, LABEL_RATIO), integer),
-        y_ticks=y.ticks(ERROR_TICKS, "{:g}".format),
+        y_ticks=y.ticks(ERROR_TICKS, number),
         series=[_error_series(variant, medians[variant], measured, x, y) for variant in measured],
         rules=rules,
     )
 
 
 def chart_positions(run: Run, variants: list[Variant]) -> list[LineChart]:
-    """Bit error by the position in the pattern, a chart for each length that was drawn and has wrong bits."""
-    lengths = sorted({copy.length for cell in run.drawn_cells if cell.evaluation for copy in cell.evaluation.copies})
-    charts = [_chart_position(run, variants, length) for length in lengths]
-    return [chart for chart in charts if chart]
-
-
-def wrong_bits_by_position(cell: Cell, length: int) -> tuple[list[int], int] | None:
-    """How many bits were wrong at each position (length,) over how many sequences; None where it was not recorded."""
-    for item in cell.evaluation.lengths if cell.evaluation else []:
-        wrong = item.wrong_bits_by_position or []
-        if item.length == length and len(wrong) == length:
-            return wrong, item.sequences
-    return None
+    """Bit error by the position in the pattern, a chart for each length: medians over processes with their range."""
+    return [_chart_position(positions) for positions in measure_positions(run, variants)]
 
 
 def _chart_loss(
@@ -88,7 +80,7 @@ def _chart_loss(
         x_label=x_label,
         y_label="cross-entropy, nats (log scale)",
         x_ticks=x.ticks(round_ticks(x.low, x.high), number),
-        y_ticks=y.ticks(log_ticks(low, high) if low > 0 else round_ticks(low, high), "{:g}".format),
+        y_ticks=y.ticks(log_ticks(low, high) if low > 0 else round_ticks(low, high), number),
         series=[_loss_series(variant, smoothed[variant], place(variant), variants, x, y) for variant in variants],
         rules=rules,
     )
@@ -124,34 +116,26 @@ def _error_series(variant: Variant, errors: dict[int, float], variants: list[Var
     )
 
 
-def _chart_position(run: Run, variants: list[Variant], length: int) -> LineChart | None:
-    errors = dict(_position_errors(run, variants, length))
-    highest = max((max(percents) for percents in errors.values()), default=0)
-    if not highest:
-        return None
-    x, y = linear(min(1, length - 1), length), linear(0, 1.05 * highest)
-    trained = "trained" if measures.is_trained(length, run.task) else "not trained"
-    positions = list(range(1, length + 1))
+def _chart_position(positions: PositionErrors) -> LineChart:
+    length, highest = positions.length, 100 * max(float(errors.max()) for errors in positions.errors.values())
+    x, y = linear(min(1, length - 1), length), linear(0, 1.05 * max(highest, LEAST_PERCENT))
+    trained = "trained" if positions.is_trained else "not trained"
     return LineChart(
         title=f"Length {length} ({trained})",
         x_label="position in the pattern",
         y_label="wrong bits, %",
         x_ticks=x.ticks(sorted({round(tick) for tick in np.linspace(1, length, N_POSITIONS)}), _integer),
-        y_ticks=y.ticks(round_ticks(0, y.high, 4), "{:g}".format),
-        series=[
-            Series(find_look(v, list(errors)), draw_line(x, y, positions, percents)) for v, percents in errors.items()
-        ],
+        y_ticks=y.ticks(round_ticks(0, y.high, 4), number),
+        series=[_position_series(positions, variant, x, y) for variant in positions.errors],
         rules=[Rule(_percent_of(y, CHANCE), "guessing")] if y.high > CHANCE else [],
     )
 
 
-def _position_errors(run: Run, variants: list[Variant], length: int) -> Iterator[tuple[Variant, list[float]]]:
-    """Per cent of the bits at each position (length,), over all processes of a variant together."""
-    for variant in variants:
-        known = [found for cell in variant.cells if (found := wrong_bits_by_position(cell, length))]
-        n_bits = run.task.bits * sum(sequences for _, sequences in known)
-        if n_bits:
-            yield variant, (100 * np.sum([wrong for wrong, _ in known], axis=0) / n_bits).tolist()
+def _position_series(positions: PositionErrors, variant: Variant, x: Scale, y: Scale) -> Series:
+    at = np.arange(1, positions.length + 1)
+    median, low, high = positions.percents(variant)
+    band = draw_band(x, y, at, low, high) if len(positions.errors[variant]) > 1 else ""
+    return Series(find_look(variant, list(positions.errors)), draw_line(x, y, at, median), band)
 
 
 def _integer(value: float) -> str:

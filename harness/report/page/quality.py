@@ -39,7 +39,7 @@ def _chart(run: Run, variants: list[Variant], effort: str) -> LineChart:
         x_label=x_label,
         y_label="wrong bits a sequence (log scale above 0.1)",
         x_ticks=x.ticks(round_ticks(x.low, x.high), number),
-        y_ticks=y.ticks(TICKS, "{:g}".format),
+        y_ticks=y.ticks(TICKS, number),
         series=[_series(variant, variants, efforts[variant], wrong[variant], x, y) for variant in variants],
         rules=[] if bound is None else [Rule(round(100 * float(y.share(bound)), 2), f"target, {number(bound)}")],
     )

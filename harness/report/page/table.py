@@ -13,7 +13,7 @@ from harness.report.page.scale import Scale, linear, logarithmic
 from harness.report.readable import Readable, read_columns
 from harness.report.records import Run
 from harness.report.summary import make_summary
-from harness.report.variants import NOT_VERIFIED, Variant
+from harness.report.variants import Variant
 from harness.stats import Interval
 
 RANKED = (
@@ -49,10 +49,9 @@ def rank(run: Run, variants: list[Variant]) -> MarkedTable:
     rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run)]
     texts = read_columns([name for name in RANKED if name != "status" or _differs(rows, name)], rows)
     named = 1 if COLUMNS["rank"].header in texts.headers else 0
-    labels = [row["label"] + (NOT_VERIFIED if row["verified"] is False else "") for row in rows]
     speed = COLUMNS["sequences_per_s"].header
     return MarkedTable(
-        table=_insert(texts, named, "implementation", labels),
+        table=_insert(texts, named, "implementation", [row["marked_label"] for row in rows]),
         named=named,
         colours=[_colour(row, variants) for row in rows],
         marked=named + 1 if speed in texts.headers else None,

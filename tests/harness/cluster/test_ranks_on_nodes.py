@@ -88,7 +88,7 @@ def test_a_signal_ends_every_rank(nodes: Nodes, tmp_path: Path) -> None:
         assert ends((nodes.held_in / "held").exists)
         assert nodes.measuring()
         process.send_signal(signal.SIGTERM)
-        assert "SIGTERM: 0 of 1 cells are done" in finish(process, 143)
+        assert "SIGTERM: 0 of 1 cell done" in finish(process, 143)
     assert not nodes.measuring()
     assert not [*(folder / "cells").iterdir()]
 

@@ -142,7 +142,7 @@ def test_a_signal_ends_what_runs_on_the_nodes_and_reports_what_is_done(nodes: No
         assert ends((folder / "cells" / f"{OTHER_CELL}.json").exists)
         process.send_signal(signal.SIGTERM)
         output = finish(process, 143)
-    assert "SIGTERM: 1 of 2 cells are done" in output
+    assert "SIGTERM: 1 of 2 cells done" in output
     assert ends(lambda: not nodes.measuring())
     assert not (folder / "cells" / f"{HELD_CELL}.json").exists()
     assert (folder / "report.html").exists()

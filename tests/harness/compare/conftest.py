@@ -42,6 +42,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         slower: dict[str, float] | None = None,
         products: float = 200e9,
         change: Callable[[dict[str, Any]], None] | None = None,
+        environment: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Path:
         generator = np.random.default_rng(machine)
@@ -57,7 +58,8 @@ def make_run(tmp_path: Path) -> MakeRun:
                     change(record)
                 records.append(record)
         samples = [synthetic.make_product(2 * 16 * 128 * 512 / (products * generator.lognormal(0, 0.01)))] * 3
-        return Path(synthetic.write_run(tmp_path / name, records, products=samples))
+        about = {"environment": environment} if environment else {}
+        return Path(synthetic.write_run(tmp_path / name, records, products=samples, **about))
 
     return make
 

@@ -112,6 +112,24 @@ def test_what_was_learned_in_one_run_only_is_said(make_run: Any) -> None:
     assert "torch tuned learned the task in A (bit error" in " ".join(compare(*pair).output.split())
 
 
+def test_processes_that_did_not_end_ok_are_told(make_run: Any, tmp_path: Path) -> None:
+    before, after = make_run("before", machine=0), make_run("after", machine=1)
+    for path in sorted((after / "cells").glob("torch-tuned-*.json"))[:3]:
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"status": "diverged", "reason": "nan", "seed": 1}))
+    document = json.loads(compare(before, after, "--json").stdout)
+    assert any("figures are of those that did: torch tuned 5 of 8." in text for text in document["sentences"])
+    [tuned] = [row for row in document["quality"] if (row["backend"], row["implementation"]) == ("torch", "tuned")]
+    assert (tuned["seeds"], tuned["seeds_started"]) == ([1, 1], [1, 2])
+    compare(before, after, "--out", tmp_path / "out")
+    assert "| 1 and 1 of 2 |" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_what_was_learned_alike_is_said_so(make_run: Any) -> None:
+    document = json.loads(compare(make_run("before", machine=0), make_run("after", machine=1), "--json").stdout)
+    assert "What was learned: bit errors over the trained lengths are the same." in document["sentences"]
+
+
 def test_names_and_values_of_records_are_only_text(make_run: Any, edit: Any) -> None:
     before, after = make_run("before", machine=0), make_run("after", machine=1)
     edit(after, lambda run: run["environment"].update(cpu="[red]\x1b[31m<b>|"))

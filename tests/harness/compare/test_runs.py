@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.compare.quality import find_absences
 from harness.compare.runs import load_runs, recipe_differences, same_learning
 from harness.compare.surroundings import surrounding_differences
+from harness.environment import describe_environment
 from harness.presets import ConfigurationError
 from harness.schema import SCHEMA_VERSION
 
@@ -105,6 +107,14 @@ def test_what_differs_around_the_runs_is_found_and_what_passes_is_not(make_run: 
         "torch idiomatic.threads": {"A": 2, "B": 4},
         "jax idiomatic.threads": {"A": 2, "B": 4},
     }
+
+
+def test_between_two_moments_of_one_machine_nothing_differs(make_run: Any) -> None:
+    before = make_run("before", machine=0, n=1, environment=describe_environment())
+    filling = np.ones(2**26, np.uint8)
+    after = make_run("after", machine=1, n=1, environment=describe_environment() | {"load_average": [9.0, 9.0, 9.0]})
+    assert filling.all()
+    assert surrounding_differences(load_runs([before, after])) == []
 
 
 def test_runs_on_two_devices_are_compared(make_run: Any) -> None:

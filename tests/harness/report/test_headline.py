@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.report import write_report
 from harness.report.headline import conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.load import read_run
 from harness.report.variants import find_variants
@@ -72,7 +73,18 @@ def test_each_precision_has_its_fastest(run_folder: Callable[..., Path], record:
 
 def test_without_any_throughput_it_says_so(run_folder: Callable[..., Path], failure: Make) -> None:
     sentence = sentence_of(run_folder(failure("torch", "failed", "broken")))
-    assert sentence == "No implementation gave a throughput that can be ranked; 1 of 1 cells did not end ok."
+    assert sentence == "No implementation gave a throughput that can be ranked; 1 of 1 cell did not end ok."
+
+
+def test_what_never_ended_ok_did_not_learn(run_folder: Callable[..., Path], record: Make, failure: Make) -> None:
+    ours = [record(backend, lengths=(1, 2)) for backend in ("torch", "jax")]
+    folder = run_folder(*ours, failure("tensorflow", "diverged", "nan"))
+    assert "only 2 of 3 learned the task" in sentence_of(folder)
+    run = read_run(folder)
+    figures = {figure.name: figure.value for figure in key_figures(run, find_variants(run))}
+    assert figures["Learned the task"] == "2 of 3"
+    write_report(folder)
+    assert "Every implementation learned" not in (folder / "report.md").read_text()
 
 
 def test_the_figures_at_a_glance(repeated_run: Path) -> None:

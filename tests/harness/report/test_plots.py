@@ -34,6 +34,15 @@ def test_what_is_not_verified_is_marked_in_every_plot(mixed: Run) -> None:
     assert names == ["torch idiomatic", "jax idiomatic", "tensorflow idiomatic (not verified)"]
 
 
+def test_the_axis_of_a_fast_machine_has_no_exponents(run_folder: Callable[..., Path], record: Make) -> None:
+    figure = plot_throughput(find_variants(read_run(run_folder(record("torch", step_s=1e-4)))))
+    assert figure is not None
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert "120,000" in ticks
+    assert not [text for text in ticks if "e" in text]
+
+
 def test_a_framework_keeps_its_colour_and_each_line_its_look(run_folder: Callable[..., Path], record: Make) -> None:
     cells = [record(backend) for backend in ("torch", "mxnet")] + [record("torch", implementation="tuned")]
     variants = find_variants(read_run(run_folder(*cells)))

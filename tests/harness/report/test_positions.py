@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
 from harness.metrics import middle_third
 from harness.report import write_report
+from harness.report.learning_plots import plot_positions
 from harness.report.learning_words import conclude_learning
 from harness.report.load import read_run
 from harness.report.measures import bit_error_interval
+from harness.report.page.charts import chart_positions
 from harness.report.positions import find_length, measure_middle, measured_lengths, position_rows
 from harness.report.variants import find_variants
 
@@ -21,6 +25,7 @@ Make = Callable[..., dict[str, Any]]
 LENGTH, SEQUENCES = 20, 200
 EVEN = np.full(LENGTH, 0.01)
 MIDDLE = np.where(middle_third(LENGTH), 0.03, 0.003)
+NOT_IN_THE_MIDDLE = np.where(middle_third(LENGTH), 0.0, 0.02)
 ENDS = np.where(middle_third(LENGTH), 0.0005, 0.02)
 
 
@@ -96,6 +101,37 @@ def test_the_report_says_whether_the_remark_held(
     sentence = conclusion(errors_run(*chances))
     assert sentence.startswith("Do errors gather mid-sequence, as the seed remarked? At length 20")
     assert said in sentence
+
+
+def test_shares_that_are_shown_alike_are_told_once(errors_run: Callable[..., Path]) -> None:
+    sentence = conclusion(errors_run(NOT_IN_THE_MIDDLE, NOT_IN_THE_MIDDLE))
+    assert "the middle third holds 0 % of the wrong bits" in sentence
+
+
+def test_the_page_and_the_plot_show_the_medians_of_the_table(run_folder: Callable[..., Path], record: Make) -> None:
+    """Of three networks, one tested on fewer sequences: what is pooled, or of other lengths, is not the table's."""
+    records = [record("torch", seed=seed, copies=(3, LENGTH)) for seed in range(3)]
+    for seed, each in enumerate(records):
+        n_sequences, wrong = (SEQUENCES, 10)[seed == 2], np.arange(LENGTH) * (seed + 1) % 7
+        parts = {"sequences": n_sequences, "wrong_bits_by_position": wrong.tolist(), "wrong_bits": int(wrong.sum())}
+        template = each["evaluation"]["lengths"][0]
+        each["evaluation"]["lengths"] = [
+            template | parts | {"length": LENGTH},
+            template | {"length": 3, "wrong_bits_by_position": [1, 2, 3]},
+        ]
+    run = read_run(run_folder(*records))
+    rows = pd.DataFrame(position_rows(run))
+    medians = 100 * rows.groupby(["length", "position"])["bit_error"].median()
+    variants = find_variants(run)
+    figure, charts = plot_positions(run, variants), chart_positions(run, variants)
+    assert figure is not None
+    assert [axes.get_title("left") for axes in figure.axes] == ["Length 20, not trained"]
+    assert [chart.title for chart in charts] == ["Length 20 (not trained)"]
+    assert set(rows["length"]) == {LENGTH}
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), medians)
+    heights = np.array([int(height) for height in re.findall(r"[ML]\d+ (\d+)", charts[0].series[0].line)])
+    # The path runs down from the top, in per mille of an axis that ends at 5 % above the highest of any network.
+    np.testing.assert_allclose(1 - heights / 1000, medians / (1.05 * 100 * rows["bit_error"].max()), atol=1e-3)
 
 
 def test_positions_are_a_table_and_a_plot(errors_run: Callable[..., Path]) -> None:

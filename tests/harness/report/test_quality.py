@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.report import write_report
 from harness.report.learning_words import conclude_learning
 from harness.report.load import read_run
 from harness.report.quality import QualityComparison, compare_quality
@@ -57,6 +58,18 @@ def test_only_seeds_in_common_are_compared_and_repeats_are_one(run_folder: Calla
     comparison = compare(run_folder(*cells))["seed_loss"]
     assert comparison.seeds == 1
     assert comparison.difference.estimate == pytest.approx(0.008 - 0.009)
+
+
+def test_seeds_that_did_not_end_ok_are_told(run_folder: Callable[..., Path], record: Make, failure: Make) -> None:
+    ours = [with_loss(record, "torch", seed, 0.008) for seed in range(3)]
+    theirs = [with_loss(record, "jax", seed, loss) for seed, loss in enumerate((0.007, 0.0095))]
+    folder = run_folder(*ours, *theirs, failure("jax", "diverged", "nan", seed=2))
+    write_report(folder)
+    header, _, first, *_ = (folder / "tables" / "quality_comparisons.md").read_text().splitlines()
+    row = dict(zip(header.split(" | "), first.split(" | "), strict=True))
+    assert row["seeds"] == "2 of 3"
+    text = (folder / "report.md").read_text()
+    assert "On the same 2 of 3 seeds, those that both ended ok, no two implementations" in text
 
 
 def test_what_failed_verification_is_not_compared(run_folder: Callable[..., Path], record: Make) -> None:

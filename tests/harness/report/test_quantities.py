@@ -4,7 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.report.quantities import bytes_text, flag, integer, join, number, percent, ratio, setting, span
+from harness.report.quantities import (
+    bytes_text,
+    count,
+    count_between,
+    flag,
+    integer,
+    join,
+    lengths,
+    number,
+    out_of,
+    percent,
+    ratio,
+    setting,
+    span,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +32,10 @@ from harness.report.quantities import bytes_text, flag, integer, join, number, p
         (percent, 0.1234, "12.3 %"),
         (percent, 0.0, "0 %"),
         (percent, 1.0, "100 %"),
+        (percent, 12.345, "1,234 %"),
+        (percent, 9.9996, "1,000 %"),
+        (percent, -12.345, "-1,234 %"),
+        (percent, 1e-7, "0.00001 %"),
         (ratio, 1.23456, "1.235"),
         (ratio, 1.0, "1.000"),
         (integer, 1326088, "1,326,088"),
@@ -39,7 +57,18 @@ def test_unknown_is_empty(show: Callable[[object], str]) -> None:
 
 def test_an_interval_is_empty_where_a_bound_is_unknown() -> None:
     assert span("1", "2") == "1 to 2"
-    assert span("", "") == ""
+    assert span("", "") == span("1", "") == ""
+
+
+def test_bounds_that_are_shown_alike_are_one() -> None:
+    assert span("0 %", "0 %") == "0 %"
+    assert (lengths(5, 5), lengths(1, 20)) == ("length 5", "lengths 1 to 20")
+
+
+def test_one_is_singular() -> None:
+    assert [count(n, "cell") for n in (0, 1, 1200)] == ["0 cells", "1 cell", "1,200 cells"]
+    assert (count_between(1, 1, "vector"), count_between(1, 20, "vector")) == ("1 vector", "1 to 20 vectors")
+    assert (out_of(1, 3), out_of(3, 3), out_of(3, None)) == ("1 of 3", "3", "3")
 
 
 @pytest.mark.parametrize(("items", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from harness.report import summary_rows
+from harness.report import print_summary, summary_rows, write_report
 from harness.report.load import read_run
 from harness.report.tables import make_tables, to_csv
 
@@ -31,6 +32,11 @@ FIRST_COLUMNS = {
 
 def read_csv(folder: Path, table: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(to_csv(make_tables(read_run(folder))[table]))))
+
+
+def read_markdown(text: str) -> list[dict[str, str]]:
+    header, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 @pytest.mark.parametrize("table", FIRST_COLUMNS)
@@ -146,6 +152,33 @@ def test_a_group_of_mixed_statuses_has_a_row_for_each(
 ) -> None:
     folder = run_folder(record("torch"), failure("torch", "killed", "signal 9", seed=1, device="cpu"))
     assert [(row["status"], row["seeds"]) for row in read_csv(folder, "summary")] == [("ok", "0"), ("killed", "1")]
+
+
+def test_a_median_over_what_ended_ok_says_of_how_many(
+    run_folder: Callable[..., Path], record: Make, failure: Make, console: Console
+) -> None:
+    lost = [failure("torch", "killed", "signal 9", seed=1), failure("torch", "diverged", "nan", seed=2, device="cpu")]
+    folder = run_folder(record("torch"), *lost, record("jax"), failure("mxnet", "not_installed", "install it"))
+    counts = {
+        (row["backend"], row["status"]): (row["cells"], row["cells_started"]) for row in read_csv(folder, "summary")
+    }
+    assert counts == {
+        ("torch", "ok"): ("1", "3"),
+        ("torch", "killed"): ("1", "3"),
+        ("torch", "diverged"): ("1", "3"),
+        ("jax", "ok"): ("1", "1"),
+        ("mxnet", "not_installed"): ("1", ""),
+    }
+    write_report(folder)
+    table = read_markdown((folder / "tables" / "summary.md").read_text())
+    assert sorted(row["processes"] for row in table) == ["1", "1", "1 of 3", "1 of 3", "1 of 3"]
+    print_summary(folder, console)
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().count("3 ended ok)") == 1
+    for name in ("report.md", "report.html"):
+        shown = (folder / name).read_text()
+        assert "torch idiomatic (1 of 3 ended ok)" in shown
+        assert "jax idiomatic (1 of" not in shown
 
 
 def test_integers_stay_integers_and_floats_are_exact(run_folder: Callable[..., Path], record: Make) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from backends.contract import WIRINGS
+from harness.report import write_report
 from harness.report.load import read_run
 from harness.report.tables import make_tables
 from harness.report.variants import find_variants
@@ -91,6 +93,20 @@ def test_each_precision_has_its_fastest(run_folder: Callable[..., Path], record:
     text = conclusions_of(run_folder(half, record("torch"), record("jax", step_s=0.02)))
     assert "throughput to rank, in bfloat16 on cpu, was torch idiomatic bfloat16" in text
     assert "Fastest in training on this run, in float32 on cpu, was torch idiomatic float32" in text
+
+
+def test_one_of_a_thing_is_singular_and_alike_bounds_are_one(run_folder: Callable[..., Path], record: Make) -> None:
+    folder = run_folder(record("torch", lengths=(1,)), resources={"threads": 1})
+    content = json.loads((folder / "run.json").read_text())
+    content["configuration"]["task"] |= {"min_length": 1, "max_length": 1}
+    content["environment"]["physical_cores"] = 1
+    (folder / "run.json").write_text(json.dumps(content))
+    write_report(folder)
+    for name in ("report.md", "report.html"):
+        text = (folder / name).read_text("utf-8")
+        assert not re.search(r"\b1 (random vector|core|thread|cell|seed|repeat|process|bit)e?s\b", text)
+        assert not re.search(r"(\S+( %)?) to \1(?!\S)", text)
+        assert "The only cell ended ok." in text
 
 
 def test_the_second_set_is_not_counted_as_repeats(repeated_run: Path) -> None:

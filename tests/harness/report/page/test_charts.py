@@ -80,9 +80,9 @@ def test_bit_error_has_a_dot_for_each_length_and_marks_what_was_trained(mixed_ru
 
 @pytest.fixture
 def positioned(run_folder: Callable[..., Path], record: Make) -> Run:
-    """Length 3 without a wrong bit, length 10 with ever more of them."""
+    """Length 5 without a wrong bit, length 20 with ever more of them."""
     cells = [record(backend) for backend in ("torch", "jax")]
-    wrong = {3: [0, 0, 0], 10: list(range(0, 200, 20))}
+    wrong = {5: [0] * 5, 20: list(range(0, 200, 10))}
     for cell in cells:
         lengths = cell["evaluation"]["lengths"]
         template = lengths[0]
@@ -94,16 +94,17 @@ def positioned(run_folder: Callable[..., Path], record: Make) -> Run:
     return read_run(run_folder(*cells))
 
 
-def test_positions_are_drawn_where_bits_are_wrong(positioned: Run) -> None:
-    (chart,) = chart_positions(positioned, find_variants(positioned))
-    assert chart.title == "Length 10 (not trained)"
+def test_positions_are_drawn_from_none_wrong_to_the_most(positioned: Run) -> None:
+    flat, chart = chart_positions(positioned, find_variants(positioned))
+    assert set(re.findall(r"[ML]\d+ (\d+)", flat.series[0].line)) == {"1000"}
+    assert [flat.title, chart.title] == ["Length 5 (trained)", "Length 20 (not trained)"]
     assert len(chart.series) == 2
     heights = [int(height) for height in re.findall(r"[ML]\d+ (\d+)", chart.series[0].line)]
     assert heights[0] == 1000
     assert heights == sorted(heights, reverse=True)
-    # 180 wrong of 100 sequences of 8 bits, on an axis that ends 5 % above it.
+    # 190 wrong of 100 sequences of 8 bits, on an axis that ends 5 % above it.
     assert heights[-1] == pytest.approx(1000 - 1000 / 1.05, abs=1)
-    assert [tick.text for tick in chart.x_ticks][-1] == "10"
+    assert [tick.text for tick in chart.x_ticks][-1] == "20"
 
 
 def test_positions_that_were_not_recorded_are_no_chart(mixed_run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from io import BytesIO
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.report import write_report
 from harness.report.load import read_run
-from harness.report.page.bars import STAGES, show_ceiling, stack_times
+from harness.report.page.bars import show_ceiling, stack_times
 from harness.report.page.look import find_look
 from harness.report.page.strips import group_copies
 from harness.report.page.table import compare_side_by_side, rank
@@ -78,7 +80,34 @@ def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], re
     assert sum(segment.width for segment in fast_bar.segments) == pytest.approx(40, abs=0.1)
     assert slow_bar.segments[0].text == "training steps: 10 s"
     assert slow_bar.text.startswith("19.5 s, 51.3 % in training steps")
-    assert len(slow_bar.segments) == len(STAGES)
+
+
+def drawn_times(folder: Path) -> list[tuple[float, float]]:
+    """Of each bar on the page: the seconds of its parts added up, and the total beside it."""
+    write_report(folder)
+    page = (folder / "report.html").read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    section = page.partition('<section id="time">')[2].partition("</section>")[0]
+    parts = [re.findall(r'title="[^"]*: ([\d.,]+) s"', bar) for bar in section.split('<span class="bar">')[1:]]
+    totals = re.findall(r"<span>([\d.,]+) s, [\d.]+ % in training steps", section)
+    return [(sum(map(float, bar)), float(total)) for bar, total in zip(parts, totals, strict=True)]
+
+
+def test_the_time_that_is_drawn_is_the_total_of_a_record(run_folder: Callable[..., Path], record: Make) -> None:
+    stages = {"spawn_s": 0.1, "import_s": 0.4, "build_s": 0.2, "first_step_s": 1.3, "recompile_s": 6.4}
+    stages |= {"steady_s": 494.0, "data_s": 1.0, "validation_s": 27.2, "checkpoint_s": 0.2, "evaluation_s": 19.7}
+    stages |= {"other_s": 2.0, "a_stage_of_a_later_version_s": 5.0}
+    timeline = stages | {"total_s": sum(stages.values())}
+    assert drawn_times(run_folder(record("torch", timeline=timeline))) == [pytest.approx((557.5, 557.5))]
+
+
+def test_of_several_processes_the_one_of_median_total_is_drawn(run_folder: Callable[..., Path], record: Make) -> None:
+    timelines = [
+        {"steady_s": 10.0, "recompile_s": 5.0, "total_s": 15.0},
+        {"steady_s": 11.0, "validation_s": 6.0, "total_s": 17.0},
+        {"steady_s": 10.0, "checkpoint_s": 90.0, "total_s": 100.0},
+    ]
+    cells = [record("torch", repeat=repeat, timeline=timeline) for repeat, timeline in enumerate(timelines)]
+    assert drawn_times(run_folder(*cells)) == [(17.0, 17.0)]
 
 
 def test_below_the_ceiling_the_full_width_is_the_ceiling(repeated_run: Path) -> None:
