@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.environment import write_list
 from harness.report import measures
-from harness.report.quantities import percent
+from harness.report.quantities import count, percent
 from harness.report.records import Cell, Run
 from harness.report.variants import Variant, short_label
 from harness.stats import ENOUGH_SAMPLES, largest_coverage
@@ -74,7 +74,8 @@ def _nodes_differ(run: Run) -> Caution | None:
     hardware = run.hardware
     if len(hardware) < 2:
         return None
-    where = "; ".join(f"{kind} ({len(cells)} of {len(run.ok_cells)} cells)" for kind, cells in hardware.items())
+    whole = count(len(run.ok_cells), "cell")
+    where = "; ".join(f"{kind} ({len(cells)} of {whole})" for kind, cells in hardware.items())
     advice = "Speeds of different hardware are compared here: run on nodes of one kind."
     return Caution("Nodes differ", where, advice)
 
@@ -114,7 +115,7 @@ def _placed_otherwise(run: Run) -> Caution | None:
     if not differing:
         return None
     name, text = next(iter(differing.items()))
-    where = f"{len(differing)} of {len(run.ok_cells)} cells; {name} {text}"
+    where = f"{len(differing)} of {count(len(run.ok_cells), 'cell')}; {name} {text}"
     advice = "A library placed its threads itself: look for OMP_PROC_BIND, KMP_AFFINITY and the like, and run again."
     return Caution("Other processors or threads than asked for", where, advice)
 
