@@ -10,14 +10,13 @@ section 11.6): it sees the two or three samples in the middle and nothing else.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, bootstrap, mannwhitneyu, t
+from scipy.stats import beta, bootstrap, t
 
 N_RESAMPLES = 9999
 # Any will do; a fixed one makes the interval a function of the samples.
@@ -34,9 +33,9 @@ class Interval:
     high: float | None = None
 
     @property
-    def relative_half_width(self) -> float | None:
-        """Half the interval's width as a share of the estimate."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2 / self.estimate
+    def relative_width(self) -> float | None:
+        """The interval's width as a share of the estimate."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / self.estimate
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -107,9 +106,30 @@ def share_interval(parts: Sequence[float], wholes: Sequence[float], confidence: 
     return _interval(_ratio_of_sums, [parts, wholes], confidence, paired=True)
 
 
-def shows_difference(ratio: Interval) -> bool:
-    """Whether the interval of a ratio excludes 1. A single sample shows nothing."""
+def excludes_one(ratio: Interval) -> bool:
+    """Whether the interval of a ratio leaves out 1; False where there is no interval."""
     return ratio.low is not None and ratio.high is not None and (ratio.low > 1 or ratio.high < 1)
+
+
+def noise_floor(same: Interval | None) -> float:
+    """The factor, at least 1, within which a ratio may be noise: the bound that lies farther from 1, on a log scale, of
+    the ratio `same` of one implementation to itself; its estimate where it has no interval, 1 where none was measured.
+    """
+    if same is None:
+        return 1.0
+    known = [end for end in (same.low, same.high) if end is not None] or [same.estimate]
+    return max(max(end, 1 / end) for end in known)
+
+
+def shown_faster(ratio: Interval, floor: float) -> bool:
+    """Whether the left side of a ratio of speeds is shown to be the faster: the whole interval lies above 1, and the
+    estimate above the noise floor. This is the one rule for "faster" in headlines, tables and comparisons of runs."""
+    return excludes_one(ratio) and ratio.estimate > floor
+
+
+def shown_slower(ratio: Interval, floor: float) -> bool:
+    """Whether the left side of a ratio of speeds is shown to be the slower, by the rule of shown_faster."""
+    return excludes_one(ratio) and 1 / ratio.estimate > floor
 
 
 def largest_coverage(n_samples: int) -> float:
@@ -119,16 +139,6 @@ def largest_coverage(n_samples: int) -> float:
     takes 6 samples.
     """
     return 1 - 2.0 ** (1 - n_samples)
-
-
-def rank_p_value(left: Sequence[float], right: Sequence[float]) -> float:
-    """The probability of ranks at least as far apart if both sides were alike (Mann and Whitney 1947, two-sided)."""
-    return float(mannwhitneyu(left, right).pvalue)
-
-
-def least_p_value(n_left: int, n_right: int) -> float:
-    """The least rank_p_value of so few samples: 2 / C(n + m, n), where all of one side exceed all of the other."""
-    return 2 / math.comb(n_left + n_right, n_left)
 
 
 def _interval(statistic: Any, samples: list[Sequence[float]], confidence: float, *, paired: bool) -> Interval:

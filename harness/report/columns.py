@@ -20,7 +20,7 @@ TABLES = {
             rank seed_loss_floor seed_loss_excess n_parameters cells reason
             sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
             wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
-            steps_to_target ranks exchange_share""",
+            steps_to_target ranks exchange_share timed_cells""",
         "comparisons": "left right ratio low high repeats conclusion precision device a_a",
         "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s",
         "products": "precision device backend product gflop_per_s low high samples is_ceiling",
@@ -59,7 +59,8 @@ SHOWN = {
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
             sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
             ranks exchange_share train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s
-            overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
+            overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells timed_cells
+            reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
@@ -169,7 +170,6 @@ COLUMNS = {
         number,
         "bootstrap interval of the median over processes; empty where each ran once",
     ),
-    "relative_half_width": Column("±", percent),
     "gflop_per_s": Column(
         "GFLOP/s",
         number,
@@ -190,19 +190,29 @@ COLUMNS = {
     "other_cpu_share": Column(
         "other processes", percent, "the share of the machine's processors that others used while the cell trained"
     ),
-    "ratio": Column("ratio", ratio, "the median sequences/s of left over that of right"),
+    "ratio": Column("ratio", ratio, "the sequences/s of left over those of right, as they are ranked"),
     "ratio_interval": Column(
         "95 % interval",
         ratio,
         "bootstrap interval of the ratio, repeats drawn in pairs; where it holds 1 no difference is shown",
     ),
-    "repeats": Column("pairs", integer, "processes of one seed and repeat, which ran close together"),
+    "repeats": Column(
+        "pairs",
+        integer,
+        "processes of one seed and repeat, which ran close together; empty where all processes of both are compared",
+    ),
     "conclusion": Column("conclusion", text),
     "product": Column("product", text),
     "rate_range": Column("lowest to highest", number, "how far the rate drifted over the run"),
     "samples": Column("samples", integer),
     "is_ceiling": Column("ceiling", flag, "the best median of its precision and device"),
     "cells": Column("processes", integer, "fresh processes behind the row's medians"),
+    "timed_cells": Column(
+        "processes timed",
+        integer,
+        "of these, those behind sequences/s, the step and the ceiling: of the seeds and repeats that all ranked"
+        " implementations of a precision and device have, or all where none is common",
+    ),
     "step_ms": Column("step, ms", number, "the median steady optimiser step"),
     "step_ms_median": Column("median step, ms", number, "the median steady optimiser step; warm-up is left out"),
     "step_ms_p5": Column("5th percentile, ms", number, "one step in twenty was faster"),
@@ -215,7 +225,11 @@ COLUMNS = {
         flag,
         "whether its mathematics was checked against the reference; what failed the check is not ranked",
     ),
-    "rank": Column("rank", integer, "by sequences/s, among what is ok and did not fail verification"),
+    "rank": Column(
+        "rank",
+        integer,
+        "by sequences/s, among what is ok and did not fail verification; none where the machine was busy",
+    ),
     "reason": Column("reason", text),
     "cell": Column("cell", text),
     "seed": Column("seed", integer),

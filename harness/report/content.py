@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.cautions import Caution, find_cautions
-from harness.report.comparisons import compare_all
+from harness.report.comparisons import Comparison
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
 from harness.report.quantities import setting
@@ -22,10 +22,11 @@ from harness.report.words import conclude, describe_run
 
 COMPARED = (
     "Every pair on the same device and in the same precision, and each implementation's precisions beside each other."
-    " Where an interval holds 1, no difference is shown. Each interval is meant to miss the true ratio in one run of"
-    " twenty, so among many pairs an interval that barely excludes 1 proves little. The last row, where there is one,"
-    " compares an implementation with itself: its ratio is the noise floor, and what differs by no more may not differ"
-    " at all."
+    " One is faster where the interval leaves out 1 and the ratio lies outside the noise floor; otherwise no difference"
+    " is shown. The machine was busy where other processes used the processors while the cells compared trained. Each"
+    " interval is meant to miss the true ratio in one run of twenty, so among many pairs an interval that barely"
+    " excludes 1 proves little. The last row, where there is one, compares an implementation with itself: the bound of"
+    " its interval that lies farther from 1 is the noise floor."
 )
 
 
@@ -67,7 +68,13 @@ class Content:
     command: str
 
 
-def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
+def make_content(
+    run: Run,
+    variants: list[Variant],
+    comparisons: list[Comparison],
+    tables: Mapping[str, pd.DataFrame],
+    plots: list[str],
+) -> Content:
     """The whole report; `plots` are the names of the files in plots/."""
     sections = [
         _results(tables),
@@ -80,7 +87,7 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
         _time(tables),
         _throughput(run, tables, plots),
         _ceiling(tables),
-        _comparisons(run, variants, tables),
+        _comparisons(comparisons, tables),
         _warnings(run, variants),
         _verification(run),
         *_settings(run),
@@ -88,9 +95,9 @@ def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.Data
     return Content(
         title=f"Copy task benchmark: {run.file.preset or 'run'}",
         subtitle=describe_shortly(run),
-        headline=conclude_in_one_sentence(run, variants),
-        key_figures=key_figures(run, variants),
-        conclusions=conclude(run, variants, tables),
+        headline=conclude_in_one_sentence(run, variants, comparisons),
+        key_figures=key_figures(run, variants, comparisons),
+        conclusions=conclude(run, variants, comparisons, tables),
         sections=_explain_once([section for section in sections if not section.is_empty]),
         description=describe_run(run),
         command=run.file.command,
@@ -113,7 +120,8 @@ def _explain_new(table: Readable, explained: set[tuple[str, str]]) -> Readable:
 
 def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; an interval"
+        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; those of speed"
+        " are over the seeds and repeats that all ranked implementations of a precision and device have. An interval"
         " says where the true median lies, as far as the processes of this run can tell."
     )
     return Section("results", "Ranking", text, tables=_readable(tables, "summary"))
@@ -183,8 +191,8 @@ def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))
 
 
-def _comparisons(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> Section:
-    text = " ".join([COMPARED, *(describe_floor(item) for item in compare_all(run, variants) if item.is_a_a)])
+def _comparisons(comparisons: list[Comparison], tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = " ".join([COMPARED, *(describe_floor(item) for item in comparisons if item.is_a_a)])
     return Section("comparisons", "Comparisons and the noise floor", text, tables=_readable(tables, "comparisons"))
 
 

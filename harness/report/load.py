@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.report.records import CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
+from harness.report.records import CeilingFile, Cell, EvaluateSection, Product, Run, RunFile, TargetSection, TaskSection
 from harness.schema import READABLE_VERSIONS, SAFE_NAME, read_json
 
 READABLE = " and ".join(map(str, READABLE_VERSIONS))
@@ -29,10 +29,11 @@ def read_run(folder: Path) -> Run:
         task = msgspec.convert(file.configuration.get("task"), TaskSection)
         batch = msgspec.convert(file.configuration.get("train", {}).get("batch"), int)
         target = msgspec.convert(file.configuration.get("target", {}), TargetSection)
+        evaluate = msgspec.convert(file.configuration.get("evaluate", {}), EvaluateSection)
     except msgspec.ValidationError as error:
         raise ValueError(f"run.json: its configuration is malformed: {error}") from error
     cells = [_read_cell(folder / "cells" / f"{name}.json") for name in file.cells]
-    return Run(file, task, batch, cells, *_read_ceiling(folder / "ceiling.json"), target)
+    return Run(file, task, batch, cells, *_read_ceiling(folder / "ceiling.json"), target, evaluate)
 
 
 def check_name(name: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.report.columns import COLUMNS, TABLES
-from harness.report.comparisons import compare_all
+from harness.report.comparisons import Comparison
 from harness.report.page.look import css_colour
 from harness.report.page.scale import Scale, linear, logarithmic
 from harness.report.readable import Readable, read_columns
@@ -46,7 +46,7 @@ class MarkedTable:
 
 def rank(run: Run, variants: list[Variant]) -> MarkedTable:
     """The summary in brief, the fastest first, with bars from zero for the speeds."""
-    rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run)]
+    rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run, variants)]
     texts = read_columns([name for name in RANKED if name != "status" or _differs(rows, name)], rows)
     named = 1 if COLUMNS["rank"].header in texts.headers else 0
     labels = [row["label"] + (NOT_VERIFIED if row["verified"] is False else "") for row in rows]
@@ -60,9 +60,9 @@ def rank(run: Run, variants: list[Variant]) -> MarkedTable:
     )
 
 
-def compare_side_by_side(run: Run, variants: list[Variant], table: Readable) -> MarkedTable:
+def compare_side_by_side(comparisons: list[Comparison], table: Readable) -> MarkedTable:
     """The comparisons with their intervals on a log axis that holds them all, and a line where the ratio is 1."""
-    ratios = [item.ratio for item in compare_all(run, variants)]
+    ratios = [item.ratio for item in comparisons]
     bounds = [bound for each in ratios for bound in (each.estimate, each.low, each.high) if bound]
     axis = logarithmic(min([*bounds, 1.0]), max([*bounds, 1.0]))
     marks: list[Mark | None] = [_dot(axis, ratio) for ratio in ratios]
