@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.cautions import Caution, find_cautions
-from harness.report.comparisons import Comparison
+from harness.report.comparisons import compare_all
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
 from harness.report.quantities import setting
@@ -68,13 +68,7 @@ class Content:
     command: str
 
 
-def make_content(
-    run: Run,
-    variants: list[Variant],
-    comparisons: list[Comparison],
-    tables: Mapping[str, pd.DataFrame],
-    plots: list[str],
-) -> Content:
+def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
     """The whole report; `plots` are the names of the files in plots/."""
     sections = [
         _results(tables),
@@ -87,7 +81,7 @@ def make_content(
         _time(tables),
         _throughput(run, tables, plots),
         _ceiling(tables),
-        _comparisons(comparisons, tables),
+        _comparisons(run, variants, tables),
         _warnings(run, variants),
         _verification(run),
         *_settings(run),
@@ -95,9 +89,9 @@ def make_content(
     return Content(
         title=f"Copy task benchmark: {run.file.preset or 'run'}",
         subtitle=describe_shortly(run),
-        headline=conclude_in_one_sentence(run, variants, comparisons),
-        key_figures=key_figures(run, variants, comparisons),
-        conclusions=conclude(run, variants, comparisons, tables),
+        headline=conclude_in_one_sentence(run, variants),
+        key_figures=key_figures(run, variants),
+        conclusions=conclude(run, variants, tables),
         sections=_explain_once([section for section in sections if not section.is_empty]),
         description=describe_run(run),
         command=run.file.command,
@@ -191,8 +185,8 @@ def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))
 
 
-def _comparisons(comparisons: list[Comparison], tables: Mapping[str, pd.DataFrame]) -> Section:
-    text = " ".join([COMPARED, *(describe_floor(item) for item in comparisons if item.is_a_a)])
+def _comparisons(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = " ".join([COMPARED, *(describe_floor(item) for item in compare_all(run, variants) if item.is_a_a)])
     return Section("comparisons", "Comparisons and the noise floor", text, tables=_readable(tables, "comparisons"))
 
 

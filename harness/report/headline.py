@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.report.comparisons import LEFT_FASTER, Comparison, compare_fastest
+from harness.report.comparisons import LEFT_FASTER, Comparison, compare_all, compare_fastest
 from harness.report.learned import Learning, error_range, judge_learning
 from harness.report.quantities import join, number, percent, ratio, span
 from harness.report.records import Run
@@ -23,8 +23,9 @@ class KeyFigure:
     note: str
 
 
-def conclude_in_one_sentence(run: Run, variants: list[Variant], comparisons: list[Comparison]) -> str:
+def conclude_in_one_sentence(run: Run, variants: list[Variant]) -> str:
     """Which is fastest, by how much and how sure that is; did all learn; was everything verified."""
+    comparisons = compare_all(run, variants)
     said = [*_speeds(find_places(variants), comparisons), *_doubtful_floor(comparisons)]
     said += [*_learning(judge_learning(run, variants)), *_verification(variants), *_failures(run)]
     sentence = "; ".join(said)
@@ -32,8 +33,9 @@ def conclude_in_one_sentence(run: Run, variants: list[Variant], comparisons: lis
     return f"{sentence[:1] if starts_with_name else sentence[:1].upper()}{sentence[1:]}."
 
 
-def key_figures(run: Run, variants: list[Variant], comparisons: list[Comparison]) -> list[KeyFigure]:
+def key_figures(run: Run, variants: list[Variant]) -> list[KeyFigure]:
     """The fastest and its lead in each precision and device, who learned, who was verified, and the noise floor."""
+    comparisons = compare_all(run, variants)
     speeds = [figure for place in find_places(variants) for figure in _speed_figures(place, comparisons)]
     floors = [_floor_figure(item) for item in comparisons if item.is_a_a]
     learning = _learning_figures(judge_learning(run, variants))
@@ -76,10 +78,12 @@ def _speed(place: Place, comparisons: list[Comparison]) -> str:
     if not close:
         sure = interval_text(lead.ratio, lead.n_least)
         return f"{fastest.label} trained fastest, {size} as fast as {lead.right} (95 % interval {sure})"
-    # Without an interval the ratio is all there is to say how close they are.
-    size, why = ("", "") if lead.ratio.low else (f", {size} that of {lead.right}", f" ({TOO_FEW})")
+    if lead.ratio.low is None:
+        return (
+            f"{fastest.label} had the highest rate, {size} that of {lead.right}, but no difference is shown ({TOO_FEW})"
+        )
     rivals = join([item.right for item in close])
-    return f"{fastest.label} had the highest rate{size}, but no difference is shown between it and {rivals}{why}"
+    return f"{fastest.label} had the highest rate, but no difference is shown between it and {rivals}"
 
 
 def _doubtful_floor(comparisons: list[Comparison]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.report.ceiling import find_ceilings
-from harness.report.comparisons import BUSY, LEFT_FASTER, Comparison, compare_fastest
+from harness.report.comparisons import BUSY, LEFT_FASTER, Comparison, compare_all, compare_fastest
 from harness.report.quantities import join, number, percent, ratio, span
 from harness.report.records import Run
 from harness.report.variants import Place, Variant, find_places
@@ -15,14 +15,14 @@ DOUBTFUL = "a difference shows where there is none"
 TOO_FEW = "too few processes for an interval"
 
 
-def conclude_speed(run: Run, variants: list[Variant], comparisons: list[Comparison]) -> list[str]:
+def conclude_speed(run: Run, variants: list[Variant]) -> list[str]:
     """Sentences: the fastest of each precision and device, implementations of one framework, noise floor, ceiling."""
     places = find_places(variants)
     if not places:
         return ["No implementation gave a throughput that can be ranked."]
-    said = []
+    comparisons, said = compare_all(run, variants), []
     for place in places:
-        where = f" in {place.name}" if len(places) > 1 else ""
+        where = f"in {place.name}" if len(places) > 1 else "on this run"
         said += [_fastest(place, comparisons, where), *_rounds(place, where)]
     ranked = [variant for place in places for variant in place.ranked]
     return [*said, *_within_frameworks(ranked, comparisons), *describe_bounds(run, comparisons), *_overhead(ranked)]
@@ -61,17 +61,14 @@ def interval_text(interval: Interval, n_least: int) -> str:
 def _fastest(place: Place, comparisons: list[Comparison], where: str) -> str:
     fastest, *others = place.ranked
     if place.busy_share is not None:
-        said = refuse_ranking(place)
-        return f"{said[:1].upper()}{said[1:]}{where}."
+        return f"In {place.name}, {refuse_ranking(place)}."
     if not others:
-        return f"The only implementation with a throughput to rank{where} was {_rate(fastest)}."
+        return f"The only implementation with a throughput to rank {where} was {_rate(fastest)}."
     compared = compare_fastest(place, comparisons)
     close = [item for item in compared if item.conclusion != LEFT_FASTER]
     clear = [f"{_times(item)} {item.right}{_bounds(item.ratio)}" for item in compared if item not in close]
-    what = (
-        "The highest rate in training on this run{} was that of" if close else "Fastest in training on this run{} was"
-    )
-    sentence = f"{what.format(where)} {_rate(fastest)}"
+    begin = f"The highest rate in training {where} was that of" if close else f"Fastest in training {where} was"
+    sentence = f"{begin} {_rate(fastest)}"
     sentence += f": {join(clear)}." if clear else "."
     if close:
         sentence += f" No difference is shown between it and {join([_against(item) for item in close])}."
@@ -83,7 +80,7 @@ def _rounds(place: Place, where: str) -> Iterator[str]:
     rounds = {tuple(sorted(variant.rates)) for variant in place.ranked}
     if len(rounds) > 1:
         yield (
-            f"No seed and repeat is common to all implementations ranked{where}, so each speed is of all processes that"
+            f"No seed and repeat is common to all implementations ranked {where}, so each speed is of all processes that"
             " its implementation has, and ratios are unpaired."
         )
         return
@@ -91,7 +88,7 @@ def _rounds(place: Place, where: str) -> Iterator[str]:
     if n_others:
         n_rounds = len(rounds.pop())
         yield (
-            f"Speeds{where} are of the {n_rounds} {'pairs' if n_rounds > 1 else 'pair'} of seed and repeat that all"
+            f"Speeds {where} are of the {n_rounds} {'pairs' if n_rounds > 1 else 'pair'} of seed and repeat that all"
             f" {len(place.ranked)} ranked implementations have; {n_others} more processes have no part in them."
         )
 

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.report import measures
 from harness.report.ceiling import ceiling_rows, product_rows
 from harness.report.columns import STAGES, TABLES
-from harness.report.comparisons import Comparison, comparison_rows
+from harness.report.comparisons import compare_all, comparison_rows
 from harness.report.distance import distance_rows
 from harness.report.load import read_run
 from harness.report.positions import position_rows
@@ -20,16 +20,17 @@ from harness.report.quality import compare_quality, quality_rows
 from harness.report.records import Cell, LengthMeasures, Run
 from harness.report.summary import Row, identity, make_summary
 from harness.report.target import evaluation_rows, target_rows
-from harness.report.variants import Variant, find_variants
+from harness.report.variants import find_variants
 
 FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a", "target_reached")
 
 
-def make_tables(run: Run, variants: list[Variant], comparisons: list[Comparison]) -> dict[str, pd.DataFrame]:
+def make_tables(run: Run) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Cells hold plain int, float, str, bool or None, but for the long loss table."""
+    variants = find_variants(run)
     rows: dict[str, Iterable[Row]] = {
         "summary": make_summary(run, variants),
-        "comparisons": comparison_rows(comparisons),
+        "comparisons": comparison_rows(compare_all(run, variants)),
         "ceiling": ceiling_rows(run.products),
         "products": product_rows(run.products),
         "bit_error_by_length": [row for cell in run.ok_cells for row in _length_rows(run, cell)],

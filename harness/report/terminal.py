@@ -41,23 +41,22 @@ def print_summary(folder: Path, console: Console) -> None:
     why, and the conclusion in one sentence, in at most 80 columns."""
     run = read_run(folder)
     variants = find_variants(run)
-    comparisons = compare_all(run, variants)
     width = min(WIDTH, console.width)
     measured = [row for row in make_summary(run, variants) if row["status"] == "ok"]
     failed = [cell for cell in run.cells if cell.status != "ok"]
     if measured:
         console.print(_results(measured), width=width)
-    for sentence in describe_bounds(run, comparisons):
+    for sentence in describe_bounds(run, compare_all(run, variants)):
         console.print(Text(one_line(sentence)), width=width)
     for caution in find_cautions(run, variants):
         console.print(Text(f"Warning: {one_line(caution.text)}"), width=width)
     if failed:
         console.print(_failures(failed), width=width)
-    console.print(Text(one_line(conclude_in_one_sentence(run, variants, comparisons)), "bold"), width=width)
+    console.print(Text(one_line(conclude_in_one_sentence(run, variants)), "bold"), width=width)
 
 
 def _results(rows: list[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("#", justify="right")
     table.add_column("trained", min_width=NAME_WIDTH, overflow="fold")
     shown = [column for column in NUMBERS if any(show(column, row) for row in rows)][:MOST_NUMBERS]

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from backends.contract import WIRINGS
-from harness.report.comparisons import Comparison
 from harness.report.learned import Learning, judge_learning
 from harness.report.learning_words import conclude_learning, describe_target
 from harness.report.measures import LEARNED_BIT_ERROR
@@ -24,11 +23,9 @@ def describe_run(run: Run) -> str:
     return " ".join(part for part in parts if part)
 
 
-def conclude(
-    run: Run, variants: list[Variant], comparisons: list[Comparison], tables: Mapping[str, pd.DataFrame]
-) -> list[str]:
+def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
-    found = [*conclude_speed(run, variants, comparisons), _caution(variants)]
+    found = [*conclude_speed(run, variants), _caution(variants)]
     if run.evaluate.learning:
         found += [*_learning(run, judge_learning(run, variants)), *conclude_learning(run, variants)]
     found += [_distance(tables["loss_distance"]), _doubt(variants), _failures(run)]

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from harness.durable import write_bytes, write_text
 from harness.report import html, markdown
-from harness.report.comparisons import compare_all
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
 from harness.report.learning_plots import plot_positions, plot_quality
@@ -47,13 +46,12 @@ def write_report(folder: Path) -> None:
     """
     run = read_run(folder)
     variants = find_variants(run)
-    comparisons = compare_all(run, variants)
-    tables = make_tables(run, variants, comparisons)
+    tables = make_tables(run)
     _write_tables(folder / "tables", tables)
     images = _write_plots(folder / "plots", run, variants)
-    content = make_content(run, variants, comparisons, tables, list(images))
+    content = make_content(run, variants, tables, list(images))
     write_text(folder / "report.md", markdown.render(content))
-    write_text(folder / "report.html", html.render(content, make_page(run, variants, comparisons, content)))
+    write_text(folder / "report.html", html.render(content, make_page(run, variants, content)))
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.report.comparisons import Comparison
 from harness.report.content import Content
 from harness.report.page.bars import BarChart, show_ceiling, stack_times
 from harness.report.page.chart import LineChart
@@ -33,11 +32,11 @@ class Page:
     ceiling: BarChart
 
 
-def make_page(run: Run, variants: list[Variant], comparisons: list[Comparison], content: Content) -> Page:
+def make_page(run: Run, variants: list[Variant], content: Content) -> Page:
     compared = _table(content, "comparisons")
     return Page(
         ranking=rank(run, variants),
-        comparisons=compare_side_by_side(comparisons, compared) if compared else None,
+        comparisons=compare_side_by_side(run, variants, compared) if compared else None,
         losses=chart_losses(run, variants),
         quality=chart_quality(run, variants),
         bit_error=chart_bit_error(run, variants),

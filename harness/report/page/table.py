@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.report.columns import COLUMNS, TABLES
-from harness.report.comparisons import Comparison
+from harness.report.comparisons import compare_all
 from harness.report.page.look import css_colour
 from harness.report.page.scale import Scale, linear, logarithmic
 from harness.report.readable import Readable, read_columns
@@ -60,9 +60,9 @@ def rank(run: Run, variants: list[Variant]) -> MarkedTable:
     )
 
 
-def compare_side_by_side(comparisons: list[Comparison], table: Readable) -> MarkedTable:
+def compare_side_by_side(run: Run, variants: list[Variant], table: Readable) -> MarkedTable:
     """The comparisons with their intervals on a log axis that holds them all, and a line where the ratio is 1."""
-    ratios = [item.ratio for item in comparisons]
+    ratios = [item.ratio for item in compare_all(run, variants)]
     bounds = [bound for each in ratios for bound in (each.estimate, each.low, each.high) if bound]
     axis = logarithmic(min([*bounds, 1.0]), max([*bounds, 1.0]))
     marks: list[Mark | None] = [_dot(axis, ratio) for ratio in ratios]
