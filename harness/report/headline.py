@@ -78,12 +78,10 @@ def _speed(place: Place, comparisons: list[Comparison]) -> str:
     if not close:
         sure = interval_text(lead.ratio, lead.n_least)
         return f"{fastest.label} trained fastest, {size} as fast as {lead.right} (95 % interval {sure})"
+    leading = f"{fastest.label} had the highest rate"
     if lead.ratio.low is None:
-        return (
-            f"{fastest.label} had the highest rate, {size} that of {lead.right}, but no difference is shown ({TOO_FEW})"
-        )
-    rivals = join([item.right for item in close])
-    return f"{fastest.label} had the highest rate, but no difference is shown between it and {rivals}"
+        return f"{leading}, {size} that of {lead.right}, but no difference is shown ({TOO_FEW})"
+    return f"{leading}, but no difference is shown between it and {join([item.right for item in close])}"
 
 
 def _doubtful_floor(comparisons: list[Comparison]) -> Iterator[str]:

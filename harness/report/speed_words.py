@@ -80,8 +80,8 @@ def _rounds(place: Place, where: str) -> Iterator[str]:
     rounds = {tuple(sorted(variant.rates)) for variant in place.ranked}
     if len(rounds) > 1:
         yield (
-            f"No seed and repeat is common to all implementations ranked {where}, so each speed is of all processes that"
-            " its implementation has, and ratios are unpaired."
+            f"No seed and repeat is common to all implementations ranked {where}, so each speed is of all processes of"
+            " its implementation, and ratios are unpaired."
         )
         return
     n_others = sum(len(variant.cells) - len(variant.timed_cells) for variant in place.ranked)
@@ -89,7 +89,8 @@ def _rounds(place: Place, where: str) -> Iterator[str]:
         n_rounds = len(rounds.pop())
         yield (
             f"Speeds {where} are of the {n_rounds} {'pairs' if n_rounds > 1 else 'pair'} of seed and repeat that all"
-            f" {len(place.ranked)} ranked implementations have; {n_others} more processes have no part in them."
+            f" {len(place.ranked)} ranked implementations have; {n_others} more"
+            f" {'processes have' if n_others > 1 else 'process has'} no part in them."
         )
 
 
