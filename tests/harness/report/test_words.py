@@ -63,7 +63,7 @@ def test_who_did_not_learn_is_told(run_folder: Callable[..., Path], record: Make
     text = conclusions_of(run_folder(record("torch"), record("jax", evaluation={"lengths": [guess]})))
     where = "(at most 1 % wrong bits); bit error over the trained lengths (1 to 5): "
     assert f"Did not learn the task {where}50 % (jax idiomatic)." in text
-    assert f"Some implementations learned the task {where}0.59 % (torch idiomatic)." in text
+    assert f"Some implementations learned the task {where}0.75 % (torch idiomatic)." in text
 
 
 def test_ratios_carry_intervals_and_what_shows_no_difference_is_said_so(repeated_run: Path) -> None:
