@@ -104,8 +104,10 @@ class TargetConfig:
 class EvaluateConfig:
     """The held-out data, the same for every cell: test_batches batches of test_batch sequences of mixed lengths, as
     many validation_batches for evaluation while training goes on, and `sequences` sequences of each single length;
-    the longer lengths are `beyond` times the longest trained."""
+    the longer lengths are `beyond` times the longest trained. learning is false in a recipe for speed alone, of which
+    no report says who learned."""
 
+    learning: bool = True
     seed: int = 0
     test_batches: int = 10
     test_batch: int = 100

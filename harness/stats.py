@@ -10,14 +10,14 @@ section 11.6): it sees the two or three samples in the middle and nothing else.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, bootstrap, mannwhitneyu, t
+from scipy.stats import beta, bootstrap, t
 
 N_RESAMPLES = 9999
 # Any will do; a fixed one makes the interval a function of the samples.
@@ -34,14 +34,14 @@ class Interval:
     high: float | None = None
 
     @property
-    def relative_half_width(self) -> float | None:
-        """Half the interval's width as a share of the estimate."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2 / self.estimate
+    def relative_width(self) -> float | None:
+        """The interval's width as a share of the estimate."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / self.estimate
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     """The median of the samples with its interval. ValueError where there is no sample."""
-    return _interval(_median, [samples], confidence, paired=False)
+    return _interval(_median, (tuple(samples),), confidence, paired=False)
 
 
 def ratio_interval(
@@ -56,7 +56,7 @@ def ratio_interval(
     """
     if paired and len(left) != len(right):
         raise ValueError(f"{len(left)} and {len(right)} samples do not make pairs")
-    return _interval(_ratio, [left, right], confidence, paired=paired)
+    return _interval(_ratio, (tuple(left), tuple(right)), confidence, paired=paired)
 
 
 def mean_difference_interval(left: Sequence[float], right: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -104,12 +104,33 @@ def clustered_proportion_interval(
 
 def share_interval(parts: Sequence[float], wholes: Sequence[float], confidence: float = 0.95) -> Interval:
     """The sum of parts over the sum of wholes, bootstrapped over their pairs; all wholes positive, at least one."""
-    return _interval(_ratio_of_sums, [parts, wholes], confidence, paired=True)
+    return _interval(_ratio_of_sums, (tuple(parts), tuple(wholes)), confidence, paired=True)
 
 
-def shows_difference(ratio: Interval) -> bool:
-    """Whether the interval of a ratio excludes 1. A single sample shows nothing."""
+def excludes_one(ratio: Interval) -> bool:
+    """Whether the interval of a ratio leaves out 1; False where there is no interval."""
     return ratio.low is not None and ratio.high is not None and (ratio.low > 1 or ratio.high < 1)
+
+
+def noise_floor(same: Interval | None) -> float:
+    """The factor, at least 1, within which a ratio may be noise: the bound that lies farther from 1, on a log scale, of
+    the ratio `same` of one implementation to itself; its estimate where it has no interval, 1 where none was measured.
+    """
+    if same is None:
+        return 1.0
+    known = [end for end in (same.low, same.high) if end is not None] or [same.estimate]
+    return max(max(end, 1 / end) for end in known)
+
+
+def shown_faster(ratio: Interval, floor: float) -> bool:
+    """Whether the left side of a ratio of speeds is shown to be the faster: the whole interval lies above 1, and the
+    estimate above the noise floor. This is the one rule for "faster" in headlines, tables and comparisons of runs."""
+    return excludes_one(ratio) and ratio.estimate > floor
+
+
+def shown_slower(ratio: Interval, floor: float) -> bool:
+    """Whether the left side of a ratio of speeds is shown to be the slower, by the rule of shown_faster."""
+    return excludes_one(ratio) and 1 / ratio.estimate > floor
 
 
 def largest_coverage(n_samples: int) -> float:
@@ -121,17 +142,9 @@ def largest_coverage(n_samples: int) -> float:
     return 1 - 2.0 ** (1 - n_samples)
 
 
-def rank_p_value(left: Sequence[float], right: Sequence[float]) -> float:
-    """The probability of ranks at least as far apart if both sides were alike (Mann and Whitney 1947, two-sided)."""
-    return float(mannwhitneyu(left, right).pvalue)
-
-
-def least_p_value(n_left: int, n_right: int) -> float:
-    """The least rank_p_value of so few samples: 2 / C(n + m, n), where all of one side exceed all of the other."""
-    return 2 / math.comb(n_left + n_right, n_left)
-
-
-def _interval(statistic: Any, samples: list[Sequence[float]], confidence: float, *, paired: bool) -> Interval:
+# A report needs the same intervals in its tables, figures and sentences, and each takes milliseconds.
+@lru_cache(maxsize=1024)
+def _interval(statistic: Any, samples: tuple[tuple[float, ...], ...], confidence: float, *, paired: bool) -> Interval:
     arrays = [np.asarray(sample, np.float64) for sample in samples]
     if not all(array.size for array in arrays):
         raise ValueError("there are no samples")

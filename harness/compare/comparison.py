@@ -8,7 +8,14 @@ from typing import Any
 
 from harness.compare.gate import find_failures
 from harness.compare.quality import Absence, QualityChange, find_absences, quality_changes
-from harness.compare.runs import ComparedRun, Difference, load_runs, recipe_differences, same_learning
+from harness.compare.runs import (
+    ComparedRun,
+    Difference,
+    are_about_learning,
+    load_runs,
+    recipe_differences,
+    same_learning,
+)
 from harness.compare.speeds import MachineChange, SpeedChange, machine_change, speed_changes
 from harness.compare.surroundings import surrounding_differences
 from harness.stats import Interval
@@ -16,8 +23,8 @@ from harness.stats import Interval
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, the first of which the others are held against. quality is empty where they were not to learn the same;
-    failures is None where nobody asked for --fail-if-slower."""
+    """Runs, the first of which the others are held against. quality is empty where they were not to learn the same, or
+    trained for speed alone; failures is None where nobody asked for --fail-if-slower."""
 
     runs: list[ComparedRun]
     speeds: list[SpeedChange]
@@ -43,7 +50,7 @@ def make_comparison(folders: list[Path], limit: float | None) -> Comparison:
         runs=runs,
         speeds=speeds,
         machines=[machine for machine in machines if machine],
-        quality=quality_changes(runs) if same_learning(runs) else [],
+        quality=quality_changes(runs) if same_learning(runs) and are_about_learning(runs) else [],
         absences=absences,
         recipe=recipe_differences(runs),
         surroundings=surrounding_differences(runs),
@@ -83,8 +90,8 @@ def _speed_document(change: SpeedChange) -> dict[str, Any]:
         "ratio": _interval(change.ratio),
         "ratio_by_products": _interval(change.normalised) if change.normalised else None,
         "processes": list(change.processes),
-        "p_value": change.p_value,
-        "noise": change.noise,
+        "noise_floor": change.noise_floor,
+        "busy_share": change.busy_share,
         "verified": list(change.verified),
         "conclusion": change.conclusion,
     }

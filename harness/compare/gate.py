@@ -8,6 +8,7 @@ from harness.compare.quality import Absence
 from harness.compare.runs import ComparedRun
 from harness.compare.speeds import SLOWER, TOO_FEW, SpeedChange
 from harness.presets import ConfigurationError
+from harness.report.comparisons import BUSY
 from harness.report.quantities import percent
 from harness.stats import ENOUGH_SAMPLES
 
@@ -28,10 +29,10 @@ def find_failures(
     """A sentence for each variant of the first run that another shows to be slower by more than `limit`, does not
     have, or no longer verifies.
 
-    Raises ConfigurationError where too few processes were run to show a difference at all: a gate that cannot fail
-    would pass everything.
+    Raises ConfigurationError where no difference could be shown at all, for want of processes or of an idle machine: a
+    gate that cannot fail would pass everything.
     """
-    _refuse_too_few(changes)
+    _refuse_inconclusive(changes)
     ranked = [key for key, variant in runs[0].variants.items() if variant.is_ranked]
     failures = [
         f"{item.label}: measured in {runs[0].letter}, not in {item.letter} ({item.reason})"
@@ -49,11 +50,16 @@ def find_failures(
     return failures
 
 
-def _refuse_too_few(changes: list[SpeedChange]) -> None:
-    few = [change for change in changes if change.conclusion == TOO_FEW]
-    if few:
-        counts = f"{few[0].processes[0]} in {few[0].before} and {few[0].processes[1]} in {few[0].after}"
-        raise ConfigurationError(
-            f"--fail-if-slower: {few[0].label} has too few processes to show any difference ({counts});"
-            f" measure both with --repeats {ENOUGH_SAMPLES} or more"
-        )
+def _refuse_inconclusive(changes: list[SpeedChange]) -> None:
+    for change in changes:
+        if change.conclusion == TOO_FEW:
+            counts = f"{change.processes[0]} in {change.before} and {change.processes[1]} in {change.after}"
+            raise ConfigurationError(
+                f"--fail-if-slower: {change.label} has too few processes to show any difference ({counts});"
+                f" measure both with --repeats {ENOUGH_SAMPLES} or more"
+            )
+        if change.conclusion == BUSY:
+            raise ConfigurationError(
+                f"--fail-if-slower: other processes used up to {percent(change.busy_share)} of the processors while"
+                f" {change.label} trained in {change.before} or {change.after}; measure both on an idle machine"
+            )

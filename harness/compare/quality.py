@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.compare.runs import ComparedRun, Key
 from harness.report import measures
-from harness.report.headline import LEARNED
+from harness.report.learned import judge_learning
 from harness.report.records import Cell
 
 MEASURES = ("bit_error", "bits_per_sequence", "seed_loss", "train_loss")
@@ -15,7 +15,7 @@ MEASURES = ("bit_error", "bits_per_sequence", "seed_loss", "train_loss")
 @dataclass(frozen=True)
 class QualityChange:
     """Medians over the ok processes of one variant in two runs, by measure, None where a run does not tell; seeds are
-    those behind them, of seeds_started."""
+    those behind them, of seeds_started; learned says whether all of them learned the task."""
 
     key: Key
     label: str
@@ -24,12 +24,7 @@ class QualityChange:
     values: dict[str, tuple[float | None, float | None]]
     seeds: tuple[int, int]
     seeds_started: tuple[int, int]
-
-    @property
-    def learned(self) -> tuple[bool | None, bool | None]:
-        """Whether the bit error over the trained lengths is nearer to 0 than to chance."""
-        before, after = (None if error is None else error < LEARNED for error in self.values["bit_error"])
-        return before, after
+    learned: tuple[bool | None, bool | None]
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,7 @@ def quality_changes(runs: list[ComparedRun]) -> list[QualityChange]:
             values={name: (_measure(first, key, name), _measure(other, key, name)) for name in MEASURES},
             seeds=(_n_seeds(first.variants[key].cells), _n_seeds(other.variants[key].cells)),
             seeds_started=(_n_seeds(first.variants[key].started), _n_seeds(other.variants[key].started)),
+            learned=(_has_learned(first, key), _has_learned(other, key)),
         )
         for other in others
         for key in first.variants
@@ -93,6 +89,10 @@ def _measure(run: ComparedRun, key: Key, name: str) -> float | None:
         "train_loss": measures.train_loss,
     }
     return measures.median(map(functions[name], cells))
+
+
+def _has_learned(run: ComparedRun, key: Key) -> bool | None:
+    return next((item.has_learned for item in judge_learning(run.run, [run.variants[key]])), None)
 
 
 def _n_seeds(cells: list[Cell]) -> int:

@@ -18,8 +18,8 @@ from harness.report.variants import Variant, find_variants
 # What an optimiser step computes: where one of these differs, a ratio of speeds means nothing.
 DECISIVE_SECTIONS = ("task", "model", "optimizer")
 DECISIVE_KEYS = ("train.batch",)
-# How many steps are handed over at once changes nothing that is learned.
-WITHOUT_EFFECT_ON_LEARNING = ("train.chunk",)
+# Neither how many steps are handed over at once nor what is said of learning changes what is learned.
+WITHOUT_EFFECT_ON_LEARNING = ("train.chunk", "evaluate.learning")
 
 Key = tuple[str, ...]
 
@@ -77,6 +77,11 @@ def recipe_differences(runs: list[ComparedRun]) -> list[Difference]:
 def same_learning(runs: list[ComparedRun]) -> bool:
     """Whether the runs were to learn the same, so that what they learned can be compared."""
     return all(item.name in WITHOUT_EFFECT_ON_LEARNING for item in recipe_differences(runs))
+
+
+def are_about_learning(runs: list[ComparedRun]) -> bool:
+    """Whether none of the runs was for speed alone."""
+    return all(run.run.evaluate.learning for run in runs)
 
 
 def find_differences(values: dict[str, dict[str, Any]]) -> list[Difference]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from harness.compare.comparison import Comparison
 from harness.compare.quality import Absence, QualityChange
 from harness.compare.runs import ComparedRun
-from harness.compare.speeds import FASTER, NO_DIFFERENCE, SLOWER, TOO_FEW, MachineChange, SpeedChange
+from harness.compare.speeds import FASTER, SLOWER, TOO_FEW, MachineChange, SpeedChange
+from harness.report.comparisons import BUSY, NO_DIFFERENCE
 from harness.report.quantities import count, join, percent, ratio, span
+from harness.report.speed_words import interval_text
 from harness.report.variants import NOT_VERIFIED
-from harness.stats import ENOUGH_SAMPLES, Interval
+from harness.stats import ENOUGH_SAMPLES
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -35,7 +37,8 @@ def _speed(changes: list[SpeedChange], first: ComparedRun, other: ComparedRun) -
     if not changes:
         yield f"{where}: no implementation has a speed in both."
         return
-    grouped = {kind: [c for c in changes if c.conclusion == kind] for kind in (SLOWER, FASTER, NO_DIFFERENCE, TOO_FEW)}
+    kinds = (SLOWER, FASTER, NO_DIFFERENCE, TOO_FEW, BUSY)
+    grouped = {kind: [change for change in changes if change.conclusion == kind] for kind in kinds}
     for kind in (SLOWER, FASTER):
         if grouped[kind]:
             yield f"{where}, {kind} in training: {join([_changed(change) for change in grouped[kind]])}."
@@ -46,21 +49,23 @@ def _speed(changes: list[SpeedChange], first: ComparedRun, other: ComparedRun) -
             f"{where}, too few processes to conclude anything: {join([_name(change) for change in grouped[TOO_FEW]])}."
             f" Use --repeats {ENOUGH_SAMPLES} or more in both."
         )
+    if grouped[BUSY]:
+        most = max(change.busy_share or 0.0 for change in grouped[BUSY])
+        yield (
+            f"{where}, no conclusion on {join([_name(change) for change in grouped[BUSY]])}: other processes used up to"
+            f" {percent(most)} of the processors while they trained in one run or the other."
+        )
 
 
 def _changed(change: SpeedChange) -> str:
     longer = change.time_increase > 0
     amount = change.time_increase if longer else 1 - 1 / change.ratio.estimate
-    return f"{_name(change)} takes {percent(amount)} {'longer' if longer else 'less'} a step ({_ratio(change.ratio)})"
+    size = f"speed ratio {ratio(change.ratio.estimate)}, {interval_text(change.ratio, min(change.processes))}"
+    return f"{_name(change)} takes {percent(amount)} {'longer' if longer else 'less'} a step ({size})"
 
 
 def _name(change: SpeedChange) -> str:
     return change.label + (NOT_VERIFIED if False in change.verified else "")
-
-
-def _ratio(interval: Interval) -> str:
-    bounds = span(ratio(interval.low), ratio(interval.high))
-    return f"speed ratio {ratio(interval.estimate)}" + (f", {bounds}" if bounds else "")
 
 
 def _machine(machine: MachineChange) -> str:
@@ -82,11 +87,11 @@ def _unfinished(runs: list[ComparedRun]) -> Iterator[str]:
 
 
 def _noise(changes: list[SpeedChange]) -> Iterator[str]:
-    noise = max((change.noise for change in changes), default=0.0)
-    if noise:
+    floor = max((change.noise_floor for change in changes), default=1.0)
+    if floor > 1:
         yield (
-            f"Inside a run, one implementation against itself differed by up to {percent(noise)}: what differs by less"
-            " between runs is not counted as a difference."
+            f"Noise floor: inside a run, one implementation against itself reaches a ratio of {ratio(floor)}. Between"
+            " runs, a ratio of up to that shows no difference."
         )
 
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness import stats
 from harness.compare.runs import ComparedRun, Key
+from harness.report import measures
 from harness.report.ceiling import product_rates
-from harness.report.comparisons import compare_with_itself
+from harness.report.comparisons import BUSY, NO_DIFFERENCE, compare_with_itself
 from harness.report.variants import Variant
-from harness.stats import Interval, least_p_value, rank_p_value, ratio_interval, shows_difference
+from harness.stats import Interval, ratio_interval
 
-SIGNIFICANCE = 0.05
-FASTER, SLOWER, NO_DIFFERENCE, TOO_FEW = "faster", "slower", "no difference shown", "too few processes"
+FASTER, SLOWER, TOO_FEW = "faster", "slower", "too few processes"
 
 
 @dataclass(frozen=True)
 class SpeedChange:
-    """The sequences/s of one variant in `after` over those in `before`, runs by letter, one of n_compared such ratios.
+    """The sequences/s of one variant in `after` over those in `before`, runs by letter.
 
     normalised is the same ratio over that of the two runs' matrix products, None where they share none; processes are
-    those behind the ratio, before and after; p_value is that of the rank test between them; noise is the largest |log|
-    of the runs' A/A ratios.
+    those behind the ratio, before and after; noise_floor is the larger of the two runs' (stats.noise_floor), busy_share
+    that of the cells compared (measures.busy_share).
     """
 
     key: Key
@@ -35,25 +35,20 @@ class SpeedChange:
     ratio: Interval
     normalised: Interval | None
     processes: tuple[int, int]
-    p_value: float
-    n_compared: int
-    noise: float
+    noise_floor: float
     verified: tuple[bool | None, bool | None]
+    busy_share: float | None = None
 
     @property
     def conclusion(self) -> str:
-        """Shown is a difference that the interval and the rank test agree on and that is larger than the noise.
-
-        With several implementations, 5 % each would find a difference between equal runs far more often than in one
-        of twenty, so the test's 5 % are shared between them (Bonferroni).
-        """
-        significance = SIGNIFICANCE / self.n_compared
-        if least_p_value(*self.processes) > significance:
+        """By the rule that holds inside a run; too few processes are those that give no interval."""
+        if self.busy_share is not None:
+            return BUSY
+        if self.ratio.low is None:
             return TOO_FEW
-        is_shown = shows_difference(self.ratio) and self.p_value <= significance
-        if not is_shown or abs(math.log(self.ratio.estimate)) <= self.noise:
-            return NO_DIFFERENCE
-        return FASTER if self.ratio.estimate > 1 else SLOWER
+        if stats.shown_faster(self.ratio, self.noise_floor):
+            return FASTER
+        return SLOWER if stats.shown_slower(self.ratio, self.noise_floor) else NO_DIFFERENCE
 
     @property
     def time_increase(self) -> float:
@@ -80,11 +75,11 @@ def speed_changes(runs: list[ComparedRun]) -> list[SpeedChange]:
     changes = []
     for other in others:
         machine = machine_change(first, other)
-        noise = max(noise_floor(first), noise_floor(other))
-        found = [change for key in first.variants if (change := _compare(key, first, other, noise))]
+        floor = max(noise_floor(first), noise_floor(other))
+        found = [change for key in first.variants if (change := _compare(key, first, other, floor))]
         for change in found:
             normalised = _scale(change.ratio, 1 / machine.ratio) if machine else None
-            changes.append(replace(change, normalised=normalised, n_compared=len(found)))
+            changes.append(replace(change, normalised=normalised))
     return changes
 
 
@@ -99,12 +94,12 @@ def machine_change(before: ComparedRun, after: ComparedRun) -> MachineChange | N
 
 
 def noise_floor(run: ComparedRun) -> float:
-    """|log| of the run's A/A ratio, one implementation against itself; 0 where none was measured."""
-    pair = compare_with_itself(run.run)
-    return abs(math.log(pair.ratio.estimate)) if pair else 0.0
+    """The factor within which a ratio of this run may be noise; 1 where it has no A/A pair."""
+    itself = compare_with_itself(run.run)
+    return itself.noise_floor if itself else 1.0
 
 
-def _compare(key: Key, before: ComparedRun, after: ComparedRun, noise: float) -> SpeedChange | None:
+def _compare(key: Key, before: ComparedRun, after: ComparedRun, floor: float) -> SpeedChange | None:
     left, right = before.variants[key], after.variants.get(key)
     if right is None or left.speed is None or right.speed is None:
         return None
@@ -118,10 +113,9 @@ def _compare(key: Key, before: ComparedRun, after: ComparedRun, noise: float) ->
         ratio=ratio_interval(_samples(right), _samples(left), paired=False),
         normalised=None,
         processes=(len(left.rates), len(right.rates)),
-        p_value=rank_p_value(_samples(right), _samples(left)),
-        n_compared=1,
-        noise=noise,
+        noise_floor=floor,
         verified=(left.verified, right.verified),
+        busy_share=measures.busy_share(left.timed_cells + right.timed_cells),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.compare.comparison import Comparison
 from harness.compare.quality import QualityChange
-from harness.compare.speeds import FASTER, NO_DIFFERENCE, SLOWER, TOO_FEW, SpeedChange
+from harness.compare.speeds import FASTER, SLOWER, TOO_FEW, SpeedChange
+from harness.report.comparisons import BUSY, NO_DIFFERENCE
 from harness.report.quantities import number, out_of, percent, ratio, setting, span
 from harness.report.readable import Readable
 from harness.report.variants import NOT_VERIFIED
@@ -12,7 +13,7 @@ from harness.report.variants import NOT_VERIFIED
 Row = dict[str, object]
 
 LONGEST_VALUE = 60
-SHORT = {FASTER: "faster", SLOWER: "slower", NO_DIFFERENCE: "not shown", TOO_FEW: "too few"}
+SHORT = {FASTER: "faster", SLOWER: "slower", NO_DIFFERENCE: "not shown", TOO_FEW: "too few", BUSY: "busy"}
 
 
 def runs_table(comparison: Comparison) -> Readable:

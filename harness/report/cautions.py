@@ -10,15 +10,14 @@ import numpy as np
 
 from harness.environment import write_list
 from harness.report import measures
-from harness.report.quantities import count, percent
+from harness.report.quantities import count, number, percent, span
 from harness.report.records import Cell, Run
 from harness.report.variants import Variant, short_label
 from harness.stats import ENOUGH_SAMPLES, largest_coverage
 
 SLOW_START = 0.10
-WIDE_INTERVAL = 0.10
+WIDE_INTERVAL = 0.20
 UNSTEADY_RATIO = 1.5
-BUSY_SHARE = 0.05
 # Steps of one call share its time: of fewer calls a quarter, or a twentieth, would be one call's luck.
 ENOUGH_CALLS = 8
 
@@ -105,7 +104,7 @@ def _above_the_ceiling(variants: list[Variant]) -> Caution | None:
 
 
 def _machine_busy(run: Run) -> Caution | None:
-    where = _doubtful_cells(run, lambda cell: cell.other_cpu_share, BUSY_SHARE, percent)
+    where = _doubtful_cells(run, lambda cell: cell.other_cpu_share, measures.BUSY_SHARE, percent)
     advice = "End what else runs on the machine, and run again."
     return Caution("Other processes used the processors", where, advice) if where else None
 
@@ -151,10 +150,14 @@ def _steps_unsteady(run: Run) -> Caution | None:
 
 
 def _wide_intervals(variants: list[Variant]) -> Caution | None:
-    widths = {variant.label: variant.speed.sequences_per_s.relative_half_width for variant in variants if variant.speed}
-    wide = [f"{label} (± {percent(width)})" for label, width in widths.items() if (width or 0) > WIDE_INTERVAL]
+    rates = {variant.label: variant.speed.sequences_per_s for variant in variants if variant.speed}
+    wide = [
+        f"{label} ({span(number(rate.low), number(rate.high))} sequences/s)"
+        for label, rate in rates.items()
+        if (rate.relative_width or 0) > WIDE_INTERVAL
+    ]
     limit = percent(WIDE_INTERVAL)
-    advice = f"Half the 95 % interval exceeds {limit} of the median: repeat more often, on an idle machine."
+    advice = f"The 95 % interval is wider than {limit} of the median: repeat more often, on an idle machine."
     return Caution("Processes differ", "; ".join(wide), advice) if wide else None
 
 

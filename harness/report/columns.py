@@ -20,7 +20,7 @@ TABLES = {
             rank seed_loss_floor seed_loss_excess n_parameters cells reason
             sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
             wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
-            steps_to_target ranks exchange_share cells_started""",
+            steps_to_target ranks exchange_share cells_started timed_cells""",
         "comparisons": "left right ratio low high repeats conclusion precision device a_a",
         "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s way",
         "products": "precision device backend way product gflop_per_s low high samples is_ceiling",
@@ -60,7 +60,8 @@ SHOWN = {
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
             sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
             ranks exchange_share train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s
-            overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells reason""",
+            overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells timed_cells
+            reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend way product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
@@ -177,7 +178,6 @@ COLUMNS = {
         number,
         "bootstrap interval of the median over processes; empty where each ran once",
     ),
-    "relative_half_width": Column("±", percent),
     "gflop_per_s": Column(
         "GFLOP/s",
         number,
@@ -200,13 +200,17 @@ COLUMNS = {
     "other_cpu_share": Column(
         "other processes", percent, "the share of the machine's processors that others used while the cell trained"
     ),
-    "ratio": Column("ratio", ratio, "the median sequences/s of left over that of right"),
+    "ratio": Column("ratio", ratio, "the sequences/s of left over those of right, as they are ranked"),
     "ratio_interval": Column(
         "95 % interval",
         ratio,
         "bootstrap interval of the ratio, repeats drawn in pairs; where it holds 1 no difference is shown",
     ),
-    "repeats": Column("pairs", integer, "processes of one seed and repeat, which ran close together"),
+    "repeats": Column(
+        "pairs",
+        integer,
+        "processes of one seed and repeat, which ran close together; empty where all processes of both are compared",
+    ),
     "conclusion": Column("conclusion", text),
     "product": Column("product", text),
     "way": Column("way", text, "how the framework multiplied; in earlier runs each had one way"),
@@ -217,6 +221,12 @@ COLUMNS = {
         "processes",
         integer,
         "fresh processes behind the row; of how many started, where some ended otherwise",
+    ),
+    "timed_cells": Column(
+        "processes timed",
+        integer,
+        "of these, those behind sequences/s, the step and the ceiling: of the seeds and repeats that all ranked"
+        " implementations of a precision and device have, or all where none is common",
     ),
     "step_ms": Column("step, ms", number, "the median steady optimiser step"),
     "step_ms_median": Column("median step, ms", number, "the median steady optimiser step; warm-up is left out"),
@@ -230,7 +240,11 @@ COLUMNS = {
         flag,
         "whether its mathematics was checked against the reference; what failed the check is not ranked",
     ),
-    "rank": Column("rank", integer, "by sequences/s, among what is ok and did not fail verification"),
+    "rank": Column(
+        "rank",
+        integer,
+        "by sequences/s, among what is ok and did not fail verification; none where the machine was busy",
+    ),
     "reason": Column("reason", text),
     "cell": Column("cell", text),
     "seed": Column("seed", integer),

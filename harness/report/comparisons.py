@@ -6,45 +6,63 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+from harness import stats
+from harness.report import measures
 from harness.report.records import Run
-from harness.report.speed import Place, sample_rates
-from harness.report.variants import Variant, short_label
-from harness.stats import Interval, ratio_interval, shows_difference
+from harness.report.speed import Round, sample_rates
+from harness.report.variants import Place, Variant, short_label
+from harness.stats import Interval, ratio_interval
 
 Row = dict[str, object]
+
+NO_DIFFERENCE, BUSY = "no difference shown", "machine busy"
+LEFT_FASTER, RIGHT_FASTER = "left faster", "right faster"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The sequences/s of left over those of right, by label, from as many pairs of processes as `repeats`."""
+    """The sequences/s of left over those of right, by label.
+
+    repeats is the number of rounds that both ran in and the ratio is of; None where they share none, and it is of all
+    their processes, unpaired. n_least is the number of processes of the side that has fewer. noise_floor is the run's
+    (stats.noise_floor), busy_share that of the cells compared (measures.busy_share).
+    """
 
     left: str
     right: str
     precision: str
     device: str
     ratio: Interval
-    repeats: int
+    repeats: int | None
+    n_least: int
+    noise_floor: float = 1.0
+    busy_share: float | None = None
     is_a_a: bool = False
 
     @property
     def conclusion(self) -> str | None:
-        """None where a single pair allows no conclusion."""
+        """None where a single process allows no conclusion."""
+        if self.busy_share is not None:
+            return BUSY
         if self.ratio.low is None:
             return None
-        if not shows_difference(self.ratio):
-            return "no difference shown"
-        return "left faster" if self.ratio.low > 1 else "right faster"
+        if stats.shown_faster(self.ratio, self.noise_floor):
+            return LEFT_FASTER
+        return RIGHT_FASTER if stats.shown_slower(self.ratio, self.noise_floor) else NO_DIFFERENCE
 
 
 def compare_all(run: Run, variants: list[Variant]) -> list[Comparison]:
     """Every pair of ranked variants on one device and in one precision, and every implementation's precisions, the
     faster at the left; then the A/A pair."""
-    compared = list(_compare_pairs([variant for variant in variants if variant.is_ranked]))
-    return compared + [pair for pair in [compare_with_itself(run)] if pair]
+    itself = compare_with_itself(run)
+    floor = itself.noise_floor if itself else 1.0
+    compared = list(_compare_pairs([variant for variant in variants if variant.is_ranked], floor))
+    return [*compared, itself] if itself else compared
 
 
 def compare_with_itself(run: Run) -> Comparison | None:
-    """The A/A pair: the same implementation in two sets of processes. Its ratio is the noise floor."""
+    """The A/A pair: the same implementation in two sets of processes, which ran close together in each round. Its ratio
+    gives the noise floor."""
     again = [cell for cell in run.ok_cells if run.is_again(cell)]
     if run.file.a_a is None or not again:
         return None
@@ -52,8 +70,19 @@ def compare_with_itself(run: Run) -> Comparison | None:
     own = [cell for cell in run.ok_cells if cell.variant == again[0].variant and not run.is_again(cell)]
     left = sample_rates(run, own)
     right = {(seed, repeat - first): rate for (seed, repeat), rate in sample_rates(run, again).items()}
-    label, precision, device = short_label(run, again[0]), again[0].precision, again[0].device or ""
-    return _compare(left, right, (label, f"{label} again", precision, device), is_a_a=True)
+    shared = sorted(left.keys() & right.keys())
+    if not shared:
+        return None
+    ratio = ratio_interval([left[round_] for round_ in shared], [right[round_] for round_ in shared])
+    label, floor, n_shared = short_label(run, again[0]), stats.noise_floor(ratio), len(shared)
+    where = again[0].precision, again[0].device or ""
+    return Comparison(label, f"{label} again", *where, ratio, n_shared, n_shared, noise_floor=floor, is_a_a=True)
+
+
+def compare_fastest(place: Place, comparisons: list[Comparison]) -> list[Comparison]:
+    """The fastest of a place against each of the others, the next fastest first."""
+    fastest, *others = (variant.label for variant in place.ranked)
+    return [item for item in comparisons if item.left == fastest and item.right in others and not item.is_a_a]
 
 
 def comparison_rows(comparisons: list[Comparison]) -> list[Row]:
@@ -74,22 +103,28 @@ def comparison_rows(comparisons: list[Comparison]) -> list[Row]:
     ]
 
 
-def _compare_pairs(variants: list[Variant]) -> Iterator[Comparison]:
+def _compare_pairs(variants: list[Variant], floor: float) -> Iterator[Comparison]:
     for left, right in combinations(variants, 2):
         same_code = (left.backend, left.implementation) == (right.backend, right.implementation)
         if left.device == right.device and (same_code or left.precision == right.precision):
-            precision = " / ".join(dict.fromkeys((left.precision, right.precision)))
-            names = (left.label, right.label, precision, left.device)
-            if comparison := _compare(left.rates, right.rates, names):
-                yield comparison
+            yield _compare(left, right, floor)
 
 
-def _compare(
-    left: dict[Place, float], right: dict[Place, float], names: tuple[str, str, str, str], *, is_a_a: bool = False
-) -> Comparison | None:
-    """Pairs are of one seed and repeat, which ran close together; what has no partner is left out."""
-    places = sorted(left.keys() & right.keys())
-    if not places:
-        return None
-    ratio = ratio_interval([left[place] for place in places], [right[place] for place in places])
-    return Comparison(*names, ratio, len(places), is_a_a)
+def _compare(left: Variant, right: Variant, floor: float) -> Comparison:
+    """The ratio is that of the two variants' own rates, in pairs where these are of the same rounds."""
+    is_paired = left.rates.keys() == right.rates.keys()
+    return Comparison(
+        left=left.label,
+        right=right.label,
+        precision=" / ".join(dict.fromkeys((left.precision, right.precision))),
+        device=left.device,
+        ratio=ratio_interval(_in_order(left.rates), _in_order(right.rates), paired=is_paired),
+        repeats=len(left.rates) if is_paired else None,
+        n_least=min(len(left.rates), len(right.rates)),
+        noise_floor=floor,
+        busy_share=measures.busy_share(left.timed_cells + right.timed_cells),
+    )
+
+
+def _in_order(rates: dict[Round, float]) -> list[float]:
+    return [rates[round_] for round_ in sorted(rates)]

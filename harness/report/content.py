@@ -22,10 +22,11 @@ from harness.report.words import conclude, describe_run
 
 COMPARED = (
     "Every pair on the same device and in the same precision, and each implementation's precisions beside each other."
-    " Where an interval holds 1, no difference is shown. Each interval is meant to miss the true ratio in one run of"
-    " twenty, so among many pairs an interval that barely excludes 1 proves little. The last row, where there is one,"
-    " compares an implementation with itself: its ratio is the noise floor, and what differs by no more may not differ"
-    " at all."
+    " One is faster where the interval leaves out 1 and the ratio lies outside the noise floor; otherwise no difference"
+    " is shown. The machine was busy where other processes used the processors while the cells compared trained. Each"
+    " interval is meant to miss the true ratio in one run of twenty, so among many pairs an interval that barely"
+    " excludes 1 proves little. The last row, where there is one, compares an implementation with itself: the bound of"
+    " its interval that lies farther from 1 is the noise floor."
 )
 
 
@@ -113,7 +114,8 @@ def _explain_new(table: Readable, explained: set[tuple[str, str]]) -> Readable:
 
 def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
-        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; an interval"
+        "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; those of speed"
+        " are over the seeds and repeats that all ranked implementations of a precision and device have. An interval"
         " says where the true median lies, as far as the processes of this run can tell."
     )
     return Section("results", "Ranking", text, tables=_readable(tables, "summary"))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.report import measures
-from harness.report.comparisons import Comparison, compare_all
+from harness.report.comparisons import LEFT_FASTER, Comparison, compare_all, compare_fastest
+from harness.report.learned import Learning, error_range, judge_learning
 from harness.report.quantities import count, join, lengths, number, percent, ratio, span
 from harness.report.records import Run
-from harness.report.variants import Variant, find_lost
-from harness.stats import ENOUGH_SAMPLES, shows_difference
-
-CHANCE = 0.5
-LEARNED = CHANCE / 2
+from harness.report.speed_words import TOO_FEW, interval_text, refuse_ranking
+from harness.report.variants import Place, Variant, find_places
+from harness.stats import excludes_one
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class KeyFigure:
 def conclude_in_one_sentence(run: Run, variants: list[Variant]) -> str:
     """Which is fastest, by how much and how sure that is; did all learn; was everything verified."""
     comparisons = compare_all(run, variants)
-    said = [*_speeds(variants, comparisons), *_doubtful_floor(comparisons)]
-    said += [*_learning(run, variants), *_verification(variants), *_failures(run)]
+    said = [*_speeds(find_places(variants), comparisons), *_doubtful_floor(comparisons)]
+    said += [*_learning(judge_learning(run, variants)), *_verification(variants), *_failures(run)]
     sentence = "; ".join(said)
     starts_with_name = any(sentence.startswith(variant.label) for variant in variants)
     return f"{sentence[:1] if starts_with_name else sentence[:1].upper()}{sentence[1:]}."
@@ -38,15 +36,10 @@ def conclude_in_one_sentence(run: Run, variants: list[Variant]) -> str:
 def key_figures(run: Run, variants: list[Variant]) -> list[KeyFigure]:
     """The fastest and its lead in each precision and device, who learned, who was verified, and the noise floor."""
     comparisons = compare_all(run, variants)
-    speeds = [figure for ranked in _by_place(variants) for figure in _speed_figures(ranked, comparisons)]
+    speeds = [figure for place in find_places(variants) for figure in _speed_figures(place, comparisons)]
     floors = [_floor_figure(item) for item in comparisons if item.is_a_a]
-    return [*speeds, *_learning_figures(run, variants), *_verification_figures(variants), *floors]
-
-
-def bit_errors(run: Run, variants: Iterable[Variant]) -> dict[Variant, float]:
-    """The median bit error over the trained lengths, 0..1, of each variant that has one."""
-    errors = {v: measures.median(measures.bit_error(cell, run.task) for cell in v.cells) for v in variants}
-    return {variant: error for variant, error in errors.items() if error is not None}
+    learning = _learning_figures(judge_learning(run, variants))
+    return [*speeds, *learning, *_verification_figures(variants), *floors]
 
 
 def describe_shortly(run: Run) -> str:
@@ -65,56 +58,35 @@ def describe_shortly(run: Run) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _by_place(variants: list[Variant]) -> list[list[Variant]]:
-    """The ranked variants of each precision and device, the fastest first."""
-    places: dict[tuple[str, str], list[Variant]] = {}
-    for variant in variants:
-        if variant.is_ranked:
-            places.setdefault((variant.precision, variant.device), []).append(variant)
-    return list(places.values())
-
-
-def _speeds(variants: list[Variant], comparisons: list[Comparison]) -> Iterator[str]:
-    places = _by_place(variants)
+def _speeds(places: list[Place], comparisons: list[Comparison]) -> Iterator[str]:
     if not places:
         yield "no implementation gave a throughput that can be ranked"
-    for ranked in places:
-        where = f"in {ranked[0].precision} on {ranked[0].device}, " if len(places) > 1 else ""
-        yield where + _speed(ranked, comparisons)
+    for place in places:
+        yield (f"in {place.name}, " if len(places) > 1 else "") + _speed(place, comparisons)
 
 
-def _speed(ranked: list[Variant], comparisons: list[Comparison]) -> str:
-    fastest, *others = ranked
+def _speed(place: Place, comparisons: list[Comparison]) -> str:
+    fastest, *others = place.ranked
+    if place.busy_share is not None:
+        return refuse_ranking(place)
     if not others:
         rate = number(fastest.sequences_per_s)
         return f"{fastest.label} trained {rate} sequences a second, the only implementation to be ranked"
-    compared = _from(ranked, comparisons)
-    if not compared:
-        return f"{fastest.label} trained fastest"
-    close = [item.right for item in compared if item.conclusion == "no difference shown"]
-    if close:
-        return f"{fastest.label} trained fastest, but no difference is shown between it and {join(close)}"
-    lead = compared[0]
-    return f"{fastest.label} trained fastest, {ratio(lead.ratio.estimate)} times as fast as {lead.right}{_sure(lead)}"
-
-
-def _from(ranked: list[Variant], comparisons: list[Comparison]) -> list[Comparison]:
-    """How the fastest compares with the others of its place, the next fastest first."""
-    fastest, *others = (variant.label for variant in ranked)
-    return [item for item in comparisons if item.left == fastest and item.right in others and not item.is_a_a]
-
-
-def _sure(lead: Comparison) -> str:
-    bounds = span(ratio(lead.ratio.low), ratio(lead.ratio.high))
-    if not bounds:
-        return " (one process each, so without an interval)"
-    few = f", from only {lead.repeats} pairs of processes" if lead.repeats < ENOUGH_SAMPLES else ""
-    return f" (95 % interval {bounds}{few})"
+    lead, *_ = compared = compare_fastest(place, comparisons)
+    size = f"{ratio(lead.ratio.estimate)} times"
+    close = [item for item in compared if item.conclusion != LEFT_FASTER]
+    if not close:
+        sure = interval_text(lead.ratio, lead.n_least)
+        return f"{fastest.label} trained fastest, {size} as fast as {lead.right} (95 % interval {sure})"
+    leading = f"{fastest.label} had the highest rate"
+    if lead.ratio.low is None:
+        return f"{leading}, {size} that of {lead.right}, but no difference is shown ({TOO_FEW})"
+    return f"{leading}, but no difference is shown between it and {join([item.right for item in close])}"
 
 
 def _doubtful_floor(comparisons: list[Comparison]) -> Iterator[str]:
     for item in comparisons:
-        if item.is_a_a and shows_difference(item.ratio):
+        if item.is_a_a and excludes_one(item.ratio):
             yield f"the noise floor is doubtful, as {item.left} differs from itself by {_off(item)}"
 
 
@@ -122,27 +94,19 @@ def _off(item: Comparison) -> str:
     return percent(abs(item.ratio.estimate - 1))
 
 
-def _learning(run: Run, variants: list[Variant]) -> Iterator[str]:
-    errors = bit_errors(run, variants)
-    learned = [variant for variant, error in errors.items() if error < LEARNED]
-    if not errors:
+def _learning(found: list[Learning]) -> Iterator[str]:
+    if not found:
         return
-    # What was started and never ended ok has no bit error, and did not learn.
-    n = len(errors) + len(find_lost(run))
-    shown = f"bit error {_range(errors.values())}"
-    if n == 1:
-        yield f"it {'learned' if learned else 'did not learn'} the task ({shown})"
-    elif len(learned) == n:
-        yield f"all {n} learned the task ({shown})"
-    elif learned:
-        yield f"only {len(learned)} of {n} learned the task ({shown})"
+    n_learned = sum(item.has_learned for item in found)
+    shown = f"bit error {error_range(found)}"
+    if len(found) == 1:
+        yield f"it {'learned' if n_learned else 'did not learn'} the task ({shown})"
+    elif n_learned == len(found):
+        yield f"all {n_learned} learned the task ({shown})"
+    elif n_learned:
+        yield f"only {n_learned} of {len(found)} learned the task ({shown})"
     else:
-        yield f"none of the {n} learned the task in this run ({shown}, where guessing has 50 %)"
-
-
-def _range(errors: Iterable[float]) -> str:
-    known = list(errors)
-    return span(percent(min(known)), percent(max(known)))
+        yield f"none of the {len(found)} learned the task in this run ({shown}, where guessing has 50 %)"
 
 
 def _verification(variants: list[Variant]) -> Iterator[str]:
@@ -161,22 +125,29 @@ def _failures(run: Run) -> Iterator[str]:
         yield f"{n_failed} of {count(len(run.cells), 'cell')} did not end ok"
 
 
-def _speed_figures(ranked: list[Variant], comparisons: list[Comparison]) -> Iterator[KeyFigure]:
-    fastest = ranked[0]
-    rate = fastest.speed.sequences_per_s if fastest.speed else None
-    width = f" ± {percent(rate.relative_half_width)}" if rate and rate.relative_half_width is not None else ""
-    yield KeyFigure("Fastest in training", fastest.label, f"{number(fastest.sequences_per_s)} sequences/s{width}")
-    for lead in _from(ranked, comparisons)[:1]:
-        bounds = span(ratio(lead.ratio.low), ratio(lead.ratio.high))
-        value = "none shown" if lead.conclusion == "no difference shown" else f"{ratio(lead.ratio.estimate)} times"
-        yield KeyFigure("Lead over the next", value, f"{bounds or 'one pair of processes'}, over {lead.right}")
+def _speed_figures(place: Place, comparisons: list[Comparison]) -> Iterator[KeyFigure]:
+    fastest, *others = place.ranked
+    if place.busy_share is not None or fastest.speed is None:
+        reason = refuse_ranking(place).partition(": ")[2]
+        yield KeyFigure("Fastest in training", "no ranking", reason)
+        return
+    compared = compare_fastest(place, comparisons) if others else []
+    name = "Fastest in training" if all(item.conclusion == LEFT_FASTER for item in compared) else "Highest rate"
+    rate = fastest.speed.sequences_per_s
+    bounds = span(number(rate.low), number(rate.high))
+    interval = f" (95 % interval {bounds})" if bounds else ""
+    yield KeyFigure(name, fastest.label, f"{number(rate.estimate)} sequences/s{interval}")
+    for lead in compared[:1]:
+        size = f"{ratio(lead.ratio.estimate)} times"
+        value = size if lead.conclusion == LEFT_FASTER else "none shown"
+        sure = interval_text(lead.ratio, lead.n_least)
+        yield KeyFigure("Lead over the next", value, f"{size} {lead.right} ({sure})")
 
 
-def _learning_figures(run: Run, variants: list[Variant]) -> Iterator[KeyFigure]:
-    errors = bit_errors(run, variants)
-    if errors:
-        n_learned, n = sum(error < LEARNED for error in errors.values()), len(errors) + len(find_lost(run))
-        yield KeyFigure("Learned the task", f"{n_learned} of {n}", f"bit error {_range(errors.values())}")
+def _learning_figures(found: list[Learning]) -> Iterator[KeyFigure]:
+    if found:
+        n_learned = sum(item.has_learned for item in found)
+        yield KeyFigure("Learned the task", f"{n_learned} of {len(found)}", f"bit error {error_range(found)}")
 
 
 def _verification_figures(variants: list[Variant]) -> Iterator[KeyFigure]:
@@ -187,4 +158,4 @@ def _verification_figures(variants: list[Variant]) -> Iterator[KeyFigure]:
 
 def _floor_figure(item: Comparison) -> KeyFigure:
     bounds = span(ratio(item.ratio.low), ratio(item.ratio.high)) or "one pair of processes"
-    return KeyFigure("Noise floor", ratio(item.ratio.estimate), f"{bounds}: {item.left} against itself")
+    return KeyFigure("Noise floor", f"{ratio(item.noise_floor)} times", f"{item.left} against itself: {bounds}")

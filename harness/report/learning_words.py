@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from harness.report.comparisons import NO_DIFFERENCE
 from harness.report.positions import Middle, find_length, measure_middle, measured_lengths
 from harness.report.quality import MEASURES, QualityComparison, compare_quality
 from harness.report.quantities import count, integer, join, number, out_of, percent, span
@@ -25,9 +26,8 @@ def conclude_learning(run: Run, variants: list[Variant]) -> list[str]:
 
 
 def describe_target(target: TargetSection) -> str:
-    """The bounds in words: seed loss at most 0.008 and wrong bits a sequence at most 0.1."""
-    bounds = {name: getattr(target, name) for name in ("seed_loss", "wrong_bits_per_sequence")}
-    return join([f"{NAMES[name]} at most {number(bound)}" for name, bound in bounds.items() if bound is not None])
+    """The bounds in words: seed loss at most 0.008 and wrong bits a sequence at most 0.1; empty without a target."""
+    return " and ".join(f"{NAMES[name]} at most {number(bound)}" for name, bound in target.bounds().items())
 
 
 def _target(run: Run, variants: list[Variant]) -> str:
@@ -49,7 +49,7 @@ def _quality(comparisons: list[QualityComparison]) -> str:
     tested = [item for item in comparisons if item.conclusion is not None]
     if not tested:
         return "" if not comparisons else "One seed cannot tell whether two implementations learn equally well."
-    differing = [item for item in tested if item.conclusion != "no difference shown"]
+    differing = [item for item in tested if item.conclusion != NO_DIFFERENCE]
     if not differing:
         measured = join([NAMES[name] for name in MEASURES if any(item.measure == name for item in tested)])
         return f"{_same_seeds(tested)} no two implementations are shown to differ in {measured}."

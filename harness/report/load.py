@@ -12,7 +12,17 @@ from pathlib import Path
 
 import msgspec
 
-from harness.report.records import NO_RECORD, CeilingFile, Cell, Product, Run, RunFile, TargetSection, TaskSection
+from harness.report.records import (
+    NO_RECORD,
+    CeilingFile,
+    Cell,
+    EvaluateSection,
+    Product,
+    Run,
+    RunFile,
+    TargetSection,
+    TaskSection,
+)
 from harness.schema import READABLE_VERSIONS, SAFE_NAME, drop_removed_keys, read_json
 
 READABLE = f"versions {READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}"
@@ -30,10 +40,11 @@ def read_run(folder: Path) -> Run:
         task = msgspec.convert(file.configuration.get("task"), TaskSection)
         batch = msgspec.convert(file.configuration.get("train", {}).get("batch"), int)
         target = msgspec.convert(file.configuration.get("target", {}), TargetSection)
+        evaluate = msgspec.convert(file.configuration.get("evaluate", {}), EvaluateSection)
     except msgspec.ValidationError as error:
         raise ValueError(f"run.json: its configuration is malformed: {error}") from error
     cells = [_read_cell(folder / "cells" / f"{name}.json") for name in file.cells]
-    return Run(file, task, batch, cells, *_read_ceiling(folder / "ceiling.json"), target)
+    return Run(file, task, batch, cells, *_read_ceiling(folder / "ceiling.json"), target, evaluate)
 
 
 def check_name(name: str) -> None:

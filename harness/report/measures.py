@@ -15,6 +15,10 @@ from harness.stats import Interval, clustered_proportion_interval
 from harness.task import CopyTask
 
 FINAL_STEPS = 100
+# Of the machine's processors: where others used more, speeds are theirs too.
+BUSY_SHARE = 0.05
+# Of the bits of the trained lengths: where a recipe has no target, a network with more of them wrong has not learned.
+LEARNED_BIT_ERROR = 0.01
 
 
 def losses(cell: Cell) -> NDArray[np.float64]:
@@ -111,6 +115,13 @@ def exchange_share(cell: Cell) -> float | None:
     return 1000 * float(np.median(cell.exchanges_s)) / step if cell.exchanges_s and step else None
 
 
+def busy_share(cells: Iterable[Cell]) -> float | None:
+    """The most of the machine's processors that other processes used while one of the cells trained, 0..1, where that
+    was too much to hold their speeds against each other; otherwise None."""
+    most = max((cell.other_cpu_share or 0.0 for cell in cells), default=0.0)
+    return most if most > BUSY_SHARE else None
+
+
 def startup_s(cell: Cell) -> float | None:
     """Seconds from starting the process to the end of its first step, data making left out."""
     stages = [(cell.timeline or {}).get(stage) for stage in STARTUP_STAGES]
@@ -152,6 +163,19 @@ def bit_error(cell: Cell, task: TaskSection) -> float | None:
     trained = _trained(cell, task)
     n_bits = sum(item.sequences * item.length * task.bits for item in trained)
     return sum(item.wrong_bits for item in trained) / n_bits if n_bits else None
+
+
+def has_learned(cell: Cell, run: Run) -> bool | None:
+    """Whether the network met the run's target, on validation data or in the end on the test set; where the run has no
+    target, whether at most LEARNED_BIT_ERROR of its bits are wrong. None where it was not evaluated."""
+    error = bit_error(cell, run.task)
+    if error is None or cell.evaluation is None:
+        return None
+    if not run.target.exists:
+        return error <= LEARNED_BIT_ERROR
+    # What an older record lacks meets no bound.
+    measured = {name: math.inf if value is None else value for name, value in vars(cell.evaluation.test).items()}
+    return cell.target_reached is not None or run.target.is_met_by(measured)
 
 
 def bits_per_sequence(cell: Cell, task: TaskSection) -> float | None:

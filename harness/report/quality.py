@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from harness.report import measures
+from harness.report.comparisons import NO_DIFFERENCE
 from harness.report.records import Cell, Run
 from harness.report.variants import Variant
 from harness.stats import Interval, mean_difference_interval
@@ -43,7 +44,7 @@ class QualityComparison:
         if low is None or high is None:
             return None
         if low <= 0 <= high:
-            return "no difference shown"
+            return NO_DIFFERENCE
         return "right better" if low > 0 else "left better"
 
 

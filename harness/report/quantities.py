@@ -6,6 +6,8 @@ import math
 from decimal import Decimal
 from typing import SupportsFloat, cast
 
+# What differs from 1 by less is a rounding of floating-point numbers.
+MOST_RATIO_DIGITS = 9
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -45,8 +47,13 @@ def until(value: object) -> str:
 
 
 def ratio(value: object) -> str:
-    """A ratio of speeds to a tenth of a per cent: 1.234."""
-    return "" if _is_unknown(value) else f"{_float(value):,.3f}"
+    """A positive ratio to two significant digits, near 1 to as many as tell it from 1: 14, 2.3, 1.0, 1.004."""
+    if _is_unknown(value):
+        return ""
+    exact = _float(value)
+    rounded = [(digits, float(f"{exact:.{digits}g}")) for digits in range(2, MOST_RATIO_DIGITS + 1)]
+    digits, shown = next((pair for pair in rounded if pair[1] != 1), (2, 1.0))
+    return f"{shown:,.{max(0, digits - 1 - math.floor(math.log10(shown)))}f}"
 
 
 def out_of(count: object, total: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,7 @@ def make_readable(name: str, frame: pd.DataFrame) -> Readable:
 
 def read_columns(names: list[str], records: list[dict[str, Any]]) -> Readable:
     """The named columns of the records, without those that are empty throughout."""
-    shown = {column: [_show(column, record) for record in records] for column in names}
+    shown = {column: [show(column, record) for record in records] for column in names}
     kept = [column for column in shown if any(shown[column])]
     columns = [COLUMNS[column] for column in kept]
     return Readable(
@@ -93,20 +94,16 @@ def _trained(run: Run, length: int) -> str:
     return quantities.flag(measures.is_trained(length, run.task))
 
 
-def _show(column: str, record: dict[str, Any]) -> str:
+def show(column: str, record: Mapping[str, Any]) -> str:
+    """The text of a column of a row, empty where the row has no such value."""
     if column in BOUNDS:
-        return _show_interval(column, *(record[bound] for bound in BOUNDS[column]))
+        return quantities.span(*(COLUMNS[column].show(record.get(bound)) for bound in BOUNDS[column]))
     if column in OUT_OF:
-        return quantities.out_of(record[column], record[OUT_OF[column]])
-    shown = COLUMNS[column].show(record[column])
+        return quantities.out_of(record.get(column), record.get(OUT_OF[column]))
+    shown = COLUMNS[column].show(record.get(column))
     return shown + NOT_VERIFIED if record.get(MARKED_BY.get(column, "")) is False else shown
 
 
 def _value(column: str, record: dict[str, Any]) -> Any:
     """What a column is sorted by: an interval by its lower bound."""
     return record[BOUNDS[column][0]] if column in BOUNDS else record[column]
-
-
-def _show_interval(column: str, low: float | None, high: float | None) -> str:
-    show = COLUMNS[column].show
-    return quantities.span(show(low), show(high))

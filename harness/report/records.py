@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.config import TargetConfig
 from harness.report.quantities import count
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
@@ -175,15 +176,19 @@ class TaskSection:
 
 
 @dataclass(frozen=True)
-class TargetSection:
+class TargetSection(TargetConfig):
     """The bounds that the validation measures have to meet; none where there is no target."""
-
-    seed_loss: float | None = None
-    wrong_bits_per_sequence: float | None = None
 
     @property
     def exists(self) -> bool:
-        return self.seed_loss is not None or self.wrong_bits_per_sequence is not None
+        return bool(self.bounds())
+
+
+@dataclass(frozen=True)
+class EvaluateSection:
+    """learning is False where the recipe trains for speed alone, so that nothing is said of what was learned."""
+
+    learning: bool = True
 
 
 @dataclass(frozen=True)
@@ -290,6 +295,7 @@ class Run:
     products: list[Product] = field(default_factory=list)
     ceiling_problem: str | None = None
     target: TargetSection = TargetSection()
+    evaluate: EvaluateSection = EvaluateSection()
 
     @property
     def ok_cells(self) -> list[Cell]:

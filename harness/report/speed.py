@@ -10,19 +10,22 @@ from harness.report.records import Cell, Run
 from harness.schema import CEILING_APART_SINCE
 from harness.stats import Interval, median_interval
 
-Place = tuple[int, int]
+# Seed and repeat: the cells of one round ran close together.
+Round = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Sequences a second of each process by its (seed, repeat), their median, and medians of what follows from it.
+    """Sequences a second of each of `cells` by its round, their median, and medians of what follows from them.
 
     ceiling_share is the rate of operations over that of the best matrix product, overhead_share the share of the
     steady time that the harness took; both 0..1, None where unknown.
     """
 
-    rates: dict[Place, float]
+    cells: list[Cell]
+    rates: dict[Round, float]
     sequences_per_s: Interval
+    step_ms: float | None
     gflop_per_s: float | None
     ceiling_share: float | None
     overhead_share: float | None
@@ -33,20 +36,23 @@ def measure_speed(run: Run, cells: list[Cell]) -> Speed | None:
     rates = sample_rates(run, cells)
     if not rates:
         return None
-    operations = measures.median(measures.gflop_per_s(cell, run.batch, run.task) for cell in cells)
+    timed = [cell for cell in cells if (cell.seed, cell.repeat) in rates]
+    operations = measures.median(measures.gflop_per_s(cell, run.batch, run.task) for cell in timed)
     return Speed(
+        cells=timed,
         rates=rates,
         sequences_per_s=median_interval(list(rates.values())),
+        step_ms=measures.median(map(measures.median_step_ms, timed)),
         gflop_per_s=operations,
         ceiling_share=_ceiling_share(run, cells[0], operations),
-        overhead_share=measures.median(measures.overhead_share(cell) for cell in cells),
+        overhead_share=measures.median(map(measures.overhead_share, timed)),
     )
 
 
-def sample_rates(run: Run, cells: list[Cell]) -> dict[Place, float]:
-    """Sequences a second of each cell that has steady steps, by seed and repeat."""
+def sample_rates(run: Run, cells: list[Cell]) -> dict[Round, float]:
+    """Sequences a second of each cell that has steady steps, by its round."""
     rates = {(cell.seed, cell.repeat): measures.sequences_per_s(cell, run.batch) for cell in cells}
-    return {place: rate for place, rate in sorted(rates.items()) if rate is not None}
+    return {round_: rate for round_, rate in sorted(rates.items()) if rate is not None}
 
 
 def _ceiling_share(run: Run, cell: Cell, operations: float | None) -> float | None:

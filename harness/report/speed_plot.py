@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.report import measures
-from harness.report.quantities import number, percent
+from harness.report.quantities import number, percent, span
 from harness.report.speed import Speed
 from harness.report.style import QUIET, colour, finish_axes, make_figure, plain
 from harness.report.variants import Variant
@@ -28,13 +28,13 @@ def plot_throughput(variants: list[Variant]) -> Figure | None:
     figure = make_figure(9, 1.4 + 0.62 * len(timed))
     axes = figure.subplots()
     whiskers = INTERVAL if any(len(speed.rates) > 1 for _, speed in timed) else PERCENTILES
-    ranges = [_whisker(variant, speed, whiskers) for variant, speed in timed]
+    ranges = [_whisker(speed, whiskers) for _, speed in timed]
     ceilings = [_ceiling(speed) for _, speed in timed]
     farthest = max([high for _, high in ranges] + [ceiling for ceiling in ceilings if ceiling])
     for row, (variant, speed) in enumerate(timed):
         _draw_bar(axes, row, variant, speed, ranges[row], variants)
         _draw_ceiling(axes, row, ceilings[row])
-        axes.text(1.03 * farthest, row, _label(variant, speed), va="center", fontsize=9)
+        axes.text(1.03 * farthest, row, _label(speed), va="center", fontsize=9)
     axes.set_yticks(range(len(timed)), [plain(variant.marked_label) for variant, _ in timed])
     axes.set_ylim(len(timed) - 0.5, -0.5)
     axes.set_xlim(0, farthest / BARS_FRACTION)
@@ -68,27 +68,27 @@ def _ceiling(speed: Speed) -> float | None:
     return speed.sequences_per_s.estimate / speed.ceiling_share if speed.ceiling_share else None
 
 
-def _label(variant: Variant, speed: Speed) -> str:
+def _label(speed: Speed) -> str:
     rate = speed.sequences_per_s
-    width = "" if rate.relative_half_width is None else f" ± {percent(rate.relative_half_width)}"
-    lines = [f"{number(rate.estimate)} sequences/s{width}", f"{number(_step_times_ms(variant)[0])} ms a step"]
+    bounds = span(number(rate.low), number(rate.high))
+    interval = f" ({bounds})" if bounds else ""
+    lines = [f"{number(rate.estimate)} sequences/s{interval}", f"{number(speed.step_ms)} ms a step"]
     if speed.ceiling_share is not None:
         lines[1] += f", {percent(speed.ceiling_share)} of the ceiling"
     return "\n".join(lines)
 
 
-def _whisker(variant: Variant, speed: Speed, whiskers: str) -> tuple[float, float]:
+def _whisker(speed: Speed, whiskers: str) -> tuple[float, float]:
     """The lowest and the highest sequences/s that the whisker reaches; the bar's end twice for no whisker."""
     rate = speed.sequences_per_s
     if whiskers == INTERVAL:
         return rate.low or rate.estimate, rate.high or rate.estimate
-    step, slow, fast = _step_times_ms(variant)
+    step, slow, fast = _step_times_ms(speed)
     return min(rate.estimate * step / slow, rate.estimate), max(rate.estimate * step / fast, rate.estimate)
 
 
-def _step_times_ms(variant: Variant) -> tuple[float, float, float]:
+def _step_times_ms(speed: Speed) -> tuple[float, float, float]:
     """Median, 95th and 5th percentile of the steady steps, each the median over cells, ms."""
-    samples = [measures.step_ms(cell) for cell in variant.cells]
-    percentiles = [np.percentile(sample, [50, 95, 5]) for sample in samples if sample.size]
+    percentiles = [np.percentile(measures.step_ms(cell), [50, 95, 5]) for cell in speed.cells]
     step, slow, fast = np.median(percentiles, axis=0)
     return float(step), float(slow), float(fast)

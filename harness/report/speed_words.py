@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.report.ceiling import find_ceilings
-from harness.report.comparisons import Comparison, compare_all
+from harness.report.comparisons import BUSY, LEFT_FASTER, Comparison, compare_all, compare_fastest
 from harness.report.quantities import join, number, percent, ratio, span
 from harness.report.records import Run
-from harness.report.variants import Variant
-from harness.stats import Interval
+from harness.report.variants import Place, Variant, find_places
+from harness.stats import ENOUGH_SAMPLES, Interval, excludes_one
 
-Place = tuple[str, str]
+DOUBTFUL = "a difference shows where there is none"
+TOO_FEW = "too few processes for an interval"
 
 
 def conclude_speed(run: Run, variants: list[Variant]) -> list[str]:
     """Sentences: the fastest of each precision and device, implementations of one framework, noise floor, ceiling."""
-    ranked = [variant for variant in variants if variant.is_ranked]
-    if not ranked:
+    places = find_places(variants)
+    if not places:
         return ["No implementation gave a throughput that can be ranked."]
-    comparisons = compare_all(run, variants)
-    places = list(dict.fromkeys((variant.precision, variant.device) for variant in ranked))
-    fastest = [_fastest(place, ranked, comparisons, is_only_place=len(places) == 1) for place in places]
-    compared = [*fastest, *_within_frameworks(ranked, comparisons)]
-    return [*compared, *describe_bounds(run, comparisons), *_overhead(ranked)]
+    comparisons, said = compare_all(run, variants), []
+    for place in places:
+        where = f"in {place.name}" if len(places) > 1 else "on this run"
+        said += [_fastest(place, comparisons, where), *_rounds(place, where)]
+    ranked = [variant for place in places for variant in place.ranked]
+    return [*said, *_within_frameworks(ranked, comparisons), *describe_bounds(run, comparisons), *_overhead(ranked)]
 
 
 def describe_bounds(run: Run, comparisons: list[Comparison]) -> list[str]:
@@ -31,20 +33,65 @@ def describe_bounds(run: Run, comparisons: list[Comparison]) -> list[str]:
     return [describe_floor(item) for item in comparisons if item.is_a_a] + list(_ceilings(run))
 
 
-def _fastest(place: Place, ranked: list[Variant], comparisons: list[Comparison], *, is_only_place: bool) -> str:
-    fastest, *others = [variant for variant in ranked if (variant.precision, variant.device) == place]
-    where = "" if is_only_place else f", in {' on '.join(part for part in place if part)},"
+def describe_floor(item: Comparison) -> str:
+    """The ratio of the A/A pair, whether it is as it must be, and what follows for others."""
+    found = f"Noise floor: {item.left} against itself has the ratio {ratio(item.ratio.estimate)}"
+    if item.ratio.low is None:
+        found += ", from one pair of processes"
+    else:
+        found += f"{_bounds(item.ratio)}, from {item.repeats} pairs of processes: "
+        found += DOUBTFUL if excludes_one(item.ratio) else "no difference is shown, as it must be"
+    return f"{found}. Between others, a ratio of up to {ratio(item.noise_floor)} shows no difference."
+
+
+def refuse_ranking(place: Place) -> str:
+    """Why a place whose cells ran beside other work has no ranking."""
+    who = place.ranked[0].label if len(place.ranked) == 1 else "the cells compared"
+    return f"no ranking: other processes used up to {percent(place.busy_share)} of the processors while {who} trained"
+
+
+def interval_text(interval: Interval, n_least: int) -> str:
+    """The bounds of a ratio, with the number of processes where it is small."""
+    bounds = span(ratio(interval.low), ratio(interval.high))
+    if not bounds:
+        return TOO_FEW
+    return f"{bounds}, from as few as {n_least} processes" if n_least < ENOUGH_SAMPLES else bounds
+
+
+def _fastest(place: Place, comparisons: list[Comparison], where: str) -> str:
+    fastest, *others = place.ranked
+    if place.busy_share is not None:
+        return f"In {place.name}, {refuse_ranking(place)}."
     if not others:
-        return f"The only implementation with a throughput to rank{where} was {_rate(fastest)}."
-    rivals = {other.label for other in others}
-    compared = [item for item in comparisons if item.left == fastest.label and item.right in rivals]
-    close = [item for item in compared if item.conclusion == "no difference shown"]
+        return f"The only implementation with a throughput to rank {where} was {_rate(fastest)}."
+    compared = compare_fastest(place, comparisons)
+    close = [item for item in compared if item.conclusion != LEFT_FASTER]
     clear = [f"{_times(item)} {item.right}{_bounds(item.ratio)}" for item in compared if item not in close]
-    sentence = f"Fastest in training on this run{where} was {_rate(fastest)}"
+    begin = f"The highest rate in training {where} was that of" if close else f"Fastest in training {where} was"
+    sentence = f"{begin} {_rate(fastest)}"
     sentence += f": {join(clear)}." if clear else "."
     if close:
         sentence += f" No difference is shown between it and {join([_against(item) for item in close])}."
     return sentence
+
+
+def _rounds(place: Place, where: str) -> Iterator[str]:
+    """Which processes the speeds of a place are of, where that are not simply all."""
+    rounds = {tuple(sorted(variant.rates)) for variant in place.ranked}
+    if len(rounds) > 1:
+        yield (
+            f"No seed and repeat is common to all implementations ranked {where}, so each speed is of all processes of"
+            " its implementation, and ratios are unpaired."
+        )
+        return
+    n_others = sum(len(variant.cells) - len(variant.timed_cells) for variant in place.ranked)
+    if n_others:
+        n_rounds = len(rounds.pop())
+        yield (
+            f"Speeds {where} are of the {n_rounds} {'pairs' if n_rounds > 1 else 'pair'} of seed and repeat that all"
+            f" {len(place.ranked)} ranked implementations have; {n_others} more"
+            f" {'processes have' if n_others > 1 else 'process has'} no part in them."
+        )
 
 
 def _rate(variant: Variant) -> str:
@@ -52,34 +99,25 @@ def _rate(variant: Variant) -> str:
         return variant.label
     rate, share = variant.speed.sequences_per_s, variant.speed.ceiling_share
     ceiling = "" if share is None else f" and {percent(share)} of the ceiling"
-    bounds = _bounds(rate, "95 % interval ")
-    return f"{variant.label}, with {number(rate.estimate)} sequences/s{bounds}{ceiling}"
+    bounds = span(number(rate.low), number(rate.high))
+    interval = f" (95 % interval {bounds})" if bounds else ""
+    return f"{variant.label}, with {number(rate.estimate)} sequences/s{interval}{ceiling}"
 
 
 def _within_frameworks(ranked: list[Variant], comparisons: list[Comparison]) -> Iterator[str]:
     """How the implementations of one framework compare, the frameworks in order of name."""
     backends = {variant.label: variant.backend for variant in ranked}
     pairs = [item for item in comparisons if not item.is_a_a and backends[item.left] == backends[item.right]]
-    said = [_say(item) for item in sorted(pairs, key=lambda item: backends[item.left])]
-    if said:
+    judged = [item for item in pairs if item.conclusion != BUSY]
+    if judged:
+        said = [_say(item) for item in sorted(judged, key=lambda item: backends[item.left])]
         yield f"Within a framework, {join(said)}."
 
 
 def _say(item: Comparison) -> str:
-    if item.conclusion == "no difference shown":
+    if item.conclusion != LEFT_FASTER:
         return f"no difference is shown between {item.left} and {_against(item)}"
     return f"{item.left} is {_times(item)} as fast as {item.right}{_bounds(item.ratio)}"
-
-
-def describe_floor(item: Comparison) -> str:
-    """The ratio of the A/A pair, and whether it is as it must be."""
-    ratio_text = f"Noise floor: {item.left} against itself has the ratio {ratio(item.ratio.estimate)}"
-    if item.ratio.low is None:
-        return f"{ratio_text}, from one pair of processes; what differs by less may not differ at all."
-    found = f"{ratio_text}{_bounds(item.ratio)}, from {item.repeats} pairs of processes"
-    if item.conclusion == "no difference shown":
-        return f"{found}: no difference is shown, as it must be."
-    return f"{found}: a difference shows where there is none, so one of this size means nothing between others."
 
 
 def _ceilings(run: Run) -> Iterator[str]:
@@ -105,11 +143,9 @@ def _times(item: Comparison) -> str:
 
 
 def _against(item: Comparison) -> str:
-    bounds = span(ratio(item.ratio.low), ratio(item.ratio.high))
-    return f"{item.right} (ratio {ratio(item.ratio.estimate)}, {bounds})"
+    return f"{item.right} (ratio {ratio(item.ratio.estimate)}, {interval_text(item.ratio, ENOUGH_SAMPLES)})"
 
 
-def _bounds(interval: Interval, name: str = "") -> str:
-    show = number if name else ratio
-    bounds = span(show(interval.low), show(interval.high))
-    return f" ({name}{bounds})" if bounds else ""
+def _bounds(interval: Interval) -> str:
+    bounds = span(ratio(interval.low), ratio(interval.high))
+    return f" ({bounds})" if bounds else ""

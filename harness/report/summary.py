@@ -6,9 +6,9 @@ from typing import Any
 
 from harness.report import measures
 from harness.report.records import Cell, Run
-from harness.report.speed import measure_speed
+from harness.report.speed import Speed
 from harness.report.target import measure_time_to_target
-from harness.report.variants import mark_label, short_label
+from harness.report.variants import Variant, find_places, mark_label, short_label
 
 Row = dict[str, Any]
 
@@ -23,21 +23,23 @@ def identity(cell: Cell) -> Row:
     return {name: getattr(cell, name) for name in IDENTITY}
 
 
-def make_summary(run: Run) -> list[Row]:
+def make_summary(run: Run, variants: list[Variant]) -> list[Row]:
     """One row for each variant and status, ranked ones first and fastest first, failed ones last.
 
-    The second set of the A/A pair has no part in it.
+    The second set of the A/A pair has no part in it. Where other processes used the processors nothing has a rank.
     """
-    grouped: dict[tuple[str, ...], list[Cell]] = {}
+    grouped: dict[tuple[str, str, str, str, str], list[Cell]] = {}
     for cell in run.own_cells:
         grouped.setdefault((*cell.variant, cell.status), []).append(cell)
-    rows = sorted((_summary_row(run, cells) for cells in grouped.values()), key=_summary_order)
-    for rank, row in enumerate((row for row in rows if _is_ranked(row)), start=1):
+    speeds = {(*variant.key, "ok"): variant.speed for variant in variants}
+    rows = sorted((_summary_row(run, cells, speeds.get(key)) for key, cells in grouped.items()), key=_summary_order)
+    idle = {(place.precision, place.device) for place in find_places(variants) if place.busy_share is None}
+    for rank, row in enumerate((row for row in rows if _is_ranked(row, idle)), start=1):
         row["rank"] = rank
     return rows
 
 
-def _summary_row(run: Run, cells: list[Cell]) -> Row:
+def _summary_row(run: Run, cells: list[Cell], speed: Speed | None) -> Row:
     is_ok, started = cells[0].status == "ok", run.started_like(cells[0])
     label, verified = short_label(run, cells[0]), measures.all_verified(cell.verified for cell in cells)
     # The target is the whole variant's matter, so the row of what ended ok speaks for the other rows.
@@ -50,7 +52,7 @@ def _summary_row(run: Run, cells: list[Cell]) -> Row:
         "cells_started": len(started) if cells[0].has_started else None,
         **(_to_target(run, started) if tells_of_target else {}),
         "reason": "; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
-        **(_medians(run, cells) if is_ok else {}),
+        **(_medians(run, cells) | _speed(speed) if is_ok else {}),
     }
 
 
@@ -63,7 +65,6 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
         "seed_loss_excess": measures.median(measures.seed_loss_excess(cell) for cell in cells),
         "bits_per_sequence": measures.median(measures.bits_per_sequence(cell, run.task) for cell in cells),
         "bit_error": measures.median(measures.bit_error(cell, run.task) for cell in cells),
-        "step_ms": measures.median(measures.median_step_ms(cell) for cell in cells),
         "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
         "peak_memory_bytes": None if memory is None else round(memory),
         "n_parameters": cells[0].n_parameters,
@@ -71,7 +72,6 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
         "exchange_share": measures.median(measures.exchange_share(cell) for cell in cells),
         "wrong_bits_per_sequence": measures.median(measures.wrong_bits_per_sequence(cell) for cell in cells),
         "mean_absolute_error": measures.median(measures.mean_absolute_error(cell) for cell in cells),
-        **_speed(run, cells),
     }
 
 
@@ -87,23 +87,24 @@ def _to_target(run: Run, cells: list[Cell]) -> Row:
     }
 
 
-def _speed(run: Run, cells: list[Cell]) -> Row:
-    speed = measure_speed(run, cells)
+def _speed(speed: Speed | None) -> Row:
     if speed is None:
         return {}
     return {
         "sequences_per_s": speed.sequences_per_s.estimate,
         "sequences_per_s_low": speed.sequences_per_s.low,
         "sequences_per_s_high": speed.sequences_per_s.high,
-        "relative_half_width": speed.sequences_per_s.relative_half_width,
+        "step_ms": speed.step_ms,
         "gflop_per_s": speed.gflop_per_s,
         "ceiling_share": speed.ceiling_share,
         "overhead_share": speed.overhead_share,
+        "timed_cells": len(speed.cells),
     }
 
 
-def _is_ranked(row: Row) -> bool:
-    return row.get("sequences_per_s") is not None and row["verified"] is not False
+def _is_ranked(row: Row, idle: set[tuple[str, str]]) -> bool:
+    is_sound = row.get("sequences_per_s") is not None and row["verified"] is not False
+    return is_sound and (row["precision"], row["device"] or "") in idle
 
 
 def _summary_order(row: Row) -> tuple[bool, bool, float, str]:

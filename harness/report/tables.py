@@ -29,7 +29,7 @@ def make_tables(run: Run) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Cells hold plain int, float, str, bool or None, but for the long loss table."""
     variants = find_variants(run)
     rows: dict[str, Iterable[Row]] = {
-        "summary": make_summary(run),
+        "summary": make_summary(run, variants),
         "comparisons": comparison_rows(compare_all(run, variants)),
         "ceiling": ceiling_rows(run.products),
         "products": product_rows(run.products),
@@ -50,9 +50,9 @@ def make_tables(run: Run) -> dict[str, pd.DataFrame]:
 def summary_rows(folder: Path) -> list[Row]:
     """The summary of a run's folder as plain rows, with the columns of summary.csv; None where unknown or infinite,
     which JSON cannot hold."""
-    return [
-        {column: _finite(row.get(column)) for column in TABLES["summary"]} for row in make_summary(read_run(folder))
-    ]
+    run = read_run(folder)
+    rows = make_summary(run, find_variants(run))
+    return [{column: _finite(row.get(column)) for column in TABLES["summary"]} for row in rows]
 
 
 def _finite(value: object) -> object:

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report.cautions import find_cautions
-from harness.report.columns import COLUMNS
 from harness.report.comparisons import compare_all
 from harness.report.headline import conclude_in_one_sentence
 from harness.report.load import read_run
 from harness.report.markdown import one_line
+from harness.report.readable import show
 from harness.report.records import Cell
 from harness.report.speed_words import describe_bounds
 from harness.report.summary import Row, make_summary
@@ -26,7 +26,7 @@ NAME_WIDTH = 20
 NUMBERS = {
     "sequences_per_s": "seq/s",
     "seconds_to_target": "target, s",
-    "relative_half_width": "±",
+    "sequences_per_s_interval": "95 % interval",
     "ceiling_share": "ceiling",
     "step_ms": "ms/step",
     "bit_error": "bit error",
@@ -42,7 +42,7 @@ def print_summary(folder: Path, console: Console) -> None:
     run = read_run(folder)
     variants = find_variants(run)
     width = min(WIDTH, console.width)
-    measured = [row for row in make_summary(run) if row["status"] == "ok"]
+    measured = [row for row in make_summary(run, variants) if row["status"] == "ok"]
     failed = [cell for cell in run.cells if cell.status != "ok"]
     if measured:
         console.print(_results(measured), width=width)
@@ -56,10 +56,10 @@ def print_summary(folder: Path, console: Console) -> None:
 
 
 def _results(rows: list[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("#", justify="right")
     table.add_column("trained", min_width=NAME_WIDTH, overflow="fold")
-    shown = [column for column in NUMBERS if any(_shown(column, row) for row in rows)][:MOST_NUMBERS]
+    shown = [column for column in NUMBERS if any(show(column, row) for row in rows)][:MOST_NUMBERS]
     for column in shown:
         table.add_column(NUMBERS[column], justify="right", overflow="fold")
     for row in rows:
@@ -69,7 +69,7 @@ def _results(rows: list[Row]) -> Table:
 
 
 def _shown(column: str, row: Row) -> str:
-    text = COLUMNS[column].show(row.get(column))
+    text = show(column, row)
     return f"{text} ({row['seeds_reached']})" if text and column == "seconds_to_target" else text
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from backends.contract import WIRINGS
-from harness.report.headline import LEARNED, bit_errors
-from harness.report.learning_words import conclude_learning
+from harness.report.learned import Learning, judge_learning
+from harness.report.learning_words import conclude_learning, describe_target
+from harness.report.measures import LEARNED_BIT_ERROR
 from harness.report.quantities import count, count_between, integer, join, percent, setting, span
 from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
-from harness.report.variants import Variant, find_lost
+from harness.report.variants import Variant
 
 
 def describe_run(run: Run) -> str:
@@ -24,8 +25,9 @@ def describe_run(run: Run) -> str:
 
 def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
-    found = [*conclude_speed(run, variants), _caution(variants), *_learning(run, variants)]
-    found += conclude_learning(run, variants)
+    found = [*conclude_speed(run, variants), _caution(variants)]
+    if run.evaluate.learning:
+        found += [*_learning(run, judge_learning(run, variants)), *conclude_learning(run, variants)]
     found += [_distance(tables["loss_distance"]), _doubt(variants), _failures(run)]
     return [sentence for sentence in found if sentence]
 
@@ -87,31 +89,33 @@ def _repeats(run: Run) -> int:
 
 
 def _caution(variants: list[Variant]) -> str:
-    if not variants or any(len(variant.rates) > 1 for variant in variants):
+    timed = [variant for variant in variants if variant.rates]
+    if not timed or any(len(variant.rates) > 1 for variant in timed):
         return ""
     return (
-        "Nothing was repeated (one process for each implementation and seed), so the rates carry no interval:"
-        " a difference of a few per cent may change sign in another run."
+        "Each rate is that of one process, so it carries no interval: a difference of a few per cent may change sign in"
+        " another run."
     )
 
 
-def _learning(run: Run, variants: list[Variant]) -> list[str]:
-    errors = bit_errors(run, variants)
-    learned = [_error_text(v.marked_label, error) for v, error in errors.items() if error < LEARNED]
-    failed = [_error_text(v.marked_label, error) for v, error in errors.items() if error >= LEARNED]
+def _learning(run: Run, found: list[Learning]) -> list[str]:
+    learned = [_error_text(item) for item in found if item.has_learned]
+    failed = [_error_text(item) for item in found if not item.has_learned]
+    asked = describe_target(run.target) or f"at most {percent(LEARNED_BIT_ERROR)} wrong bits"
     trained = span(integer(run.task.min_length), integer(run.task.max_length))
     where = f"bit error over the trained lengths ({trained})"
     sentences = []
     if learned:
-        who = "Some implementations" if failed or find_lost(run) else "Every implementation"
-        sentences.append(f"{who} learned; {where}: {join(learned)}. Chance is 50 %.")
+        who = "Every implementation" if not failed else "Some implementations"
+        sentences.append(f"{who} learned the task ({asked}); {where}: {join(learned)}. Chance is 50 %.")
     if failed:
-        sentences.append(f"Not learned, or hardly; {where}: {join(failed)}. Chance is 50 %.")
+        sentences.append(f"Did not learn the task ({asked}); {where}: {join(failed)}. Chance is 50 %.")
     return sentences
 
 
-def _error_text(label: str, error: float) -> str:
-    return f"{percent(error)} ({label})"
+def _error_text(item: Learning) -> str:
+    some = f", {item.n_learned} of {item.n_cells} trainings learned" if 0 < item.n_learned < item.n_cells else ""
+    return f"{percent(item.bit_error)} ({item.variant.marked_label}{some})"
 
 
 def _distance(distances: pd.DataFrame) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.stats import Interval, largest_coverage, ratio_interval, shows_difference
+from harness.report import quantities
+from harness.stats import Interval, excludes_one, largest_coverage, ratio_interval
 
 COLUMNS = "{:<11} {:<6} {:<14} {:>9} {:>8} {:>11}  {:<16} {:>9}  {}"
 HEADERS = (
@@ -41,12 +42,12 @@ class Comparison:
 
     def describe(self) -> str:
         """A row of the summary."""
-        ratio = self.ratio
-        bounds = "" if ratio.low is None else f"{ratio.low:.3f} to {ratio.high:.3f}"
-        remark = "" if shows_difference(ratio) else "no difference shown"
+        show = quantities.ratio
+        bounds = quantities.span(show(self.ratio.low), show(self.ratio.high))
+        remark = "" if excludes_one(self.ratio) else "no difference shown"
         times = [f"{statistics.median(samples):.2f}" for samples in (self.peer_ms, self.own_ms)]
         names = (self.framework, self.shape, self.implementation)
-        return COLUMNS.format(*names, *times, f"{ratio.estimate:.3f}", bounds, len(self.own_ms), remark).rstrip()
+        return COLUMNS.format(*names, *times, show(self.ratio.estimate), bounds, len(self.own_ms), remark).rstrip()
 
 
 COMPARISONS = pytest.StashKey[list[Comparison]]()

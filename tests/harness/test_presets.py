@@ -50,6 +50,10 @@ def test_the_paper_preset_is_what_the_paper_states_with_the_inferred_wiring() ->
     assert config.train.batch * config.train.steps == 1_000_000
 
 
+def test_the_preset_for_speed_alone_is_not_about_learning() -> None:
+    assert [name for name in preset_names() if not load_preset(name).evaluate.learning] == ["throughput"]
+
+
 def test_set_overrides_one_key_and_leaves_the_others() -> None:
     config = load_preset("quick", ["model.hidden=64", "train.schedule=constant", "evaluate.beyond=[2, 4.5]"])
     assert (config.model.hidden, config.model.layers) == (64, 3)

@@ -12,14 +12,15 @@ from scipy.stats import binomtest
 from harness.stats import (
     Interval,
     clustered_proportion_interval,
+    excludes_one,
     largest_coverage,
-    least_p_value,
     mean_difference_interval,
     median_interval,
-    rank_p_value,
+    noise_floor,
     ratio_interval,
     share_interval,
-    shows_difference,
+    shown_faster,
+    shown_slower,
 )
 
 RATES = st.lists(st.floats(1.0, 1e6), min_size=2, max_size=20)
@@ -47,7 +48,7 @@ def test_the_interval_holds_the_median_and_stays_among_the_samples(samples: list
 def test_equal_samples_have_an_interval_without_width_and_show_nothing(rate: float, n: int) -> None:
     assert median_interval([rate] * n) == Interval(rate, rate, rate)
     assert ratio_interval([rate] * n, [rate] * n) == Interval(1.0, 1.0, 1.0)
-    assert not shows_difference(ratio_interval([rate] * n, [rate] * n))
+    assert not excludes_one(ratio_interval([rate] * n, [rate] * n))
 
 
 @given(RATES, st.floats(0.01, 100))
@@ -81,8 +82,8 @@ def test_higher_confidence_is_wider(samples: list[float]) -> None:
 def test_one_sample_has_no_interval_and_shows_nothing() -> None:
     assert median_interval([3.0]) == Interval(3.0)
     assert ratio_interval([2.0], [1.0]) == Interval(2.0)
-    assert not shows_difference(ratio_interval([2.0], [1.0]))
-    assert Interval(3.0).relative_half_width is None
+    assert not excludes_one(ratio_interval([2.0], [1.0]))
+    assert Interval(3.0).relative_width is None
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
@@ -94,12 +95,12 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 @pytest.mark.parametrize(("bounds", "shown"), [((0.9, 1.1), False), ((1.01, 1.1), True), ((0.9, 0.99), True)])
 def test_a_difference_is_an_interval_without_one(bounds: tuple[float, float], shown: bool) -> None:
-    assert shows_difference(Interval(1.0, *bounds)) is shown
+    assert excludes_one(Interval(1.0, *bounds)) is shown
 
 
-def test_the_half_width_is_relative_to_the_estimate() -> None:
-    assert Interval(100.0, 90.0, 130.0).relative_half_width == pytest.approx(0.2)
-    assert Interval(3.0, 3.0, 3.0).relative_half_width == 0
+def test_the_width_is_relative_to_the_estimate() -> None:
+    assert Interval(100.0, 90.0, 130.0).relative_width == pytest.approx(0.4)
+    assert Interval(3.0, 3.0, 3.0).relative_width == 0
 
 
 def test_95_percent_of_a_median_takes_six_samples() -> None:
@@ -118,30 +119,51 @@ def test_the_interval_holds_the_true_median_as_often_as_it_says(n: int) -> None:
 def test_a_slowdown_of_ten_percent_is_found_in_ten_repeats() -> None:
     generator = np.random.default_rng(7)
     ratios = [ratio_interval(list(simulate(generator)), list(simulate(generator, 90))) for _ in range(200)]
-    assert np.mean([shows_difference(ratio) and ratio.estimate > 1 for ratio in ratios]) > 0.9
+    assert np.mean([excludes_one(ratio) and ratio.estimate > 1 for ratio in ratios]) > 0.9
 
 
 def test_the_same_against_itself_mostly_shows_no_difference() -> None:
     generator = np.random.default_rng(7)
     ratios = [ratio_interval(list(simulate(generator)), list(simulate(generator))) for _ in range(300)]
-    assert np.mean([shows_difference(ratio) for ratio in ratios]) <= 0.09
+    assert np.mean([excludes_one(ratio) for ratio in ratios]) <= 0.09
 
 
 def test_pairs_cancel_a_drift_that_would_hide_the_difference() -> None:
     generator = np.random.default_rng(7)
     drift = np.linspace(1.0, 0.7, N_REPEATS)
     left, right = (list(rate * drift * np.exp(generator.normal(0, 0.005, N_REPEATS))) for rate in (1.03 * 100, 100))
-    assert shows_difference(ratio_interval(left, right))
-    assert not shows_difference(ratio_interval(left, right, paired=False))
+    assert excludes_one(ratio_interval(left, right))
+    assert not excludes_one(ratio_interval(left, right, paired=False))
 
 
-def test_the_least_p_value_is_the_share_of_orders_that_separate_the_sides() -> None:
-    samples = np.random.default_rng(0).random((200_000, 7))
-    left, right = samples[:, :3], samples[:, 3:]
-    separated = (left.max(axis=1) < right.min(axis=1)) | (left.min(axis=1) > right.max(axis=1))
-    assert separated.mean() == pytest.approx(least_p_value(3, 4), abs=0.002)
-    assert rank_p_value([1, 2, 3], [4, 5, 6, 7]) == pytest.approx(least_p_value(3, 4))
-    assert rank_p_value([1, 2, 3], [1, 2, 3]) > 0.9
+@pytest.mark.parametrize(
+    ("same", "floor"),
+    [
+        (None, 1.0),
+        (Interval(1.02, 0.957, 1.075), 1.075),
+        (Interval(0.97, 0.5, 1.02), 2.0),
+        (Interval(1.05, 1.01, 1.12), 1.12),
+        (Interval(0.8), 1.25),
+    ],
+)
+def test_the_noise_floor_is_the_bound_that_lies_farther_from_1(same: Interval | None, floor: float) -> None:
+    assert noise_floor(same) == pytest.approx(floor)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "floor", "shown"),
+    [
+        (Interval(1.2, 1.1, 1.3), 1.0, "faster"),
+        (Interval(1.2, 1.1, 1.3), 1.19, "faster"),
+        (Interval(1.2, 1.1, 1.3), 1.21, ""),
+        (Interval(1.2, 0.99, 1.3), 1.0, ""),
+        (Interval(0.8, 0.7, 0.9), 1.24, "slower"),
+        (Interval(0.8, 0.7, 0.9), 1.26, ""),
+        (Interval(14.0), 1.0, ""),
+    ],
+)
+def test_faster_is_what_the_interval_and_the_noise_floor_both_show(ratio: Interval, floor: float, shown: str) -> None:
+    assert (shown_faster(ratio, floor), shown_slower(ratio, floor)) == (shown == "faster", shown == "slower")
 
 
 # --- Quality --------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class MarkedTable:
 
 def rank(run: Run, variants: list[Variant]) -> MarkedTable:
     """The summary in brief, the fastest first, with bars from zero for the speeds."""
-    rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run)]
+    rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run, variants)]
     texts = read_columns([name for name in RANKED if name != "status" or _differs(rows, name)], rows)
     named = 1 if COLUMNS["rank"].header in texts.headers else 0
     speed = COLUMNS["sequences_per_s"].header

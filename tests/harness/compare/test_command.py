@@ -62,10 +62,22 @@ def test_fail_if_slower_fails_where_an_implementation_is_gone_or_no_longer_verif
 
 
 def test_a_gate_that_could_not_fail_is_refused(make_run: Any) -> None:
-    finished = compare(make_run("a", machine=0, n=3), make_run("b", machine=1, n=3), "--fail-if-slower", "5%")
+    finished = compare(make_run("a", machine=0, n=1), make_run("b", machine=1, n=1), "--fail-if-slower", "5%")
     assert finished.exit_code == 2
     assert "too few processes" in finished.output
     assert "--repeats 6" in finished.output
+    busy = make_run("busy", machine=1, other_cpu_share=0.48)
+    finished = compare(make_run("idle", machine=0), busy, "--fail-if-slower", "5%")
+    assert finished.exit_code == 2
+    assert "other processes used up to 48 % of the processors while torch tuned trained in A or B" in finished.output
+
+
+def test_on_a_busy_machine_nothing_is_concluded(make_run: Any) -> None:
+    busy = make_run("busy", machine=1, slower={"torch": 14.0}, other_cpu_share=0.48)
+    finished = compare(make_run("idle", machine=0), busy)
+    text = " ".join(finished.output.split())
+    assert "B against A, no conclusion on torch tuned, torch idiomatic and jax idiomatic: other processes used" in text
+    assert "slower in training" not in text
 
 
 @pytest.mark.parametrize("limit", ["5", "fast", "-1%", "5%%"])
@@ -83,6 +95,7 @@ def test_json_is_one_document_with_unrounded_numbers(pair: tuple[Path, Path]) ->
     rates = tuned["after_sequences_per_s"]["estimate"] / tuned["before_sequences_per_s"]["estimate"]
     assert tuned["ratio"]["estimate"] == pytest.approx(rates)
     assert tuned["conclusion"] == "slower"
+    assert 1 < tuned["noise_floor"] < 1 / tuned["ratio"]["estimate"]
     assert len(document["failures"]) == 2
     assert document["quality"][0]["bit_error"][0] is not None
 
@@ -114,7 +127,7 @@ def test_what_was_learned_in_one_run_only_is_said(make_run: Any) -> None:
 
 def test_processes_that_did_not_end_ok_are_told(make_run: Any, tmp_path: Path) -> None:
     before, after = make_run("before", machine=0), make_run("after", machine=1)
-    for path in sorted((after / "cells").glob("torch-tuned-*.json"))[:3]:
+    for path in [after / "cells" / f"torch-tuned-float32-seed0-r{repeat}.json" for repeat in range(3)]:
         record = json.loads(path.read_text())
         path.write_text(json.dumps(record | {"status": "diverged", "reason": "nan", "seed": 1}))
     document = json.loads(compare(before, after, "--json").stdout)
@@ -128,6 +141,25 @@ def test_processes_that_did_not_end_ok_are_told(make_run: Any, tmp_path: Path) -
 def test_what_was_learned_alike_is_said_so(make_run: Any) -> None:
     document = json.loads(compare(make_run("before", machine=0), make_run("after", machine=1), "--json").stdout)
     assert "What was learned: bit errors over the trained lengths are the same." in document["sentences"]
+
+
+def test_three_per_cent_wrong_bits_are_not_learned(make_run: Any) -> None:
+    def forget(record: dict[str, Any]) -> None:
+        for row in record["evaluation"]["lengths"]:
+            row["wrong_bits"] = row["sequences"] * row["length"] * 8 * 3 // 100
+
+    pair = make_run("before", machine=0), make_run("after", machine=1, change=forget)
+    assert "torch tuned learned the task in A (bit error" in " ".join(compare(*pair).output.split())
+
+
+def test_of_runs_for_speed_alone_learning_is_not_compared(make_run: Any, edit: Any) -> None:
+    pair = make_run("before", machine=0), make_run("after", machine=1)
+    assert "bit error" in compare(*pair).output
+    for folder in pair:
+        edit(folder, lambda run: run["configuration"]["evaluate"].update(learning=False))
+    text = compare(*pair).output
+    assert "bit error" not in text
+    assert "learned" not in text
 
 
 def test_names_and_values_of_records_are_only_text(make_run: Any, edit: Any) -> None:

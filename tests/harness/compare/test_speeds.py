@@ -10,14 +10,12 @@ import pytest
 from harness.compare.runs import load_runs
 from harness.compare.speeds import (
     FASTER,
-    NO_DIFFERENCE,
     SLOWER,
     TOO_FEW,
-    SpeedChange,
     machine_change,
     speed_changes,
 )
-from harness.stats import Interval
+from harness.report.comparisons import NO_DIFFERENCE
 
 
 def conclusions(*folders: Path) -> dict[str, str]:
@@ -48,22 +46,38 @@ def test_the_ratio_is_of_the_later_speed_to_the_first(make_run: Any) -> None:
     assert change.processes == (8, 8)
 
 
-def test_three_processes_a_side_conclude_nothing_and_one_has_no_interval(make_run: Any) -> None:
-    for n in (1, 3):
-        before = make_run(f"before-{n}", machine=0, n=n)
-        after = make_run(f"after-{n}", machine=1, n=n, slower={"torch": 1.5})
-        assert set(conclusions(before, after).values()) == {TOO_FEW}
-    assert speed_changes(load_runs([before, after]))[0].processes == (3, 3)
+def test_one_process_a_side_concludes_nothing(make_run: Any) -> None:
+    before = make_run("before", machine=0, n=1)
+    after = make_run("after", machine=1, n=1, slower={"torch": 1.5})
+    assert set(conclusions(before, after).values()) == {TOO_FEW}
+    assert speed_changes(load_runs([before, after]))[0].processes == (1, 1)
 
 
-def test_a_difference_within_the_noise_of_one_implementation_against_itself_is_none() -> None:
-    rate = Interval(100.0)
-    known = {"key": ("torch", "tuned", "float32"), "label": "", "before": "A", "after": "B", "normalised": None}
-    rank = {"p_value": 1e-4, "n_compared": 3}
-    shared = {"before_rate": rate, "after_rate": rate, "processes": (8, 8), "verified": (True, True), **rank}
-    ratio = Interval(0.95, 0.93, 0.97)
-    assert SpeedChange(**known, **shared, ratio=ratio, noise=0.0).conclusion == SLOWER
-    assert SpeedChange(**known, **shared, ratio=ratio, noise=0.06).conclusion == NO_DIFFERENCE
+@pytest.mark.parametrize("noisy", ["before", "after"])
+def test_a_difference_within_the_larger_noise_floor_of_the_two_is_none(make_run: Any, noisy: str) -> None:
+    """A slowdown of 1.1 is found (above), but not where one implementation differs from itself by 1.2."""
+
+    def slow_down_again(record: dict[str, Any]) -> None:
+        if record["repeat"] >= 8:
+            record["chunks"]["train_s"] = [1.2 * seconds for seconds in record["chunks"]["train_s"]]
+
+    changes: dict[str, Any] = {noisy: {"change": slow_down_again}}
+    before = make_run("before", machine=0, **changes.get("before", {}))
+    after = make_run("after", machine=100, slower={"torch": 1.10}, **changes.get("after", {}))
+    assert set(conclusions(before, after).values()) == {NO_DIFFERENCE}
+
+
+@pytest.mark.parametrize("busy", ["before", "after"])
+def test_beside_other_work_nothing_is_slower(make_run: Any, busy: str) -> None:
+    def share(record: dict[str, Any]) -> None:
+        if (record["backend"], record["repeat"]) == ("torch", 3):
+            record["other_cpu_share"] = 0.3
+
+    changes: dict[str, Any] = {busy: {"change": share}}
+    before = make_run("before", machine=0, **changes.get("before", {}))
+    after = make_run("after", machine=100, slower={"torch": 1.5, "jax": 1.5}, **changes.get("after", {}))
+    found = conclusions(before, after)
+    assert found == {"torch tuned": "machine busy", "torch idiomatic": "machine busy", "jax idiomatic": SLOWER}
 
 
 def test_a_slower_machine_is_told_from_slower_code_by_its_products(make_run: Any) -> None:

@@ -165,7 +165,7 @@ def _evaluation(lengths: tuple[int, ...], copies: tuple[int, ...], generator: np
 
 def _length(length: int, generator: np.random.Generator) -> Record:
     n_bits = 100 * length * BITS
-    chance = min(0.5, max(0.0, 0.004 * (length - 2) ** 1.5)) if length > 2 else 0.0
+    chance = min(0.5, max(0.0, 0.0025 * (length - 2) ** 1.5)) if length > 2 else 0.0
     wrong = int(generator.binomial(n_bits, chance))
     measures = {"wrong_bits": wrong, "bit_error": wrong / n_bits, "exact_fraction": (1 - chance) ** (8 * length)}
     return {

@@ -106,6 +106,7 @@ def test_warnings_are_in_both_pages_and_escaped(run_folder: Callable[..., Path],
     for text in (markdown, page.replace("\N{NO-BREAK SPACE}", " ")):
         assert "Other processes used the processors" in text
         assert "torch &lt;b&gt; (1 of 1; 50 %" in text
+        assert "No ranking: other processes used up to 50 % of the processors" in text
 
 
 def test_no_warnings_are_no_section(repeated_run: Path) -> None:
