@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from backends.contract import PRECISIONS
 from harness import __version__
-from harness.examples import show_examples
+from harness.commands.examples import show_examples
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
@@ -95,11 +95,11 @@ def main() -> None:
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
-    from harness import commands
+    from harness.commands import run as commands
 
     with _one_line_errors():
         if options["resume"]:
-            from harness.recall import recall
+            from harness.commands.recall import recall
 
             source = context.get_parameter_source
             options = recall(options, [name for name in options if source(name) != ParameterSource.DEFAULT])
@@ -120,7 +120,7 @@ def run(context: click.Context, /, **options: Any) -> None:
 )
 def sweep(**options: Any) -> None:
     """Measure speed along each axis in turn: a run for every value, tables and scaling plots over all."""
-    from harness.sweep import sweep as sweep_axes
+    from harness.commands.sweep import sweep as sweep_axes
 
     _check_device(options["device"])
     with _one_line_errors():
@@ -133,7 +133,7 @@ def sweep(**options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def report(folder: Path, as_json: bool) -> None:
     """Make every table and plot of RUN again from its raw records."""
-    from harness import commands
+    from harness.commands import run as commands
 
     with _one_line_errors():
         commands.report(folder, as_json=as_json)
@@ -145,7 +145,7 @@ def report(folder: Path, as_json: bool) -> None:
 @click.option("--out", type=PathName(), help="A new file, or for tensorboard a new folder.")
 def export(**options: Any) -> None:
     """Write RUN in the format of another tool; JSON goes to standard output unless --out names a file."""
-    from harness.exports import export as export_run
+    from harness.commands.export import export as export_run
 
     with _one_line_errors():
         export_run(options)
@@ -158,7 +158,7 @@ def export(**options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on standard output.")
 def compare(**options: Any) -> None:
     """Hold runs against the first of them: speed, what was learned, and what differs around them."""
-    from harness.compare import compare as compare_runs
+    from harness.commands.compare import compare as compare_runs
 
     with _one_line_errors():
         exit_code = compare_runs(options)
@@ -169,7 +169,7 @@ def compare(**options: Any) -> None:
 @click.argument("folder", metavar="RUN", type=PathName())
 def check(folder: Path) -> None:
     """Hold everything in RUN against the schema and against itself, and name each fault."""
-    from harness.check import check as check_folder
+    from harness.commands.check import check as check_folder
 
     with _one_line_errors():
         exit_code = check_folder(folder)
@@ -188,7 +188,7 @@ def check(folder: Path) -> None:
 @click.option("--out", type=PathName(), help="Where to draw; RUN/predictions by default.")
 def predict(folder: Path, **options: Any) -> None:
     """Draw what RUN's trained networks predict, in their own framework or in another."""
-    from harness.predict import predict as predict_copies
+    from harness.commands.predict import predict as predict_copies
 
     _check_device(options["device"])
     with _one_line_errors():
@@ -206,7 +206,7 @@ def predict(folder: Path, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
 def verify(**options: Any) -> None:
     """Prove that every implementation computes what the reference does, in forward, gradients and training."""
-    from harness.verify import verify as verify_targets
+    from harness.commands.verify import verify as verify_targets
 
     _check_device(options["device"])
     with _one_line_errors():
@@ -219,7 +219,7 @@ def verify(**options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print presets and backends as JSON on standard output.")
 def list_(as_json: bool, **options: Any) -> None:
     """List presets, backends and the parameters each backend counts in the preset's network."""
-    from harness import commands
+    from harness.commands import run as commands
 
     with _one_line_errors():
         commands.list_backends(_selection(options), as_json=as_json)
@@ -231,8 +231,8 @@ def env(as_json: bool) -> None:
     """Print what this machine is and what is installed, as every run records it."""
     from rich.console import Console
 
-    from harness.environment import describe_environment
-    from harness.environment.show import print_environment
+    from harness.commands.show_environment import print_environment
+    from harness.machine import describe_environment
 
     environment = describe_environment()
     if as_json:
@@ -242,7 +242,7 @@ def env(as_json: bool) -> None:
 
 
 def _selection(options: dict[str, Any]) -> Any:
-    from harness.selection import select
+    from harness.processes.selection import select
 
     _check_device(options["device"])
     return select(options)
@@ -256,7 +256,7 @@ def _check_device(device: str) -> None:
 @contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
     """Turn a ConfigurationError into one line and exit status 2."""
-    from harness.presets import ConfigurationError
+    from harness.task.presets import ConfigurationError
 
     try:
         yield

@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.presets import load_preset
-from harness.scaling import STRONG, WEAK
+from harness.analysis.scaling import STRONG, WEAK
+from harness.task.presets import load_preset
 
 BYTES_PER_PARAMETER = 4
 DEVICES = (8, 64, 512)

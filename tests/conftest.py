@@ -17,6 +17,8 @@ settings.load_profile("suite")
 
 FAKES = Path(__file__).parent / "fakes"
 
+pytest_plugins = ("tests.made_up_runs",)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

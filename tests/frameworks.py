@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backends import BACKENDS, FRAMEWORKS, Backend
-from harness.process import missing_reason
+from harness.processes.process import missing_reason
 
 
 def each_framework() -> list[Any]:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.examples import EXAMPLES
-from harness.metrics import training_step_operations
-from harness.presets import load_preset
+from harness.commands.examples import EXAMPLES
 from harness.report.quantities import percent
+from harness.task.metrics import training_step_operations
+from harness.task.presets import load_preset
 from tests.documentation import PAGES, PROJECT, commands, install_worked_example
 
 # Commands that are not run here, and why.

@@ -1,4 +1,6 @@
-"""Results folder -> tables, plots, Markdown and HTML. Reads files only, so it works offline and later.
+"""A run's numbers -> tables, figures, sentences, Markdown, the page, the terminal and other tools' formats.
+
+May import `analysis` and below, and not `processes`. Computes no number that `analysis` has.
 
 write_report(folder) makes tables/, plots/, report.md and report.html anew; print_summary(folder, console) shows
 the summary in a terminal; summary_rows(folder) is the summary table as plain rows. All raise ValueError, in one

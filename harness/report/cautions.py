@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.environment import write_list
-from harness.report import measures
+from harness.analysis import measures
+from harness.analysis.stats import ENOUGH_SAMPLES, largest_coverage
+from harness.analysis.variants import Variant, short_label
+from harness.machine import write_list
+from harness.records.structs import Cell, Run
 from harness.report.quantities import count, number, percent, span
-from harness.report.records import Cell, Run
-from harness.report.variants import Variant, short_label
-from harness.stats import ENOUGH_SAMPLES, largest_coverage
 
 SLOW_START = 0.10
 WIDE_INTERVAL = 0.20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.records.stages import STAGE_NAMES, STAGES, TOTAL
 from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text, until
-from harness.stages import STAGE_NAMES, STAGES, TOTAL
 
 TIMELINE = (*STAGE_NAMES, TOTAL)
 

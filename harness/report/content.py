@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.comparisons import compare_all
+from harness.analysis.variants import Variant, short_label
+from harness.records.structs import Run
 from harness.report.cautions import Caution, find_cautions
-from harness.report.comparisons import compare_all
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
 from harness.report.quantities import lengths, setting
 from harness.report.readable import Readable, compare_lengths, make_readable
-from harness.report.records import Run
 from harness.report.speed_words import describe_floor
-from harness.report.variants import Variant, short_label
 from harness.report.verified import tabulate_verification
 from harness.report.words import conclude, describe_run
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from harness import metrics
-from harness.report import measures
-from harness.report.records import Cell, Copy, TaskSection
+from harness.analysis import measures
+from harness.records.structs import Cell, Copy, TaskSection
 from harness.report.style import make_figure, plain
+from harness.task import metrics
 
 COLOUR_MAP = "jet"
 WIDTH, PAIR_HEIGHT, MARGIN = 12.0, 3.3, 0.6

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.report.comparisons import LEFT_FASTER, Comparison, compare_all, compare_fastest
-from harness.report.learned import Learning, error_range, judge_learning
+from harness.analysis.comparisons import LEFT_FASTER, Comparison, compare_all, compare_fastest
+from harness.analysis.learned import Learning, judge_learning
+from harness.analysis.stats import excludes_one
+from harness.analysis.variants import Place, Variant, find_places
+from harness.records.structs import Run
 from harness.report.quantities import count, join, lengths, number, percent, ratio, span
-from harness.report.records import Run
 from harness.report.speed_words import TOO_FEW, interval_text, refuse_ranking
-from harness.report.variants import Place, Variant, find_places
-from harness.stats import excludes_one
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _learning(found: list[Learning]) -> Iterator[str]:
     if not found:
         return
     n_learned = sum(item.has_learned for item in found)
-    shown = f"bit error {error_range(found)}"
+    shown = f"bit error {_error_range(found)}"
     if len(found) == 1:
         yield f"it {'learned' if n_learned else 'did not learn'} the task ({shown})"
     elif n_learned == len(found):
@@ -147,7 +147,7 @@ def _speed_figures(place: Place, comparisons: list[Comparison]) -> Iterator[KeyF
 def _learning_figures(found: list[Learning]) -> Iterator[KeyFigure]:
     if found:
         n_learned = sum(item.has_learned for item in found)
-        yield KeyFigure("Learned the task", f"{n_learned} of {len(found)}", f"bit error {error_range(found)}")
+        yield KeyFigure("Learned the task", f"{n_learned} of {len(found)}", f"bit error {_error_range(found)}")
 
 
 def _verification_figures(variants: list[Variant]) -> Iterator[KeyFigure]:
@@ -159,3 +159,9 @@ def _verification_figures(variants: list[Variant]) -> Iterator[KeyFigure]:
 def _floor_figure(item: Comparison) -> KeyFigure:
     bounds = span(ratio(item.ratio.low), ratio(item.ratio.high)) or "one pair of processes"
     return KeyFigure("Noise floor", f"{ratio(item.noise_floor)} times", f"{item.left} against itself: {bounds}")
+
+
+def _error_range(found: list[Learning]) -> str:
+    """The least and the largest bit error, once where they are shown alike; at least one."""
+    errors = [item.bit_error for item in found if item.bit_error is not None]
+    return span(percent(min(errors)), percent(max(errors)))

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from harness.metrics import middle_third
-from harness.report import measures
-from harness.report.positions import PositionErrors, measure_positions
+from harness.analysis import measures
+from harness.analysis.positions import PositionErrors, measure_positions
+from harness.analysis.variants import Variant
+from harness.records.structs import Run, Validated
 from harness.report.quantities import number
-from harness.report.records import Run, Validated
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
-from harness.report.variants import Variant
+from harness.task.metrics import middle_third
 
 NOTE: dict[str, Any] = {"color": QUIET, "fontsize": 9}
 QUALITIES = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from harness.report.comparisons import NO_DIFFERENCE
-from harness.report.positions import Middle, find_length, measure_middle, measured_lengths
-from harness.report.quality import MEASURES, QualityComparison, compare_quality
+from harness.analysis.comparisons import NO_DIFFERENCE
+from harness.analysis.positions import Middle, find_length, measure_middle, measured_lengths
+from harness.analysis.quality import MEASURES, QualityComparison, compare_quality
+from harness.analysis.target import TimeToTarget, measure_time_to_target
+from harness.analysis.variants import Variant, find_lost, mark_label
+from harness.records.structs import Run, TargetSection
 from harness.report.quantities import count, integer, join, number, out_of, percent, span
-from harness.report.records import Run, TargetSection
-from harness.report.target import TimeToTarget, measure_time_to_target
-from harness.report.variants import Variant, find_lost, mark_label
 
 NAMES = {
     "seed_loss": "seed loss",

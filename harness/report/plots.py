@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from harness.report import measures
+from harness.analysis import measures
+from harness.analysis.variants import Variant
+from harness.records.structs import Cell, Run
 from harness.report.quantities import number
 from harness.report.readable import median_bit_errors
-from harness.report.records import Cell, Run
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
-from harness.report.variants import Variant
 
 # A trailing mean over 1 % of the run, at most 200 steps, hides the noise of batches but no trend.
 SMOOTHED_FRACTION, LARGEST_WINDOW = 0.01, 200

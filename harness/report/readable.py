@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report import measures, quantities
+from harness.analysis import measures
+from harness.analysis.variants import NOT_VERIFIED, Variant
+from harness.records.structs import Run
+from harness.report import quantities
 from harness.report.columns import BOUNDS, COLUMNS, OUT_OF, SHOWN, TELLING
-from harness.report.records import Run
-from harness.report.variants import NOT_VERIFIED, Variant
 
 MARKED_BY = {"implementation": "verified", "left": "left_verified", "right": "right_verified"}
 

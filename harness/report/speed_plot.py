@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness.report import measures
+from harness.analysis import measures
+from harness.analysis.speed import Speed
+from harness.analysis.variants import Variant
 from harness.report.quantities import number, percent, span
-from harness.report.speed import Speed
 from harness.report.style import QUIET, colour, finish_axes, make_figure, plain
-from harness.report.variants import Variant
 
 INTERVAL, PERCENTILES = "95 % interval of the median over processes", "5th to 95th percentile of steps"
 # The rest of the width is for the figures beside the bars, in a column of their own.

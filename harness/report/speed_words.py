@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.report.ceiling import find_ceilings
-from harness.report.comparisons import BUSY, LEFT_FASTER, Comparison, compare_all, compare_fastest
+from harness.analysis.ceiling import find_ceilings
+from harness.analysis.comparisons import BUSY, LEFT_FASTER, Comparison, compare_all, compare_fastest
+from harness.analysis.stats import ENOUGH_SAMPLES, Interval, excludes_one
+from harness.analysis.variants import Place, Variant, find_places
+from harness.records.structs import Run
 from harness.report.quantities import join, number, percent, ratio, span
-from harness.report.records import Run
-from harness.report.variants import Place, Variant, find_places
-from harness.stats import ENOUGH_SAMPLES, Interval, excludes_one
 
 DOUBTFUL = "a difference shows where there is none"
 TOO_FEW = "too few processes for an interval"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from harness.report.variants import Variant
+from harness.analysis.variants import Variant
 
 COLOURS = {"torch": "#D55E00", "tensorflow": "#E69F00", "jax": "#0072B2", "reference": "#7F7F7F"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#000000", "#F0E442")

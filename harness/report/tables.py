@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.report import measures
-from harness.report.ceiling import ceiling_rows, product_rows
+from harness.analysis import measures
+from harness.analysis.ceiling import ceiling_rows, product_rows
+from harness.analysis.comparisons import compare_all, comparison_rows
+from harness.analysis.distance import distance_rows
+from harness.analysis.positions import position_rows
+from harness.analysis.quality import compare_quality, quality_rows
+from harness.analysis.summary import Row, identity, make_summary
+from harness.analysis.target import evaluation_rows, target_rows
+from harness.analysis.variants import find_variants
+from harness.records.reading import read_run
+from harness.records.structs import Cell, LengthMeasures, Run
 from harness.report.columns import TABLES, TIMELINE
-from harness.report.comparisons import compare_all, comparison_rows
-from harness.report.distance import distance_rows
-from harness.report.load import read_run
-from harness.report.positions import position_rows
-from harness.report.quality import compare_quality, quality_rows
-from harness.report.records import Cell, LengthMeasures, Run
-from harness.report.summary import Row, identity, make_summary
-from harness.report.target import evaluation_rows, target_rows
-from harness.report.variants import find_variants
 
 FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a", "target_reached")
 

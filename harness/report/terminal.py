@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.analysis.comparisons import compare_all
+from harness.analysis.summary import Row, make_summary
+from harness.analysis.variants import find_variants
+from harness.records.reading import read_run
+from harness.records.structs import Cell
 from harness.report.cautions import find_cautions
-from harness.report.comparisons import compare_all
 from harness.report.headline import conclude_in_one_sentence
-from harness.report.load import read_run
 from harness.report.markdown import one_line
 from harness.report.readable import show
-from harness.report.records import Cell
 from harness.report.speed_words import describe_bounds
-from harness.report.summary import Row, make_summary
-from harness.report.variants import find_variants
 
 WIDTH = 80
 NAME_WIDTH = 20

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.records.structs import Run, Verification, WorstError
 from harness.report.quantities import flag
 from harness.report.readable import Readable
-from harness.report.records import Run, Verification, WorstError
 
 
 def tabulate_verification(run: Run) -> Readable | None:

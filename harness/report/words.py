@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from backends.contract import WIRINGS
-from harness.report.learned import Learning, judge_learning
+from harness.analysis.learned import Learning, judge_learning
+from harness.analysis.measures import LEARNED_BIT_ERROR
+from harness.analysis.variants import Variant
+from harness.records.structs import Run
 from harness.report.learning_words import conclude_learning, describe_target
-from harness.report.measures import LEARNED_BIT_ERROR
 from harness.report.quantities import count, count_between, integer, join, percent, setting, span
-from harness.report.records import Run
 from harness.report.speed_words import conclude_speed
-from harness.report.variants import Variant
 
 
 def describe_run(run: Run) -> str:

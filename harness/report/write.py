@@ -8,20 +8,20 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.durable import write_bytes, write_text
+from harness.analysis.variants import Variant, find_variants
+from harness.records.durable import write_bytes, write_text
+from harness.records.reading import read_run
+from harness.records.structs import Run
 from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
 from harness.report.learning_plots import plot_positions, plot_quality
-from harness.report.load import read_run
 from harness.report.page.page import make_page
 from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
-from harness.report.records import Run
 from harness.report.speed_plot import plot_throughput
 from harness.report.style import encode_png
 from harness.report.tables import make_tables, to_csv
-from harness.report.variants import Variant, find_variants
 
 CSV_TABLES = (
     *("summary", "comparisons", "ceiling", "loss", "bit_error_by_length"),

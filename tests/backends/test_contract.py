@@ -210,8 +210,8 @@ def test_specifications_are_values() -> None:
 
 QUESTIONS = {
     "harness": "import harness",
-    "harness.task": "import harness.task",
-    "harness.metrics": "import harness.metrics",
+    "harness.task.copy_task": "import harness.task.copy_task",
+    "harness.task.metrics": "import harness.task.metrics",
     "backends": "import backends",
     "backends.contract": "import backends.contract",
     "what is installed": "import backends; [b.missing_packages() or b.versions() for b in backends.BACKENDS.values()]",

@@ -15,13 +15,13 @@ import pytest
 
 from backends import reference
 from backends.contract import Array, Batch, ModelSpec, OptimizerSpec, Parameters
-from harness.process import Resources
-from harness.proof import Proof, judge, observe_in_worker
-from harness.protocol import Message
-from harness.task import END_FLAG, LOW
-from harness.verification.cases import Case, model_cases, training_cases, wired_cases
-from harness.verification.comparison import Deviation, compare
-from harness.verification.observation import observe
+from harness.processes.process import Resources
+from harness.processes.proof import Proof, judge, observe_in_worker
+from harness.proof.cases import Case, model_cases, training_cases, wired_cases
+from harness.proof.comparison import Deviation, compare
+from harness.proof.observation import observe
+from harness.records.messages import Message
+from harness.task.copy_task import END_FLAG, LOW
 from tests.frameworks import each_implementation
 
 CASES = [*model_cases(), *training_cases(), *wired_cases()]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backends import reference
 from backends.contract import WIRINGS, Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Unsupported
-from harness.task import CopyTask, initial_parameters
+from harness.task.copy_task import CopyTask, initial_parameters
 
 TASK = CopyTask(bits=2, min_length=1, max_length=3)
 ADAM = OptimizerSpec(kind="adam")

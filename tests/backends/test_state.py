@@ -78,7 +78,7 @@ def test_every_implementation_goes_on_from_a_state_to_the_last_bit(
     backend: Backend, implementation: str, tmp_path: Path
 ) -> None:
     """The part of the conformance suite that is about states, in a process of its own."""
-    suite = ["-p", "harness.conformance.plugin", "--pyargs", "harness.conformance.test_state"]
+    suite = ["-p", "harness.proof.conformance.plugin", "--pyargs", "harness.proof.conformance.test_state"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "--backend-module"]
     command.append(backend.implementations[implementation])
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}

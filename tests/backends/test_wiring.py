@@ -8,10 +8,10 @@ import pytest
 
 from backends import Backend
 from backends.contract import WIRINGS, OptimizerSpec
-from harness.presets import load_preset
-from harness.process import Resources, run_job
-from harness.proof import prove
-from harness.verification.cases import Case
+from harness.processes.process import Resources, run_job
+from harness.processes.proof import prove
+from harness.proof.cases import Case
+from harness.task.presets import load_preset
 from tests.frameworks import each_implementation
 
 RESOURCES = Resources(device="cpu", threads=1, timeout_s=300)

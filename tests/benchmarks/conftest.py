@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.analysis.stats import Interval, excludes_one, largest_coverage, ratio_interval
 from harness.report import quantities
-from harness.stats import Interval, excludes_one, largest_coverage, ratio_interval
 
 COLUMNS = "{:<11} {:<6} {:<14} {:>9} {:>8} {:>11}  {:<16} {:>9}  {}"
 HEADERS = (

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.affinity import set_affinity
+from harness.machine.affinity import set_affinity
 
 
 def main() -> None:
@@ -27,8 +27,8 @@ def main() -> None:
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     # Libraries size their thread pools at import, so nothing that imports one may come before the affinity is set.
-    from harness.config import RunConfig
-    from harness.history import WARMUP_CALLS
+    from harness.records.timeline import WARMUP_CALLS
+    from harness.task.recipe import RunConfig
 
     config, steps = RunConfig.from_dict(request["configuration"]), request["steps"]
     module = importlib.import_module(request["module"])
@@ -41,7 +41,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 def prepare_own(implementation: Any, config: Any, n_steps: int) -> Callable[[int], float]:
     """The same for one of the suite's own implementations, in chunks as the harness hands them out."""
-    from harness.chunks import make_chunk
+    from harness.cells.chunks import make_chunk
 
     spec, parameters = config.model_spec(), config.initial_parameters(0)
     trainer = implementation.build(spec, config.optimizer, parameters, device="auto", precision="float32")

@@ -22,10 +22,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from backends import BACKENDS, FRAMEWORKS
-from harness.config import ModelConfig, RunConfig, TrainConfig
-from harness.environment import find_processors
-from harness.process import Resources, worker_environment
-from harness.task import CopyTask
+from harness.machine import find_processors
+from harness.processes.process import Resources, worker_environment
+from harness.task.copy_task import CopyTask
+from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 from tests.frameworks import each_framework, marks
 
 PEER = "peer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from harness.task import CopyTask
+from harness.task.copy_task import CopyTask
 
 TASK = CopyTask(bits=8, min_length=1, max_length=20)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.analysis.variants import Variant
+from harness.records.stages import PARTS, TOTAL, TRAINING, part_of
+from harness.records.structs import Cell
 from harness.report.page.look import css_colour
 from harness.report.quantities import number, percent
-from harness.report.records import Cell
-from harness.report.variants import Variant
-from harness.stages import PARTS, TOTAL, TRAINING, part_of
 
 # Not the frameworks' colours, so that no part is taken for one.
 PART_COLOURS = ("#009E73", "#56B4E9", "#CC79A7", "#F0E442", "#8C8C8C", "#BFBFBF")

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.report import measures
+from harness.analysis import measures
+from harness.analysis.positions import PositionErrors, measure_positions
+from harness.analysis.variants import Variant
+from harness.records.structs import Run
 from harness.report.page.chart import LineChart, Rule, Series, draw_band, draw_dots, draw_line, thin
 from harness.report.page.look import find_look
 from harness.report.page.scale import Scale, linear, log_ticks, logarithmic, round_ticks, symmetric_log
 from harness.report.plots import CHANCE, ERROR_TICKS, error_range, loss_curves, pick_ticks, smooth
-from harness.report.positions import PositionErrors, measure_positions
 from harness.report.quantities import integer, number
 from harness.report.readable import median_bit_errors
-from harness.report.records import Run
-from harness.report.variants import Variant
 
 # A phone has room for a label every so often on a log axis.
 LABEL_RATIO = 1.45

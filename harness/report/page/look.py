@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.analysis.variants import Variant
 from harness.report.style import colour, line
-from harness.report.variants import Variant
 
 BLACK = "#000000"
 DASHES = {"solid": "", "dashed": "7 4", "dashdot": "9 3 2 3", "dotted": "2 3"}

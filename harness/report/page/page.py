@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.analysis.variants import Variant
+from harness.records.structs import Run
 from harness.report.content import Content
 from harness.report.page.bars import BarChart, show_ceiling, stack_times
 from harness.report.page.chart import LineChart
@@ -12,8 +14,6 @@ from harness.report.page.quality import chart_quality
 from harness.report.page.strips import CopyGroup, colour_stops, group_copies
 from harness.report.page.table import MarkedTable, compare_side_by_side, rank
 from harness.report.readable import Readable
-from harness.report.records import Run
-from harness.report.variants import Variant
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analysis.variants import Variant
+from harness.records.structs import Run
 from harness.report.page.chart import LineChart, Rule, Series, draw_band, draw_line
 from harness.report.page.look import find_look
 from harness.report.page.scale import Scale, linear, round_ticks, symmetric_log
 from harness.report.quantities import number
-from harness.report.records import Run
-from harness.report.variants import Variant
 
 # Below this the axis is linear, so that no wrong bit at all has a place on it.
 LINEAR_WRONG_BITS = 0.1

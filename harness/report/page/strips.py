@@ -12,10 +12,10 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.report import measures
+from harness.analysis import measures
+from harness.analysis.variants import Variant, short_label
+from harness.records.structs import Cell, Copy, Run
 from harness.report.copies import count_wrong_bits, due_steps
-from harness.report.records import Cell, Copy, Run
-from harness.report.variants import Variant, short_label
 
 # Even to the eye and the same to those who see red and green alike (Nunez, Anderton and Renslow 2018).
 COLOUR_MAP = "cividis"

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.analysis.comparisons import compare_all
+from harness.analysis.stats import Interval
+from harness.analysis.summary import make_summary
+from harness.analysis.variants import Variant
+from harness.records.structs import Run
 from harness.report.columns import COLUMNS, TABLES
-from harness.report.comparisons import compare_all
 from harness.report.page.look import css_colour
 from harness.report.page.scale import Scale, linear, logarithmic
 from harness.report.readable import Readable, read_columns
-from harness.report.records import Run
-from harness.report.summary import make_summary
-from harness.report.variants import Variant
-from harness.stats import Interval
 
 RANKED = (
     *("rank", "sequences_per_s", "sequences_per_s_interval", "bit_error", "ceiling_share", "step_ms", "startup_s"),

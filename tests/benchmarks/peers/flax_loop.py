@@ -8,7 +8,7 @@ import jax
 import optax
 from flax import nnx
 
-from harness.config import RunConfig
+from harness.task.recipe import RunConfig
 
 
 class Network(nnx.Module):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from harness.config import RunConfig
+from harness.task.recipe import RunConfig
 
 
 def prepare(config: RunConfig, n_steps: int) -> Callable[[int], float]:

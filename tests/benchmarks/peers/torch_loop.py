@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from harness.config import RunConfig
+from harness.task.recipe import RunConfig
 
 
 class Network(nn.Module):

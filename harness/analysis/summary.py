@@ -1,0 +1,112 @@
+"""The summary: a row for each variant and status, medians over its processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.analysis import measures
+from harness.analysis.speed import Speed
+from harness.analysis.target import measure_time_to_target
+from harness.analysis.variants import Variant, find_places, mark_label, short_label
+from harness.records.structs import Cell, Run
+
+Row = dict[str, Any]
+
+IDENTITY = (
+    *("cell", "backend", "implementation", "precision", "seed", "repeat"),
+    *("status", "reason", "device", "verified"),
+)
+
+
+def identity(cell: Cell) -> Row:
+    """The columns that say which cell a row is of, and how it ended."""
+    return {name: getattr(cell, name) for name in IDENTITY}
+
+
+def make_summary(run: Run, variants: list[Variant]) -> list[Row]:
+    """One row for each variant and status, ranked ones first and fastest first, failed ones last.
+
+    The second set of the A/A pair has no part in it. Where other processes used the processors nothing has a rank.
+    """
+    grouped: dict[tuple[str, str, str, str, str], list[Cell]] = {}
+    for cell in run.own_cells:
+        grouped.setdefault((*cell.variant, cell.status), []).append(cell)
+    speeds = {(*variant.key, "ok"): variant.speed for variant in variants}
+    rows = sorted((_summary_row(run, cells, speeds.get(key)) for key, cells in grouped.items()), key=_summary_order)
+    idle = {(place.precision, place.device) for place in find_places(variants) if place.busy_share is None}
+    for rank, row in enumerate((row for row in rows if _is_ranked(row, idle)), start=1):
+        row["rank"] = rank
+    return rows
+
+
+def _summary_row(run: Run, cells: list[Cell], speed: Speed | None) -> Row:
+    is_ok, started = cells[0].status == "ok", run.started_like(cells[0])
+    label, verified = short_label(run, cells[0]), measures.all_verified(cell.verified for cell in cells)
+    # The target is the whole variant's matter, so the row of what ended ok speaks for the other rows.
+    tells_of_target = is_ok or not any(cell.status == "ok" for cell in started)
+    return identity(cells[0]) | {
+        "marked_label": mark_label(label, verified, len(cells), len(started) if is_ok else 0),
+        "seeds": " ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
+        "verified": verified,
+        "cells": len(cells),
+        "cells_started": len(started) if cells[0].has_started else None,
+        **(_to_target(run, started) if tells_of_target else {}),
+        "reason": "; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
+        **(_medians(run, cells) | _speed(speed) if is_ok else {}),
+    }
+
+
+def _medians(run: Run, cells: list[Cell]) -> Row:
+    memory = measures.median(cell.peak_memory_bytes for cell in cells)
+    return {
+        "train_loss": measures.median(measures.train_loss(cell) for cell in cells),
+        "seed_loss": measures.median(measures.seed_loss(cell) for cell in cells),
+        "seed_loss_floor": measures.median(measures.seed_loss_floor(cell) for cell in cells),
+        "seed_loss_excess": measures.median(measures.seed_loss_excess(cell) for cell in cells),
+        "bits_per_sequence": measures.median(measures.bits_per_sequence(cell, run.task) for cell in cells),
+        "bit_error": measures.median(measures.bit_error(cell, run.task) for cell in cells),
+        "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
+        "peak_memory_bytes": None if memory is None else round(memory),
+        "n_parameters": cells[0].n_parameters,
+        "ranks": cells[0].ranks if cells[0].ranks > 1 else None,
+        "exchange_share": measures.median(measures.exchange_share(cell) for cell in cells),
+        "wrong_bits_per_sequence": measures.median(measures.wrong_bits_per_sequence(cell) for cell in cells),
+        "mean_absolute_error": measures.median(measures.mean_absolute_error(cell) for cell in cells),
+    }
+
+
+def _to_target(run: Run, cells: list[Cell]) -> Row:
+    taken = measure_time_to_target(run, cells)
+    if taken is None:
+        return {}
+    return {
+        "seeds_reached": taken.reached,
+        "seconds_to_target": taken.seconds,
+        "sequences_to_target": taken.sequences,
+        "steps_to_target": taken.steps,
+    }
+
+
+def _speed(speed: Speed | None) -> Row:
+    if speed is None:
+        return {}
+    return {
+        "sequences_per_s": speed.sequences_per_s.estimate,
+        "sequences_per_s_low": speed.sequences_per_s.low,
+        "sequences_per_s_high": speed.sequences_per_s.high,
+        "step_ms": speed.step_ms,
+        "gflop_per_s": speed.gflop_per_s,
+        "ceiling_share": speed.ceiling_share,
+        "overhead_share": speed.overhead_share,
+        "timed_cells": len(speed.cells),
+    }
+
+
+def _is_ranked(row: Row, idle: set[tuple[str, str]]) -> bool:
+    is_sound = row.get("sequences_per_s") is not None and row["verified"] is not False
+    return is_sound and (row["precision"], row["device"] or "") in idle
+
+
+def _summary_order(row: Row) -> tuple[bool, bool, float, str]:
+    name = " ".join(str(row[column]) for column in ("backend", "implementation", "precision", "device", "status"))
+    return row["status"] != "ok", row["verified"] is False, -(row.get("sequences_per_s") or 0.0), name

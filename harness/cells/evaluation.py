@@ -1,0 +1,105 @@
+"""Measures of a trained network on held-out data: the test set, each length, and the validation data."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from backends.contract import Array, Trainer
+from harness.task import metrics
+from harness.task.copy_task import CopyBatch
+from harness.task.recipe import RunConfig
+
+
+def evaluate(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
+    """The measures on the held-out data: the mixed test set, each length, and one sequence a length to draw."""
+    return {
+        "test": _evaluate_test_set(trainer, config),
+        "lengths": [_evaluate_length(trainer, config, length) for length in config.evaluate.lengths(config.task)],
+        "copies": [_draw_copy(trainer, config, length) for length in config.evaluate.copy_lengths(config.task)],
+    }
+
+
+class Validation:
+    """The data that decide when a network has arrived: drawn like the test set, from a stream of their own, so that
+    the test set stays unseen until training has ended."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.batch = _mixed_batches(config, "validation", config.evaluate.validation_batches)
+
+    def measure(self, trainer: Trainer) -> dict[str, float]:
+        """Raises FloatingPointError where a prediction is not finite."""
+        probabilities = _predict(trainer, self.config, self.batch.inputs)
+        targets = self.config.task.bits_of(self.batch.targets)
+        wrong = metrics.wrong_bits(probabilities, targets, self.batch.mask)
+        return {
+            "seed_loss": metrics.seed_loss(probabilities, targets),
+            "wrong_bits_per_sequence": float(wrong.mean()),
+        }
+
+
+def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
+    batch = _mixed_batches(config, "test", config.evaluate.test_batches)
+    probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
+    return {
+        "sequences": len(targets),
+        "seed_loss": metrics.seed_loss(probabilities, targets),
+        "seed_loss_floor": metrics.seed_loss_floor(targets),
+        # The training loss counts every output, idle ones too; so does its floor.
+        "cross_entropy_floor": metrics.cross_entropy_floor(batch.targets),
+        "mean_absolute_error": metrics.mean_absolute_error(probabilities, targets),
+        "wrong_bits_per_sequence": float(metrics.wrong_bits(probabilities, targets, batch.mask).mean()),
+    }
+
+
+def _mixed_batches(config: RunConfig, stream: str, n_batches: int) -> CopyBatch:
+    """So many batches of mixed lengths of a stream as one."""
+    size, seed = config.evaluate.test_batch, config.evaluate.seed
+    batches = [config.task.batch(seed=seed, step=step, size=size, stream=stream) for step in range(n_batches)]
+    names = [field.name for field in fields(CopyBatch)]
+    return CopyBatch(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
+
+
+def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
+    batch = _evaluation_batch(config, length)
+    probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
+    measured = probabilities, targets, batch.mask
+    return {"length": length, **metrics.copy_measures(*measured), **metrics.locate_wrong_bits(*measured)}
+
+
+def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
+    """The first sequence of the length's evaluation batch: picked by its place, not by its looks."""
+    batch = _evaluation_batch(config, length)
+    prediction = _predict(trainer, config, batch.inputs[: config.evaluate.test_batch])[0]
+    return {
+        "length": length,
+        "target": _rounded(config.task.bits_of(batch.targets[0])),
+        "prediction": _rounded(prediction),
+    }
+
+
+def _evaluation_batch(config: RunConfig, length: int) -> CopyBatch:
+    evaluate = config.evaluate
+    return config.task.evaluation_batch(seed=evaluate.seed, length=length, size=evaluate.sequences)
+
+
+def _predict(trainer: Trainer, config: RunConfig, inputs: Array) -> Array:
+    """Predicted bits (batch, time, bits), in pieces of test_batch sequences, so that long sequences need no more memory
+    than training.
+
+    Raises FloatingPointError where one is not finite: compared with 0.5, NaN would count as a 0.
+    """
+    size = config.evaluate.test_batch
+    pieces = [trainer.predict(inputs[start : start + size]) for start in range(0, len(inputs), size)]
+    probabilities = np.concatenate(pieces)
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("the predictions are not finite")
+    return config.task.bits_of(probabilities)
+
+
+def _rounded(array: Array) -> list[list[float]]:
+    rounded: list[list[float]] = np.round(array.astype(np.float64), 4).tolist()
+    return rounded

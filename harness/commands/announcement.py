@@ -1,0 +1,47 @@
+"""What a run is going to do, said before it begins, and how much of it is left, said after every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.machine import find_processors, write_list
+from harness.processes.process import Resources
+from harness.processes.selection import Selection
+from harness.records.identity import Cell
+from harness.report.quantities import count, count_between
+
+
+def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
+    """Lines: what is trained, with which recipe, on what."""
+    config, resources = selection.config, selection.resources
+    variants = dict.fromkeys(f"{cell.backend.name} {cell.implementation}" for cell in cells)
+    repeats = len({cell.repeat for cell in cells if cell.backend.name == cells[-1].backend.name})
+    seeds = sorted({cell.seed for cell in cells})
+    n_cells = f"{len(cells)} cells in turn, each" if len(cells) > 1 else "one cell,"
+    ranks = resources.ranks
+    process = "a fresh process" if ranks == 1 else f"{ranks} fresh processes that train it together"
+    yield (
+        f"Trains {', '.join(variants)} in {', '.join(selection.precisions)}, seed{'s' * (len(seeds) > 1)}"
+        f" {', '.join(map(str, seeds))}: {n_cells} in {process}{', repeats interleaved' * (repeats > 1)}."
+    )
+    patterns = count_between(config.task.min_length, config.task.max_length, "vector")
+    steps, batch = count(config.train.steps, "step"), count(config.train.batch, "sequence")
+    yield (
+        f"Preset {selection.preset}: patterns of {patterns}, {config.model.layers} x {config.model.hidden} units,"
+        f" {steps} of {batch}."
+    )
+    device = {"auto": "a GPU where the framework sees one, else the CPU"}.get(resources.device, resources.device)
+    yield f"Device: {device}; {resources.threads} CPU thread{'s' * (resources.threads > 1)}{' a rank' * (ranks > 1)}."
+    missing = dict.fromkeys(cell.backend.name for cell in cells if cell.backend.missing_packages())
+    if missing:
+        yield f"Not installed, so only a row with the reason: {', '.join(missing)}."
+
+
+def describe_processors(resources: Resources) -> str:
+    """Which processors a cell takes here, rank by rank, and why where the machine or a quota decided it."""
+    processors, n_ranks = find_processors(), resources.ranks
+    places = [resources.of_rank(rank).cpus() for rank in range(n_ranks)]
+    named = "; ".join("any" if cpus is None else write_list(cpus) for cpus in places)
+    is_default = resources.threads == max(1, processors.default // n_ranks)
+    why = f" ({processors.reason})" if is_default and processors.reason else ""
+    return f"Processors{' of each rank' * (n_ranks > 1)}: {named}{why}."

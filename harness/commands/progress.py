@@ -1,0 +1,63 @@
+"""Progress of a cell: a bar with loss and speed on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from harness.processes.schedule import say_duration
+from harness.records.messages import Message
+
+PLAIN_LINE_INTERVAL_S = 10.0
+
+
+class CellTimeRemaining(TimeRemainingColumn):
+    """For a cell; the line of the whole run says its time in words."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["state"] else Text()
+
+
+class CellProgress:
+    """Shows a worker's messages; use as a context manager around the cell. place is (cells done, cells, words)."""
+
+    def __init__(self, name: str, n_steps: int, console: Console, place: tuple[int, int, str]) -> None:
+        self.name, self.n_steps, self.console = name, n_steps, console
+        self.last_line_s = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
+        self.bar = Progress(*columns, CellTimeRemaining(), console=console, transient=True)
+        self.task = self.bar.add_task(name, total=n_steps, state="starting")
+        n_done, n_cells, words = place
+        self.bar.add_task(words, total=n_cells, completed=n_done, state="")
+
+    def __enter__(self) -> CellProgress:
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self.bar.stop()
+
+    def show(self, message: Message) -> None:
+        """Show a "progress" or "phase" message."""
+        if message.kind == "phase":
+            self.bar.update(self.task, completed=self.n_steps, state=str(message.body.get("phase")))
+            return
+        step, loss, rate = (message.body.get(name) for name in ("step", "loss", "sequences_per_s"))
+        if not isinstance(step, int) or not isinstance(loss, float) or not isinstance(rate, float):
+            return
+        state = f"loss {loss:.4f}  {rate:,.0f} sequences/s"
+        self.bar.update(self.task, completed=step, state=state)
+        if not self.console.is_terminal and time.monotonic() - self.last_line_s >= PLAIN_LINE_INTERVAL_S:
+            self.last_line_s = time.monotonic()
+            left_s = self.bar.tasks[0].time_remaining
+            left = "" if left_s is None else f"  about {say_duration(left_s)} left"
+            line = f"{self.name}: step {step} of {self.n_steps}  {state}{left}"
+            self.console.print(line, soft_wrap=True, highlight=False)

@@ -1,0 +1,406 @@
+"""What the commands do, once their options are checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from backends import Backend, registered_backends
+from harness.commands.announcement import describe_plan, describe_processors
+from harness.commands.progress import CellProgress
+from harness.commands.recall import remember
+from harness.machine import cpu_model, describe_environment, load_average
+from harness.machine.privacy import shorten
+from harness.machine.provenance import versions
+from harness.processes.ceiling import CeilingSampler
+from harness.processes.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
+from harness.processes.interruption import Interruption, is_interrupted
+from harness.processes.plan import Plan, plan_cells
+from harness.processes.process import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason
+from harness.processes.runner import run_cell
+from harness.processes.schedule import Schedule
+from harness.processes.selection import Selection, describe, parse_seeds
+from harness.processes.verdict import Verdict, record_verdicts, verify_brief
+from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
+from harness.records.folder import RunFolder, default_folder
+from harness.records.identity import Cell
+from harness.records.messages import Message
+from harness.records.schema import digest
+from harness.records.validation import parameter_faults, provenance_faults, record_faults
+from harness.report import print_summary, summary_rows, write_report
+from harness.report.quantities import count
+from harness.task.presets import ConfigurationError, preset_names
+from harness.task.recipe import RunConfig
+
+WIDTH = 80
+# A cell that ended otherwise may go on from its checkpoint.
+ENDED_FOR_GOOD = ("ok", "diverged")
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """A run's folder and the exit code that tells how it went."""
+
+    folder: Path
+    exit_code: int
+    interrupted: bool
+
+
+def run(selection: Selection, options: Mapping[str, Any]) -> int:
+    """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
+    number where one asked for the end."""
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    end = run_cells(selection, options, console)
+    if options["quiet"]:
+        _print_failures(end.folder)
+    if options["as_json"]:
+        _print_json(end.folder)
+    elif options["quiet"]:
+        sys.stdout.write(f"{end.folder}\n")
+    else:
+        _print_report(end.folder, console)
+    return end.exit_code
+
+
+def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> RunEnd:
+    """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
+    and the rest is left for --resume."""
+    plan = _plan(selection, options)
+    cells = plan.cells
+    with (
+        _connect(selection, options) as (cluster, selection),
+        Interruption() as interruption,
+        _open_folder(selection, options, plan, cluster) as folder,
+    ):
+        _announce(selection, plan, folder, cluster, console)
+        verdicts = _verify(cells, selection, cluster, console)
+        record_verdicts(folder.path / "run.json", verdicts)
+        if cluster:
+            statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
+        else:
+            statuses = _run_in_turn(plan, verdicts, selection, folder, console)
+        reported = _report_cells(folder, console)
+    if interruption:
+        n_done = len([status for status in statuses if status != INTERRUPTED])
+        done = f"{n_done} of {count(len(cells), 'cell')} done"
+        _say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
+        return RunEnd(folder.path, interruption.exit_code, True)
+    # What nobody named one by one may be missing, or unable to compute in every precision.
+    harmless = {"ok", *(["not_installed"] if selection.everything else [])}
+    harmless |= {"unsupported"} if options["implementation"] == "all" else set()
+    trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
+    verified = bool(trained) and all(verdict.verified for verdict in trained)
+    went_well = reported and verified and all(status in harmless for status in statuses)
+    return RunEnd(folder.path, 0 if went_well else 1, False)
+
+
+def _plan(selection: Selection, options: Mapping[str, Any]) -> Plan:
+    seeds = parse_seeds(options["seeds"])
+    return plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
+
+
+@contextlib.contextmanager
+def _connect(selection: Selection, options: Mapping[str, Any]) -> Iterator[tuple[Cluster | None, Selection]]:
+    """The cluster, if one is asked for, and the selection as it is there."""
+    address = options.get("cluster")
+    if not address:
+        yield None, selection
+        return
+    with connect(address, selection, options["threads"]) as found:
+        yield found
+
+
+def report(folder: Path, *, as_json: bool) -> None:
+    if not (folder / "run.json").is_file():
+        raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
+    try:
+        write_report(folder)
+    except OSError as error:
+        raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{folder}: {error}") from None
+    if as_json:
+        _print_json(folder)
+    else:
+        _print_report(folder, Console())
+
+
+def _print_json(folder: Path) -> None:
+    rows = {"folder": str(folder), "summary": summary_rows(folder)}
+    sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+
+
+def _print_report(folder: Path, console: Console) -> None:
+    print_summary(folder, console)
+    _say(console, f"Report: {folder / 'report.html'}")
+
+
+def _print_failures(folder: Path) -> None:
+    for row in summary_rows(folder):
+        if row["status"] != "ok":
+            names = " ".join(row[name] for name in ("backend", "implementation", "status"))
+            sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _report_cells(folder: RunFolder, console: Console) -> bool:
+    """Whether it could be written: a disk may be full, and the records are there all the same."""
+    try:
+        write_report(folder.path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
+        return False
+    return True
+
+
+def list_backends(selection: Selection, *, as_json: bool) -> None:
+    """Count the parameters where they are: in each framework's own model, in a process of its own."""
+    # Besides what was asked for, or all, whatever other distributions register.
+    listed = [*selection.backends, *(registered_backends() if selection.everything else [])]
+    rows = [_list_row(backend, name, selection) for backend in listed for name in backend.implementations]
+    if as_json:
+        sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
+        return
+    console = Console()
+    console.print(f"Presets: {', '.join(preset_names())}", highlight=False)
+    model = selection.config.model
+    network = f"{model.layers} x {model.hidden}"
+    table = Table("backend", "implementation", "versions", "device", f"parameters of {network}", box=None)
+    for row in rows:
+        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        counted = row["reason"] if row["n_parameters"] is None else f"{row['n_parameters']:,}"
+        cells = (row["backend"], row["implementation"], versions, row["device"] or "", counted)
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(table)
+
+
+def _list_row(backend: Backend, implementation: str, selection: Selection) -> dict[str, Any]:
+    row = {"backend": backend.name, "implementation": implementation, "versions": backend.versions()}
+    unknown = {"device": None, "n_parameters": None}
+    if backend.problem:
+        return {**row, "status": "failed", "reason": backend.problem, **unknown}
+    if missing := backend.missing_packages():
+        return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
+    outcome = describe(backend, implementation, selection)
+    device = outcome.body.get("settings", {}).get("device")
+    counted = {"device": device, "n_parameters": outcome.body.get("n_parameters")}
+    return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
+
+
+def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan, cluster: Cluster | None) -> RunFolder:
+    if options["out"] and options["resume"]:
+        raise ConfigurationError("--out and --resume name two folders; give one of them")
+    description = {
+        "preset": selection.preset,
+        "command": shorten(shlex.join(["python", "-m", "harness", *hide_address(sys.argv[1:])])),
+        "configuration": selection.config.to_dict(),
+        "resources": describe_resources(selection),
+        "options": remember(options, selection.resources.threads),
+        "environment": cluster.environment if cluster else describe_environment(),
+        "cells": [cell.name for cell in plan.cells],
+        "a_a": plan.a_a,
+        **({"nodes": [node.describe() for node in cluster.nodes]} if cluster else {}),
+    }
+    if options["resume"]:
+        return RunFolder.resume(options["resume"], description)
+    return RunFolder.create(options["out"] or default_folder(selection.preset), description)
+
+
+def describe_resources(selection: Selection) -> dict[str, Any]:
+    """What each cell may use, as run.json has it; ranks where there are several."""
+    resources = selection.resources
+    several = {"ranks": resources.ranks} if resources.ranks > 1 else {}
+    return {"device": resources.device, "threads": resources.threads, **several}
+
+
+def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
+    more = cluster.describe() if cluster else [describe_processors(selection.resources)]
+    for line in [*describe_plan(selection, plan.cells), *more]:
+        console.print(Text(line), width=min(WIDTH, console.width))
+    _say(console, f"Results: {folder.path}")
+
+
+def _verify(
+    cells: list[Cell], selection: Selection, cluster: Cluster | None, console: Console
+) -> dict[tuple[str, ...], Verdict]:
+    """Prove each variant in brief before any is timed."""
+    verdicts: dict[tuple[str, ...], Verdict] = {}
+    proven = verify_on_cluster(cluster, cells, selection) if cluster else _verify_here(cells, selection)
+    for key, verdict in proven:
+        verdicts[key] = verdict
+        result = "verified" if verdict.verified else f"NOT verified: {verdict.reason}"
+        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
+    return verdicts
+
+
+def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tuple[str, ...], Verdict]]:
+    done = set()
+    for cell in cells:
+        key = cell.variant
+        if key in done or cell.backend.missing_packages():
+            continue
+        done.add(key)
+        if is_interrupted():
+            break
+        verdict = verify_brief(
+            cell.backend,
+            cell.implementation,
+            cell.precision,
+            selection.resources,
+            optimizer=selection.config.optimizer,
+            model=selection.config.model_spec(),
+        )
+        yield key, verdict
+
+
+def _run_in_turn(
+    plan: Plan,
+    verdicts: Mapping[tuple[str, ...], Verdict],
+    selection: Selection,
+    folder: RunFolder,
+    console: Console,
+) -> list[str]:
+    statuses: list[str] = []
+    schedule, ceiling = Schedule(plan.cells), CeilingSampler(selection, plan, folder, console)
+    for cell in plan.cells:
+        if is_interrupted():
+            break
+        if _is_complete(cell, selection, folder, console):
+            schedule.finish(cell, None)
+            statuses.append("ok")
+            continue
+        ceiling.begin(cell)
+        if is_interrupted():
+            break
+        verdict = verdicts.get(cell.variant)
+        statuses.append(_run_one(cell, verdict, selection, folder, schedule, console))
+    ceiling.end()
+    return statuses
+
+
+def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> bool:
+    why = folder.incompleteness(cell, selection.config, _making(cell))
+    if why is None:
+        _say(console, f"{cell.name}: complete, kept")
+    elif folder.record(cell).exists():
+        _say(console, f"{cell.name}: done again, for {why}")
+    return why is None
+
+
+def _making(cell: Cell) -> dict[str, Any]:
+    """What the cell is made with here, beside its code."""
+    return {"versions": versions(cell.backend), "cpu": cpu_model()}
+
+
+def _run_on_cluster(
+    cells: list[Cell],
+    verdicts: Mapping[tuple[str, ...], Verdict],
+    selection: Selection,
+    folder: RunFolder,
+    cluster: Cluster,
+    console: Console,
+) -> list[str]:
+    def keep(cell: Cell, outcome: Outcome, made_with: Mapping[str, Any], attempt: int, about: Mapping[str, Any]) -> Any:
+        record = make_record(outcome, selection.config, made_with, attempt) | {**about}
+        return _keep(cell, outcome, record, verdicts.get(cell.variant), folder)
+
+    return run_on_cluster(cluster, cells, selection, folder, keep, console)
+
+
+def _run_one(
+    cell: Cell,
+    verdict: Verdict | None,
+    selection: Selection,
+    folder: RunFolder,
+    schedule: Schedule,
+    console: Console,
+) -> str:
+    made_with = _making(cell)
+    started_s, load_before = time.monotonic(), load_average()
+    try:
+        attempt = folder.begin_attempt(cell)
+    except OSError as error:
+        schedule.finish(cell, None)
+        _say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
+        return "failed"
+    path = checkpoint_path(folder.path, cell.name)
+    checkpoint = _read_checkpoint(path, cell, made_with, console)
+    with CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress:
+
+        def listen(message: Message) -> None:
+            if message.kind != "checkpoint":
+                progress.show(message)
+                return
+            try:
+                write_checkpoint(path, message, made_with)
+            except OSError as error:
+                _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
+
+        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
+    if outcome.status == INTERRUPTED:
+        _say(console, f"{cell.name}: interrupted")
+        return INTERRUPTED
+    record = make_record(outcome, selection.config, made_with, attempt)
+    record["load_average"] = {"before": load_before, "after": load_average()}
+    written = _keep(cell, outcome, record, verdict, folder)
+    reason = f": {written['reason']}" if written["reason"] else ""
+    duration_s = time.monotonic() - started_s
+    schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
+    _say(console, f"{cell.name}: {written['status']} in {duration_s:.1f} s ({schedule}){reason}")
+    return str(written["status"])
+
+
+def _keep(
+    cell: Cell, outcome: Outcome, record: dict[str, Any], verdict: Verdict | None, folder: RunFolder
+) -> dict[str, Any]:
+    """The record as written, with its verdict; what it makes needless is removed."""
+    record["verified"] = verdict.verified if verdict else None
+    record["verification_reason"] = verdict.reason if verdict else None
+    arrays = outcome.arrays if record["status"] == outcome.status else {}
+    written = folder.write_cell(cell, record, arrays)
+    if written["status"] in ENDED_FOR_GOOD:
+        checkpoint_path(folder.path, cell.name).unlink(missing_ok=True)
+    return written
+
+
+def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], console: Console) -> Message | None:
+    """Where the cell goes on; None to start it anew."""
+    try:
+        checkpoint = read_checkpoint(path, made_with)
+    except ValueError as error:
+        _say(console, f"{cell.name}: {error}; it starts anew")
+        return None
+    if checkpoint:
+        _say(console, f"{cell.name}: goes on after step {len(checkpoint.body['history']['losses']):,}")
+    return checkpoint
+
+
+def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """The record of what a worker sent. One that is malformed, or does not agree with itself, is a failed cell."""
+    measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
+    provenance = {"code": measured.pop("sources", {}), **made_with}
+    made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
+    faults = record_faults(measured, config)
+    if outcome.status == "ok":
+        faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
+        faults += provenance_faults(provenance)
+    if faults:
+        reason = f"a malformed record: {faults[0]}"
+        return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
+    # What never came to a machine was made with nothing.
+    return {**measured, **({"provenance": provenance} if made_with else {}), **made}

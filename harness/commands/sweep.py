@@ -1,0 +1,114 @@
+"""Speed along axes: one value changes, all else stays as in the preset, and every point is a normal run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.analysis.scaling import AXES as SCALING_AXES
+from harness.analysis.scaling import WEAK, with_efficiency
+from harness.commands.run import run_cells
+from harness.processes.selection import Selection, parse_seeds, select
+from harness.records.folder import default_folder
+from harness.report.sweep import point_rows, print_sweep, write_sweep
+from harness.task.presets import ConfigurationError, load_preset
+
+THREADS, RANKS = "threads", "ranks"
+# The key of the configuration that an axis varies; threads and ranks are options instead. ranks is two axes at once:
+# strong scaling, the batch as in the preset, and weak scaling, that batch for each rank.
+KEYS = {"batch": "train.batch", "hidden": "model.hidden", "layers": "model.layers", "length": "task.max_length"}
+AXES = (*KEYS, THREADS, RANKS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    axis: str
+    value: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.axis}-{self.value}"
+
+
+def sweep(options: Mapping[str, Any]) -> int:
+    """Run every point below one folder and report; 0 where every cell went well, else 1, or 128 and the number of the
+    signal that ended it.
+
+    Raises ConfigurationError before anything is written.
+    """
+    base = select(options)
+    parse_seeds(options["seeds"])
+    plan = [(point, select_point(point, base, options)) for point in parse_points(options["sweeps"])]
+    folder = new_folder(options["out"])
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    rows: list[dict[str, Any]] = []
+    exit_code = 0
+    for number, (point, selection) in enumerate(plan, 1):
+        console.print(f"Point {number} of {len(plan)}: {point.axis} = {point.value}", highlight=False)
+        ranks = selection.resources.ranks
+        point_options = {**options, RANKS: ranks, "out": folder / point.name, "resume": None}
+        end = run_cells(selection, point_options, console)
+        rows = with_efficiency([*rows, *point_rows(end.folder, point.axis, point.value)], folder)
+        exit_code = max(exit_code, end.exit_code)
+        # A sweep takes long: what is done is reported even if the rest never is.
+        write_sweep(folder, rows, base.preset)
+        if end.interrupted:
+            break
+    if options["as_json"]:
+        sys.stdout.write(json.dumps({"folder": str(folder), "points": rows}, indent=1) + "\n")
+    elif options["quiet"]:
+        sys.stdout.write(f"{folder}\n")
+    else:
+        print_sweep(rows, console)
+        console.print(f"Report: {folder / 'sweep.md'}", soft_wrap=True, highlight=False)
+    return exit_code
+
+
+def parse_points(texts: Iterable[str]) -> list[Point]:
+    """The points of every "axis=value,...", in the order given. Raises ConfigurationError."""
+    points: dict[str, list[Point]] = {}
+    for text in texts:
+        axis, _, values = text.partition("=")
+        axis = axis.strip()
+        if axis not in AXES:
+            raise ConfigurationError(f"--sweep {text!r}: allowed axes are {', '.join(AXES)}, as AXIS=VALUE,...")
+        if axis in points:
+            raise ConfigurationError(f"--sweep {text!r}: {axis} is swept already; give all its values at once")
+        points[axis] = [Point(axis, value) for value in _parse_values(text, values)]
+    if RANKS in points:
+        of_ranks = points.pop(RANKS)
+        points |= {axis: [Point(axis, point.value) for point in of_ranks] for axis in SCALING_AXES}
+    return [point for chosen in points.values() for point in chosen]
+
+
+def select_point(point: Point, base: Selection, options: Mapping[str, Any]) -> Selection:
+    """The selection with the point's value in force. Raises ConfigurationError where it is out of range."""
+    if point.axis == THREADS:
+        return select({**options, THREADS: point.value})
+    if point.axis in SCALING_AXES:
+        batch = base.config.train.batch * (point.value if point.axis == WEAK else 1)
+        overrides = [*options["overrides"], f"train.batch={batch}"]
+        return select({**options, "overrides": overrides, RANKS: point.value})
+    overrides = [*options["overrides"], f"{KEYS[point.axis]}={point.value}"]
+    return dataclasses.replace(base, config=load_preset(base.preset, overrides))
+
+
+def new_folder(out: Path | None) -> Path:
+    """Where the sweep goes; made with the first point. Raises ConfigurationError where it is already there."""
+    folder = out or default_folder("sweep")
+    if folder.exists():
+        raise ConfigurationError(f"{folder} already exists; a sweep starts a new folder")
+    return folder
+
+
+def _parse_values(text: str, values: str) -> list[int]:
+    parts = [part.strip() for part in values.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise ConfigurationError(f"--sweep {text!r}: allowed are whole numbers of at least 1, with commas between")
+    return list(dict.fromkeys(map(int, parts)))

@@ -1,0 +1,142 @@
+"""The command `verify`: prove every chosen implementation, print the worst errors, and say whether all is well."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rich.console import Console
+
+from backends import Backend
+from harness.machine import find_processors
+from harness.processes.process import Resources
+from harness.processes.proof import Cases, Observations, Proof, judge, observe_in_worker
+from harness.processes.selection import select_backends, select_implementations
+from harness.proof.cases import choose_cases, choose_group_cases
+from harness.proof.table import LEGEND, make_rows, make_table
+from harness.records.messages import Message
+from harness.task.presets import ConfigurationError
+
+TIMEOUT_S = 600.0
+
+# By how long they compile, so that no processor is left with a long one at the end.
+LONGEST_FIRST = (("tensorflow", "tuned"), ("jax", "tuned"), ("jax", "idiomatic"), ("tensorflow", "idiomatic"))
+
+Target = tuple[Backend, str]
+
+
+def verify(options: Mapping[str, Any]) -> int:
+    """0 where every chosen implementation is proven, else 1; with "all", one that is not installed is no failure.
+
+    Raises ConfigurationError for options that cannot be used, before anything is started.
+    """
+    targets = select_targets(options)
+    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    started_s = time.monotonic()
+    proofs = []
+    with console.status("verifying"):
+        for proof in prove_all(targets, choose(options), options["device"], options["ranks"]):
+            proofs.append(proof)
+            print_proof(proof, console)
+    if options["quiet"]:
+        unverified = [proof for proof in proofs if proof.failure()]
+        sys.stderr.write("".join(f"{each.backend} {each.implementation}: {each.failure()}\n" for each in unverified))
+    if options["as_json"]:
+        sys.stdout.write(json.dumps([to_json(proof) for proof in proofs], indent=1) + "\n")
+    else:
+        console.print(LEGEND, highlight=False)
+    n_verified = sum(proof.verified for proof in proofs)
+    console.print(f"{n_verified} of {len(proofs)} verified in {time.monotonic() - started_s:.0f} s", highlight=False)
+    harmless = ("not_installed",) if options["backends"] == "all" else ()
+    return 0 if n_verified and all(proof.verified or proof.status in harmless for proof in proofs) else 1
+
+
+def choose(options: Mapping[str, Any]) -> Cases:
+    """The cases of the precision, or of several ranks. Raises ConfigurationError for ranks in another precision than
+    float32."""
+    ranks, precision = options["ranks"], options["precision"]
+    if ranks == 1:
+        return choose_cases(precision)
+    if precision not in ("all", "float32"):
+        raise ConfigurationError(f"--ranks {ranks} --precision {precision}: several ranks are verified in float32")
+    return choose_group_cases(ranks)
+
+
+def select_targets(options: Mapping[str, Any]) -> list[Target]:
+    implementations = select_implementations(options["implementation"])
+    backends = select_backends(options["backends"])
+    targets = [(backend, name) for backend in backends for name in implementations if name in backend.implementations]
+    if not targets:
+        raise ConfigurationError(f"no chosen backend has the implementation {', '.join(implementations)}")
+    return targets
+
+
+def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) -> Iterator[Proof]:
+    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a physical core
+    each; ranks, which wait for each other, have it for themselves."""
+    n_at_once = find_processors().default if ranks == 1 else 1
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for share in range(n_at_once):
+        free.put(share)
+    stopped = threading.Event()
+
+    def listen(_: Message) -> None:
+        if stopped.is_set():
+            raise InterruptedError
+
+    def observe(target: Target) -> Observations:
+        share = free.get()
+        try:
+            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, share=share, ranks=ranks)
+            return observe_in_worker(*target, cases, resources, listen)
+        finally:
+            free.put(share)
+
+    with ThreadPoolExecutor(n_at_once) as pool:
+        try:
+            begun = {target_name(target): pool.submit(observe, target) for target in sorted(targets, key=turn)}
+            for target in targets:
+                yield judge(*target, cases, begun[target_name(target)].result())
+        finally:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def turn(target: Target) -> int:
+    """Its place in the queue."""
+    name = target_name(target)
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+def target_name(target: Target) -> tuple[str, str]:
+    backend, implementation = target
+    return backend.name, implementation
+
+
+def print_proof(proof: Proof, console: Console) -> None:
+    name, failure = f"{proof.backend} {proof.implementation}", proof.failure()
+    if proof.deviations:
+        console.print(f"[bold]{name}[/]")
+        console.print(make_table(proof.deviations))
+    for reason in proof.unsupported:
+        console.print(f"{name}: unsupported: {reason}", highlight=False, markup=False)
+    verdict = f"not verified: {failure}" if failure else "verified"
+    console.print(f"{name}: {verdict}\n", highlight=False, markup=False)
+
+
+def to_json(proof: Proof) -> dict[str, Any]:
+    return {
+        "backend": proof.backend,
+        "implementation": proof.implementation,
+        "verified": proof.verified,
+        "status": proof.status,
+        "reason": proof.failure(),
+        "unsupported": proof.unsupported,
+        "worst": make_rows(proof.deviations),
+    }

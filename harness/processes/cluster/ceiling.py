@@ -1,0 +1,36 @@
+"""The ceiling of a node: its products are timed once, before the cells, on whichever node is free."""
+
+from __future__ import annotations
+
+import json
+
+from harness.processes.ceiling import Taken
+from harness.processes.cluster.connection import Cluster
+from harness.processes.cluster.losses import count_alive, explain
+from harness.processes.cluster.on_node import time_products_here
+from harness.processes.interruption import is_interrupted
+from harness.processes.process import POLL_INTERVAL_S
+from harness.processes.selection import Selection
+
+
+def sample_node(cluster: Cluster, selection: Selection) -> Taken:
+    """The samples, or why there are none; after a signal there are none."""
+    import ray
+    from ray.exceptions import RayError
+
+    asked = {
+        "backends": [backend.name for backend in selection.backends],
+        "precisions": selection.precisions,
+        "configuration": selection.config.to_dict(),
+        **cluster.place(selection),
+    }
+    on_one = {**cluster.whole_node, "max_retries": 0, "label_selector": cluster.only_its_nodes}
+    task = ray.remote(**on_one)(time_products_here).remote(json.dumps(asked))
+    while not ray.wait([task], timeout=POLL_INTERVAL_S)[0]:
+        if is_interrupted() or not count_alive(cluster.nodes):
+            ray.cancel(task, force=True)
+            return Taken()
+    try:
+        return Taken(**json.loads(ray.get(task)))
+    except RayError as error:
+        return Taken(failures={"any framework": str(explain(error).reason)})

@@ -1,0 +1,49 @@
+"""The proof in brief, on the nodes: there the framework is, and there it is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from harness.processes.cluster.cells import Tell, side_by_side, work_on_nodes
+from harness.processes.cluster.connection import Cluster
+from harness.processes.cluster.placement import IsStopped
+from harness.processes.process import INTERRUPTED
+from harness.processes.proof import Observations, judge, verify_request
+from harness.processes.selection import Selection
+from harness.processes.verdict import TIMEOUT_S, Verdict, brief_case, refuse_precision, sum_up
+from harness.proof.cases import divisible
+from harness.records.identity import Cell
+from harness.records.messages import Message
+
+
+def verify_on_cluster(
+    cluster: Cluster, cells: Sequence[Cell], selection: Selection
+) -> Iterator[tuple[tuple[str, str, str], Verdict]]:
+    """Each variant once, on as many nodes as a cell takes, in the order in which they are done; before any is timed.
+
+    Compared with the oracle here, and not remembered. What is not installed there has no verdict. After a signal the
+    rest is ended.
+    """
+    resources, config = selection.resources, selection.config
+    limited = replace(selection, resources=replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S)))
+    case = divisible(brief_case(config.optimizer, config.model_spec()), resources.ranks)
+
+    def verify(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
+        if unknown := refuse_precision(cell.precision):
+            tell((cell.variant, unknown))
+            return
+        cases, messages = {cell.precision: [case]}, list[Message]()
+        request = verify_request(cell.backend, cell.implementation, cases)
+
+        def listen(message: Message) -> None:
+            if message.kind != "phase":
+                messages.append(message)
+
+        outcome = work_on_nodes(cluster, request, limited, is_stopped, listen=listen)[0].outcome
+        if outcome.status not in (INTERRUPTED, "not_installed"):
+            proof = judge(cell.backend, cell.implementation, cases, Observations(outcome, messages))
+            tell((cell.variant, sum_up(proof)))
+
+    variants = {cell.variant: cell for cell in cells}
+    yield from side_by_side(verify, list(variants.values()), cluster.n_at_once)

@@ -1,0 +1,59 @@
+"""A configuration becomes cells: one training of one implementation with one seed, in one process."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends import Backend
+from harness.records.identity import Cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rounds of cells in running order, and the variant that is compared with itself: its repeats from first_repeat
+    on are a second set of processes of the same implementation, whose ratio to the first shows the noise."""
+
+    rounds: list[list[Cell]]
+    a_a: dict[str, str | int] | None
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for round_ in self.rounds for cell in round_]
+
+
+def plan_cells(
+    backends: list[Backend], implementations: list[str], precisions: list[str], seeds: list[int], repeats: int
+) -> Plan:
+    """Every variant once in each round of repeat and seed, in an order shuffled anew, so that drift falls on all alike.
+
+    The shuffle depends on the repeat and the seed alone. Where there are repeats, the fastest kind of the first
+    backend runs twice a round, in the first precision.
+    """
+    variants = [
+        (backend, implementation, precision)
+        for backend in backends
+        for implementation in implementations
+        if implementation in backend.implementations
+        for precision in precisions
+    ]
+    installed = [variant for variant in variants if not variant[0].missing_packages()]
+    itself = max(installed, key=lambda variant: variant[1]) if installed and repeats > 1 else None
+    rounds: list[list[Cell]] = []
+    for repeat, seed in itertools.product(range(repeats), seeds):
+        round_ = [Cell(*variant, seed, repeat) for variant in variants]
+        if itself:
+            round_.append(Cell(*itself, seed, repeats + repeat))
+        order = np.random.default_rng([repeat, seed]).permutation(len(round_))
+        rounds.append([round_[place] for place in order])
+    return Plan(rounds, _name_a_a(itself, repeats))
+
+
+def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> dict[str, str | int] | None:
+    if variant is None:
+        return None
+    backend, implementation, precision = variant
+    names = {"backend": backend.name, "implementation": implementation, "precision": precision}
+    return {**names, "first_repeat": repeats}

@@ -1,0 +1,296 @@
+"""Start one fresh process a job, listen to it, and end it with its whole group when its time is up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backends import Backend
+from backends.contract import Array, Parameters
+from harness.cells.guard import MARK, kill_marked
+from harness.machine import find_processors
+from harness.machine.provenance import PROJECT
+from harness.processes.interruption import is_interrupted
+from harness.records.messages import Message, ProtocolError, encode_arrays, read_message
+from harness.records.schema import STATUSES
+from harness.task.one_line import one_line
+
+TERMINATION_GRACE_S = 5.0
+# How often a waiting parent looks at the clock, at its signals and at the log's size.
+POLL_INTERVAL_S = 0.5
+MAXIMUM_LOG_BYTES = 2**26
+MAXIMUM_REASON_LENGTH = 500
+N_LAST_LINES = 3
+MAXIMUM_LINE_LENGTH = 160
+INTERRUPTED = "interrupted"
+# What torchrun and a TFJob tell the processes they start. Frameworks read it by themselves and would wait for others'
+# ranks.
+WITHHELD = re.compile(
+    r"TF_CONFIG|(GROUP_|LOCAL_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
+)
+BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Listener = Callable[[Message], None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cell may use: a device, and the processors that each of its ranks is pinned to. share is the number of
+    this cell or rank among those that use the machine together. gpu is the number, among those that we may see, of the
+    one GPU that the process may."""
+
+    device: str = "auto"
+    threads: int = 1
+    timeout_s: float = 24 * 3600.0
+    share: int = 0
+    ranks: int = 1
+    gpu: int | None = None
+
+    def cpus(self) -> list[int] | None:
+        """The processors of its share; None where the system has no affinity."""
+        return find_processors().share(self.share, self.threads)
+
+    def of_rank(self, rank: int) -> Resources:
+        """What one rank may use."""
+        gpu = None if self.device == "cpu" else rank
+        return replace(self, ranks=1, share=self.share + rank, gpu=gpu)
+
+    def of_all_ranks(self) -> Resources:
+        """What the ranks may use together, for one process."""
+        return replace(self, ranks=1, threads=min(self.ranks * self.threads, find_processors().most))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a worker ended: a status with the reason, and the body and arrays it sent. Besides the statuses of the schema
+    there is INTERRUPTED: we were asked to end before it had."""
+
+    status: str
+    reason: str | None
+    body: dict[str, Any]
+    arrays: Parameters
+
+
+def missing_reason(backend: Backend, missing: list[str]) -> str:
+    install = f"; pip install '.[{backend.extra}]' installs it" if backend.extra else ""
+    return f"{', '.join(missing)} is not installed{install}"
+
+
+def run_job(
+    backend: Backend,
+    request: Mapping[str, Any],
+    resources: Resources,
+    log: Path,
+    listen: Listener = lambda _: None,
+    *,
+    arrays: Mapping[str, Array] = {},
+    is_stopped: Callable[[], bool] = is_interrupted,
+    conclude: Callable[[Outcome], None] = lambda _: None,
+) -> Outcome:
+    """Do one job in a fresh process, which is handed the arrays, its output going to `log`; ended once is_stopped, and
+    when `conclude` has returned, which is told how it went. Nothing that it started outlives it."""
+    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.time()}
+    mark = secrets.token_hex(16)
+    n_killed = out_of_memory_kills()
+    try:
+        worker, answers = _start(backend, resources, log, mark)
+    except OSError as error:
+        return Outcome("failed", f"its process could not be started: {error.strerror}", {}, {})
+    outcome = Outcome(INTERRUPTED, None, {}, {})
+    try:
+        _send(worker, placed, arrays)
+        outcome = _listen(answers, resources.timeout_s, log, listen, is_stopped) or _silent_end(worker, n_killed)
+        conclude(outcome)
+    finally:
+        _end(worker, mark, politely=outcome.status in ("timeout", INTERRUPTED))
+    return _explain(outcome, log)
+
+
+def _start(backend: Backend, resources: Resources, log: Path, mark: str) -> tuple[subprocess.Popen[bytes], BinaryIO]:
+    """The worker and the end of the pipe it answers on. Raises OSError."""
+    with log.open("wb") as output:
+        reading, writing = os.pipe()
+        try:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "harness.cells.worker", str(writing)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[writing],
+                env={**worker_environment(backend, resources), MARK: mark},
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+    return worker, os.fdopen(reading, "rb")
+
+
+def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]:
+    """Ours, with threads, devices and GPU memory policy set before any framework is imported."""
+    threads = dict.fromkeys((*BLAS_THREAD_VARIABLES, *backend.thread_variables), str(resources.threads))
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # What a worker that is killed had printed is to be in its log.
+    python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if resources.device == "cpu" else {}
+    seen = {"CUDA_VISIBLE_DEVICES": _visible_gpu(resources.gpu)} if resources.gpu is not None else {}
+    ours = {name: value for name, value in os.environ.items() if not WITHHELD.fullmatch(name)}
+    return {**ours, **threads, **python, **quiet, **backend.gpu_variables, **seen, **hidden}
+
+
+def _visible_gpu(number: int) -> str:
+    """The GPU of this number among those that we may see."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return visible[number % len(visible)] if visible else str(number)
+
+
+def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Standard input stays open: its end would tell the worker that we are gone."""
+    assert worker.stdin is not None
+    # A worker that died at once tells how by its exit status.
+    with contextlib.suppress(BrokenPipeError):
+        layout, payload = encode_arrays(arrays)
+        listed = {**request, "arrays": layout, "arrays_bytes": len(payload)}
+        worker.stdin.write(json.dumps(listed).encode() + b"\n" + payload)
+        worker.stdin.flush()
+
+
+def _listen(
+    answers: BinaryIO, timeout_s: float, log: Path, listen: Listener, is_stopped: Callable[[], bool]
+) -> Outcome | None:
+    """The worker's result or error, or why we stopped waiting; None where its pipe ended without either."""
+    inbox: queue.Queue[Message | ProtocolError | None] = queue.Queue()
+    threading.Thread(target=_forward, args=(answers, inbox), daemon=True).start()
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        if is_stopped():
+            return Outcome(INTERRUPTED, "asked to end", {}, {})
+        if time.monotonic() >= deadline_s:
+            return Outcome("timeout", f"ended after {timeout_s:,.10g} s", {}, {})
+        if _size_bytes(log) > MAXIMUM_LOG_BYTES:
+            return Outcome("failed", f"it printed more than {MAXIMUM_LOG_BYTES} bytes", {}, {})
+        try:
+            message = inbox.get(timeout=min(POLL_INTERVAL_S, max(0.0, deadline_s - time.monotonic())))
+        except queue.Empty:
+            continue
+        if message is None:
+            return None
+        if isinstance(message, ProtocolError):
+            return Outcome("failed", str(message), {}, {})
+        if message.kind in ("error", "result"):
+            return _read_end(message)
+        listen(message)
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _read_end(message: Message) -> Outcome:
+    body = message.body
+    status, reason = body.get("status", "ok"), body.get("reason")
+    if status not in STATUSES or not isinstance(reason, str | None) or (message.kind == "error" and status == "ok"):
+        return Outcome("failed", f"the worker ended with status {str(status)[:50]!r}", {}, {})
+    return Outcome(status, reason, body, message.arrays)
+
+
+def _forward(answers: BinaryIO, inbox: queue.Queue[Message | ProtocolError | None]) -> None:
+    """Every message, then None. It closes the pipe, so that nobody waits for a reader who waits for a writer."""
+    with answers, contextlib.suppress(OSError):
+        try:
+            while (message := read_message(answers)) is not None:
+                inbox.put(message)
+        except ProtocolError as error:
+            inbox.put(error)
+    inbox.put(None)
+
+
+def _end(worker: subprocess.Popen[bytes], mark: str, *, politely: bool) -> None:
+    """End the worker with its whole group, at first with TERM where it is asked politely, and what left the group."""
+    if politely:
+        _signal_group(worker, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(TERMINATION_GRACE_S)
+    _signal_group(worker, signal.SIGKILL)
+    worker.wait()
+    kill_marked(mark)
+    if worker.stdin is not None:
+        # What was not yet written to a worker that is gone needs no writing.
+        with contextlib.suppress(BrokenPipeError):
+            worker.stdin.close()
+
+
+def _signal_group(worker: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # A group that is already gone is what we wanted.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.pid, number)
+
+
+def _silent_end(worker: subprocess.Popen[bytes], n_killed: int | None) -> Outcome:
+    """What the exit status tells. n_killed: how often memory had run out before the worker was started."""
+    try:
+        returncode = worker.wait(TERMINATION_GRACE_S)
+    except subprocess.TimeoutExpired:
+        return Outcome("failed", "it closed its answers without a result", {}, {})
+    if returncode >= 0:
+        return Outcome("failed", f"exited with status {returncode} without a result", {}, {})
+    named = {number.value: f" ({number.name})" for number in signal.Signals}
+    killed = f"killed by signal {-returncode}{named.get(-returncode, '')}"
+    if returncode == -signal.SIGKILL and out_of_memory_kills() != n_killed:
+        return Outcome("out_of_memory", f"{killed} while the system was out of memory", {}, {})
+    return Outcome("killed", killed, {}, {})
+
+
+def out_of_memory_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since boot; None where it does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "oom_kill":
+                return int(value)
+    return None
+
+
+def _explain(outcome: Outcome, log: Path) -> Outcome:
+    """The outcome with its reason on one line; what failed unexpectedly has the last lines of the log with it."""
+    if outcome.reason is None:
+        return outcome
+    reason = one_line(outcome.reason)[:MAXIMUM_REASON_LENGTH]
+    told = bool(outcome.body)
+    lines = last_lines(log, told) if outcome.status in ("failed", "timeout", "out_of_memory", "killed") else []
+    # Native errors are often on both ways.
+    lines = [line for line in lines if line not in reason]
+    return replace(outcome, reason=f"{reason}; its log ends: {' | '.join(lines)}" if lines else reason)
+
+
+def last_lines(log: Path, before_traceback: bool = False) -> list[str]:
+    """The last lines of a log that are not blank, shortened; of what comes before a traceback, if so asked."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, _size_bytes(log) - 2**16))
+            text = stream.read(2**16).decode("utf-8", "replace")
+    except OSError:
+        return []
+    if before_traceback:
+        text = text.partition("Traceback (most recent call last)")[0]
+    lines = [one_line(line) for line in text.splitlines()]
+    return [line[:MAXIMUM_LINE_LENGTH] for line in lines if line][-N_LAST_LINES:]

@@ -1,0 +1,117 @@
+"""One implementation against the oracle: observed in a fresh process that knows no oracle, compared here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backends import Backend
+from harness.processes.process import Listener, Outcome, Resources, missing_reason
+from harness.processes.ranks import run_together
+from harness.proof.cases import Case
+from harness.proof.comparison import Deviation, compare
+from harness.proof.oracle import expect
+from harness.records.messages import Message
+
+Cases = Mapping[str, list[Case]]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How far an implementation is from the oracle in every tensor of every case.
+
+    status and reason say how its process ended; unsupported, what it could not compute and why.
+    """
+
+    backend: str
+    implementation: str
+    status: str
+    reason: str | None = None
+    deviations: list[Deviation] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+
+    @property
+    def verified(self) -> bool:
+        """True where something was compared, nothing went wrong, and every tensor is within its tolerance."""
+        return self.status == "ok" and bool(self.deviations) and not self.excesses()
+
+    def excesses(self) -> list[Deviation]:
+        return [deviation for deviation in self.deviations if not deviation.within]
+
+    def failure(self) -> str | None:
+        """Why this is no proof, in one line; None where it is one."""
+        if self.verified:
+            return None
+        if self.status != "ok":
+            return f"{self.status}: {self.reason}" if self.reason else self.status
+        if self.excesses():
+            return max(self.excesses(), key=lambda each: each.error / each.tolerance).describe()
+        return "; ".join(self.unsupported) or "nothing was observed"
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What a worker sent, and how it ended."""
+
+    outcome: Outcome
+    messages: list[Message]
+
+
+def prove(backend: Backend, implementation: str, cases: Cases, resources: Resources) -> Proof:
+    """Compare an implementation with the oracle in the cases of each precision. Never raises for what it does."""
+    return judge(backend, implementation, cases, observe_in_worker(backend, implementation, cases, resources))
+
+
+def observe_in_worker(
+    backend: Backend, implementation: str, cases: Cases, resources: Resources, listen: Listener = lambda _: None
+) -> Observations:
+    """Have a fresh process observe the cases; `listen` hears every message too, and ends it all by raising."""
+    if missing := backend.missing_packages():
+        return Observations(Outcome("not_installed", missing_reason(backend, missing), {}, {}), [])
+    messages: list[Message] = []
+
+    def hear(message: Message) -> None:
+        listen(message)
+        if message.kind != "phase":
+            messages.append(message)
+
+    request = verify_request(backend, implementation, cases)
+    with tempfile.TemporaryDirectory() as folder:
+        return Observations(run_together(backend, request, resources, Path(folder) / "verify.log", hear), messages)
+
+
+def verify_request(backend: Backend, implementation: str, cases: Cases) -> dict[str, Any]:
+    """What a worker is asked for, to observe the cases."""
+    return {
+        "job": "verify",
+        "backend": backend.name,
+        "implementation": implementation,
+        "cases": {precision: [case.to_dict() for case in chosen] for precision, chosen in cases.items()},
+    }
+
+
+def judge(backend: Backend, implementation: str, cases: Cases, observations: Observations) -> Proof:
+    """Compare what was observed with what the oracle expects."""
+    status, reason = observations.outcome.status, observations.outcome.reason
+    try:
+        deviations, unsupported = _compare_all(cases, observations.messages)
+    except (KeyError, TypeError, ValueError) as error:
+        status, reason = "failed", f"an observation is malformed: {type(error).__name__}: {error}"
+        deviations, unsupported = [], []
+    return Proof(backend.name, implementation, status, reason, deviations, unsupported)
+
+
+def _compare_all(cases: Cases, messages: list[Message]) -> tuple[list[Deviation], list[str]]:
+    named = {case.name: case for chosen in cases.values() for case in chosen}
+    deviations: list[Deviation] = []
+    unsupported: dict[str, None] = {}
+    for message in messages:
+        name, precision = message.body["case"], message.body["precision"]
+        if message.kind == "unsupported":
+            unsupported[f"{precision}: {message.body['reason']}"] = None
+        else:
+            deviations += compare(name, precision, message.arrays, expect(named[name]))
+    return deviations, list(unsupported)

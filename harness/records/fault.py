@@ -1,0 +1,27 @@
+"""One thing that is wrong, and where."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.task.one_line import one_line
+
+RELATIVE_TOLERANCE = 1e-9
+ABSOLUTE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Fault:
+    """field is the path of the key within its file, empty for the whole file."""
+
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        return one_line(f"{self.field}: {self.text}" if self.field else self.text)
+
+
+def agree(left: float, right: float) -> bool:
+    """Equal but for the rounding of sums taken in another order."""
+    return math.isclose(left, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)

@@ -1,0 +1,1 @@
+"""A comparison of runs in a terminal, as Markdown, CSV and a plot."""

@@ -1,7 +1,0 @@
-"""Whether a cell's record keeps to the schema and agrees with itself, its configuration and its parameters."""
-
-from harness.validation.fault import Fault
-from harness.validation.parameters import parameter_faults
-from harness.validation.record import provenance_faults, record_faults
-
-__all__ = ["Fault", "parameter_faults", "provenance_faults", "record_faults"]

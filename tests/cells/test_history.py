@@ -1,0 +1,89 @@
+"""The times of training taken apart: steady steps, first calls of each shape, pauses, and several processes."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from harness.cells import history as module
+from harness.cells.history import History, OtherProcesses
+
+
+def append(history: History, *calls: tuple[int, int, float]) -> None:
+    """Calls of (steps, time steps, seconds)."""
+    for n_steps, time_steps, train_s in calls:
+        history.append([0.5] * n_steps, time_steps=time_steps, data_s=0.25, train_s=train_s)
+
+
+def test_a_shape_is_its_steps_and_its_time_steps() -> None:
+    history = History()
+    append(history, (5, 8, 1.0), (5, 16, 1.0), (5, 8, 1.0), (5, 8, 1.0), (3, 8, 1.0), (5, 16, 1.0), (5, 16, 1.0))
+    assert history.chunks["warmup"] == [True, True, True, False, True, True, False]
+    assert history.chunks["first"] == [True, True, False, False, True, False, False]
+    assert history.chunks["time_steps"] == [8, 16, 8, 8, 8, 16, 16]
+
+
+def test_what_further_shapes_cost_is_taken_apart_at_the_pace_of_their_own() -> None:
+    history = History()
+    for n_steps, time_steps, first_s, steady_s in ((1, 8, 10.0, 1.0), (1, 16, 20.0, 3.0), (2, 8, 5.0, 2.0)):
+        append(history, (n_steps, time_steps, first_s), *[(n_steps, time_steps, steady_s)] * 3)
+    times = history.times()
+    assert times["first_step_s"] == 10.0
+    assert times["recompile_s"] == (20.0 - 3.0) + (5.0 - 2.0)
+    assert sum(times[part] for part in ("first_step_s", "recompile_s", "steady_s")) == sum(history.chunks["train_s"])
+
+
+def test_a_shape_without_a_steady_call_goes_at_the_pace_of_the_others_for_as_many_time_steps() -> None:
+    history = History()
+    append(history, (1, 8, 4.0), *[(1, 8, 1.0)] * 3, (1, 16, 7.0))
+    assert history.times()["recompile_s"] == 7.0 - 2.0
+
+
+def test_one_shape_recompiles_nothing() -> None:
+    history = History()
+    append(history, *[(2, 8, 1.0)] * 4)
+    assert "recompile_s" not in history.times()
+
+
+def test_pauses_are_no_part_of_a_chunk_and_stand_before_the_next() -> None:
+    history = History()
+    append(history, (1, 8, 1.0))
+    history.pause("validation", 2.0)
+    history.pause("checkpoint", 0.5)
+    append(history, (1, 8, 1.0), (1, 8, 1.0))
+    assert history.chunks["pause_s"] == [0.0, 2.5, 0.0]
+    times = history.times()
+    assert (times["validation_s"], times["checkpoint_s"]) == (2.0, 0.5)
+
+
+def test_a_history_goes_on_with_another_clock_and_warms_up_again() -> None:
+    history = History()
+    append(history, *[(1, 8, 1.0)] * 3)
+    history.pause("checkpoint", 0.5)
+    told = {**history.to_dict(), "elapsed_s": 1000.0}
+    later = History(told)
+    assert later.elapsed_s() >= 1000.0
+    append(later, *[(1, 8, 3.0)] * 3)
+    assert later.resumed_at_steps == [3]
+    assert later.chunks["warmup"] == [True, True, False, True, True, False]
+    assert later.chunks["pause_s"] == [0.0, 0.0, 0.0, 0.5, 0.0, 0.0]
+    assert later.chunks["elapsed_s"][3] >= 1000.0
+    assert later.times()["recompile_s"] == pytest.approx(3.0 - 2.0)
+    assert history.losses == [0.5] * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc/stat")
+def test_the_share_of_others_is_a_share_and_unknown_of_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = OtherProcesses()
+    assert others.share() is None
+    monkeypatch.setattr(module, "LEAST_STRETCH_S", 0.05)
+    time.sleep(0.1)
+    share = others.share()
+    assert share is not None
+    assert share >= 0
+    machine_s = module.machine_busy_s()
+    assert machine_s is not None
+    monkeypatch.setattr(module, "machine_busy_s", lambda: machine_s + 1000)
+    assert float(others.share() or 0) > share

@@ -1,0 +1,436 @@
+"""The comparison, the command and the brief verdict, with backends that are right, wrong and broken."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from backends import BACKENDS, Backend, find_backend
+from backends.contract import WIRINGS, ModelSpec, OptimizerSpec, Parameters
+from harness.cli import main
+from harness.commands.verify import prove_all
+from harness.machine import Processors
+from harness.processes import proof, verdict
+from harness.processes.process import Outcome, Resources
+from harness.processes.proof import Observations, Proof
+from harness.processes.verdict import Verdict, verify_brief
+from harness.proof import cases
+from harness.proof.cases import Case, choose_cases, make_batch, start_parameters, training_cases, wired_cases
+from harness.proof.comparison import compare, worst
+from harness.proof.observation import quantities
+from harness.proof.oracle import expect
+from harness.proof.tolerances import QUANTITIES, TOLERANCES
+from tests.frameworks import each_framework
+
+pytestmark = pytest.mark.usefixtures("fake_backends")
+
+PROJECT = Path(__file__).parents[2]
+SMALL = Case("small", 1, OptimizerSpec(), gradients=True, steps=(1, 10))
+RESOURCES = Resources(device="cpu", timeout_s=120)
+MODEL = ModelSpec(inputs=10, outputs=8, hidden=256, layers=2)
+WIRED = replace(MODEL, input_to_every_layer=True, learned_initial_state=True)
+
+
+def verify(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["verify", "--device", "cpu", *arguments], env={"COLUMNS": "80"})
+
+
+# --- The cases ------------------------------------------------------------------------------------------------
+
+
+def test_every_two_of_form_clipping_and_depth_meet() -> None:
+    trained = [(case.name.partition("-")[2].rpartition("-")[::2], case.layers) for case in training_cases()]
+    forms, clips = cases.optimizer_forms(), cases.CLIP_VALUES
+    assert sorted(pair for pair, _ in trained) == sorted(itertools.product(forms, clips))
+    assert {(form, layers) for (form, _), layers in trained} == set(itertools.product(forms, (1, 3)))
+    assert {(clip, layers) for (_, clip), layers in trained} == set(itertools.product(clips, (1, 3)))
+
+
+def test_every_form_and_clipping_is_met_in_float64_too() -> None:
+    names = " ".join(case.name for case in choose_cases("float64")["float64"])
+    assert all(name in names for name in (*cases.optimizer_forms(), *cases.CLIP_VALUES))
+
+
+def test_the_papers_wiring_is_met_whole_in_both_precisions() -> None:
+    for chosen in choose_cases("all").values():
+        [case] = [case for case in chosen if case.wiring]
+        assert case.wiring == WIRINGS
+        assert case.gradients
+        assert case.steps == (1, 10, 100)
+
+
+def test_no_case_can_hide_a_fault_by_symmetry() -> None:
+    model = training_cases()[0].model()
+    sizes = [model.inputs, model.hidden, model.outputs, cases.BATCH_SIZE, make_batch(0).inputs.shape[1]]
+    assert len(set(sizes)) == len(sizes)
+    for each in (model, wired_cases()[0].model()):
+        assert all(np.all(array != 0) for array in start_parameters(each).values())
+    assert all(len(set(cases.TASK.batch(seed=0, step=step, size=6).lengths)) > 1 for step in range(100))
+    assert len(set(cases.learning_rates(0, 10))) > 3
+
+
+def test_a_case_survives_json() -> None:
+    everything = [*training_cases(), *wired_cases()]
+    assert all(Case.from_dict(json.loads(json.dumps(case.to_dict()))) == case for case in everything)
+
+
+def test_every_quantity_of_every_case_has_a_tolerance() -> None:
+    for precision, chosen in choose_cases("all").items():
+        observed = {quantity for case in chosen for quantity in quantities(case)}
+        assert observed == set(QUANTITIES) == set(TOLERANCES[precision])
+
+
+def test_quantities_are_what_is_observed() -> None:
+    assert quantities(SMALL) == list(dict.fromkeys(name.partition("/")[0] for name in expect(SMALL)))
+
+
+# --- The comparison -------------------------------------------------------------------------------------------
+
+EXPECTED = {"loss": np.array([2.0]), "gradient/a": np.array([3.0, 4.0]), "gradient/b": np.zeros(2)}
+
+
+def failing(observed: Parameters) -> list[str]:
+    return [each.describe() for each in compare("c", "float32", observed, EXPECTED) if not each.within]
+
+
+def test_the_error_is_the_norm_of_the_difference_over_that_of_the_expectation() -> None:
+    observed = EXPECTED | {"gradient/a": np.array([3.0, 4.5], np.float32)}
+    assert [deviation.error for deviation in compare("c", "float32", observed, EXPECTED)] == [0, 0.1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"loss": np.array([2.00003])}, "loss in case c, float32: relative error 1.5e-05, tolerance 1e-05"),
+        ({"gradient/a": np.array([3.0, np.nan])}, "gradient a in case c, float32: not finite"),
+        ({"gradient/a": np.array([3.0, np.inf])}, "gradient a in case c, float32: not finite"),
+        ({"gradient/a": np.array([[3.0, 4.0]])}, "gradient a in case c, float32: shape (1, 2) instead of (2,)"),
+        ({"gradient/b": np.array([0.0, 1e-30])}, "gradient b in case c, float32: relative error inf, tolerance 1e-04"),
+        ({"gradient/d": np.zeros(1)}, "gradient d in case c, float32: not a parameter of this network"),
+    ],
+)
+def test_what_is_too_far_or_no_number_or_not_there_fails(change: Parameters, reason: str) -> None:
+    assert failing(EXPECTED) == []
+    assert failing(EXPECTED | change) == [reason]
+
+
+def test_a_missing_tensor_fails() -> None:
+    observed = {name: array for name, array in EXPECTED.items() if name != "gradient/a"}
+    assert failing(observed) == ["gradient a in case c, float32: missing"]
+
+
+def test_the_worst_tensor_of_each_quantity_is_kept() -> None:
+    observed = {"loss": np.array([2.0]), "gradient/a": np.array([3.0, 5.0]), "gradient/b": np.ones(2)}
+    assert [(each.quantity, each.tensor) for each in worst(compare("c", "float32", observed, EXPECTED))] == [
+        ("loss", ""),
+        ("gradient", "b"),
+    ]
+
+
+# --- The command ----------------------------------------------------------------------------------------------
+
+
+def test_the_reference_is_verified_in_a_table_that_fits_a_terminal() -> None:
+    result = verify("--backend", "reference")
+    assert result.exit_code == 0, result.output
+    assert "reference idiomatic: verified" in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    assert all(quantity in result.output for quantity in QUANTITIES)
+    assert "FAIL" not in result.output
+
+
+def test_json_has_every_quantity_with_its_tolerance() -> None:
+    result = verify("--backend", "reference,fake_backends.linear", "--json")
+    right, wrong = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (right["verified"], right["reason"], wrong["verified"]) == (True, None, False)
+    assert {(row["precision"], row["quantity"]) for row in right["worst"]} == {
+        (precision, quantity) for precision in ("float32", "float64") for quantity in TOLERANCES[precision]
+    }
+    assert all(row["within"] == (row["error"] <= row["tolerance"]) for row in right["worst"] + wrong["worst"])
+
+
+def test_a_network_that_is_another_one_fails() -> None:
+    result = verify("--backend", "fake_backends.linear", "--precision", "float32")
+    assert result.exit_code == 1
+    assert "FAIL" in result.output
+    assert "not verified: " in result.output
+
+
+def test_a_loss_that_is_not_finite_fails() -> None:
+    result = verify("--backend", "fake_backends.diverging", "--json")
+    assert result.exit_code == 1
+    problems = {row["quantity"]: row["problem"] for row in json.loads(result.stdout)[0]["worst"]}
+    assert problems["losses"] == "not finite"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("raising", "failed: RuntimeError: the third layer is on fire"),
+        ("killed", "killed: killed by signal 9"),
+        ("unimportable", "failed: ImportError: libdragons"),
+        ("unable", "float32: no float32 on a full moon; float64: no float64 on a full moon"),
+    ],
+)
+def test_what_cannot_be_observed_is_not_verified(name: str, reason: str) -> None:
+    result = verify("--backend", f"fake_backends.{name}", "--json")
+    [row] = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert not row["verified"]
+    assert reason in row["reason"]
+
+
+def test_what_was_observed_before_a_crash_is_kept() -> None:
+    [row] = json.loads(verify("--backend", "fake_backends.killed", "--json").stdout)
+    assert {each["quantity"] for each in row["worst"]} == {"probabilities", "loss", "gradient"}
+
+
+def test_a_precision_that_is_unsupported_is_a_line_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_package(tmp_path, worked_example(), monkeypatch)
+    result = verify("--backend", "my_package.my_backend")
+    assert result.exit_code == 0
+    assert re.search(r"unsupported:\s+float64:\s+this\s+backend\s+computes\s+in\s+float32", result.output)
+
+
+def test_only_a_backend_that_was_named_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.processes.selection.FRAMEWORKS", ("reference", "torch"))
+    absent = replace(BACKENDS["torch"], packages=("no_such_package",))
+    monkeypatch.setitem(BACKENDS, "torch", absent)
+    everything, named = verify(), verify("--backend", "reference,torch")
+    assert (everything.exit_code, named.exit_code) == (0, 1)
+    assert "no_such_package is not installed; pip install '.[torch]' installs it" in " ".join(everything.output.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--backend", "theano"), ("--implementation", "fast"), ("--precision", "float8"), ("--device", "abacus")],
+)
+def test_bad_usage_is_one_line_and_exit_status_2(arguments: tuple[str, str]) -> None:
+    result = verify(*arguments)
+    assert result.exit_code == 2
+    assert arguments[1] in result.output.splitlines()[-1]
+
+
+def test_workers_share_the_processors_a_core_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("verify", "process"):
+        monkeypatch.setattr(f"harness.{module}.find_processors", lambda: Processors((4, 6, 5, 7), 2, 2))
+    met: list[Resources] = []
+
+    def observe_nothing(backend: Backend, name: str, cases: object, resources: Resources, _: object) -> Observations:
+        met.append(resources)
+        return Observations(Outcome("ok", None, {}, {}), [])
+
+    monkeypatch.setattr("harness.commands.verify.observe_in_worker", observe_nothing)
+    targets = [(BACKENDS["reference"], "idiomatic")] * 5
+    assert len(list(prove_all(targets, {}, "cpu"))) == 5
+    assert {tuple(resources.cpus() or []) for resources in met} <= {(4,), (6,)}
+
+
+# --- In brief -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Proof]:
+    """The proofs that verify_brief makes from here on, with a cache of its own."""
+    made: list[Proof] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def record(*arguments: object) -> Proof:
+        made.append(proof.prove(*arguments))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(verdict, "prove", record)
+    return made
+
+
+def brief(
+    name: str, precision: str = "float32", optimizer: OptimizerSpec | None = None, model: ModelSpec = MODEL
+) -> Verdict:
+    spec = OptimizerSpec() if optimizer is None else optimizer
+    return verify_brief(find_backend(name), "idiomatic", precision, RESOURCES, optimizer=spec, model=model)
+
+
+def cached_files(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_a_verdict_is_remembered_until_something_changes(proofs: list[Proof], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert brief("reference") == brief("reference") == Verdict(True, None)
+    assert len(proofs) == 1
+    brief("reference", "float64")
+    brief("reference", optimizer=OptimizerSpec(kind="rmsprop"))
+    brief("reference", model=WIRED)
+    assert len(proofs) == 4
+    monkeypatch.setattr(verdict, "code_files", lambda _: iter([Path(__file__)]))
+    brief("reference")
+    assert len(proofs) == 5
+
+
+def test_a_wrong_backend_is_not_verified_and_says_by_how_much(proofs: list[Proof]) -> None:
+    first, second = brief("fake_backends.linear"), brief("fake_backends.linear")
+    assert first == second
+    assert len(proofs) == 1
+    assert not first.verified
+    assert re.search(r"in case brief, float32: relative error .*, tolerance", str(first.reason))
+
+
+def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
+    proofs: list[Proof], tmp_path: Path
+) -> None:
+    brief("reference")
+    right, wrong = brief("reference"), brief("fake_backends.linear")
+    assert {row["quantity"] for row in right.worst} >= {"probabilities", "loss", "gradient"}
+    assert all(row["within"] and row["error"] <= row["tolerance"] for row in right.worst)
+    assert not all(row["within"] for row in wrong.worst)
+    run_file = tmp_path / "run.json"
+    run_file.write_text('{"cells": []}')
+    reference, linear = ("reference", "idiomatic", "float32"), ("linear", "idiomatic", "float32")
+    verdict.record_verdicts(run_file, {reference: wrong})
+    verdict.record_verdicts(run_file, {reference: right, linear: wrong})
+    run = json.loads(run_file.read_text())
+    assert run["cells"] == []
+    assert [(item["backend"], item["verified"]) for item in run["verification"]] == [
+        ("reference", True),
+        ("linear", False),
+    ]
+    assert run["verification"][0]["worst"] == right.worst
+
+
+def test_a_crash_is_not_remembered(proofs: list[Proof]) -> None:
+    assert not brief("fake_backends.raising").verified
+    assert "on fire" in str(brief("fake_backends.raising").reason)
+    assert len(proofs) == 2
+
+
+def test_what_is_not_installed_or_not_supported_is_not_verified(proofs: list[Proof]) -> None:
+    assert brief("no_such_package.backend") == Verdict(False, "not_installed: no_such_package is not installed")
+    assert "not in bfloat16" in str(brief("reference", "bfloat16").reason)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "\0", '{"verified": true}', '{"verified": true, "reason": null}'),
+        '{"verified": "yes", "reason": null, "worst": []}',
+        '{"verified": true, "reason": null, "worst": [1]}',
+    ],
+)
+def test_a_corrupt_cache_is_ignored_and_replaced(proofs: list[Proof], tmp_path: Path, content: str) -> None:
+    brief("reference")
+    [file] = cached_files(tmp_path)
+    file.write_text(content)
+    assert brief("reference") == Verdict(True, None)
+    assert len(proofs) == 2
+    assert json.loads(file.read_text())["verified"] is True
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    proofs: list[Proof], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert brief("reference") == brief("reference") == Verdict(True, None)
+    assert len(proofs) == 2
+
+
+def test_the_brief_case_keeps_the_recipe_and_lets_clipping_bite() -> None:
+    recipe = OptimizerSpec(kind="rmsprop", epsilon=1e-10, initial_v=1.0, clip="element", clip_value=10.0)
+    case = verdict.brief_case(recipe, MODEL)
+    assert replace(case.optimizer, clip_value=10.0) == recipe
+    unclipped = replace(case, optimizer=replace(case.optimizer, clip="none"))
+    assert any(each.error > 1e-3 for each in compare("brief", "float32", expect(unclipped), expect(case)))
+
+
+def test_the_brief_case_has_the_depth_and_the_wiring_of_the_run() -> None:
+    case = verdict.brief_case(OptimizerSpec(), WIRED)
+    assert (case.model().layers, case.model().wiring) == (2, ("input_to_every_layer", "learned_initial_state"))
+    assert verdict.brief_case(OptimizerSpec(), MODEL).model().wiring == ()
+
+
+@pytest.mark.parametrize("name", each_framework())
+def test_an_installed_framework_is_verified_in_brief_with_the_seeds_recipe(name: str, proofs: list[Proof]) -> None:
+    recipe = OptimizerSpec(kind="rmsprop", epsilon=1e-10, epsilon_inside_root=True, initial_v=1.0, clip="element")
+    assert brief(name, optimizer=recipe) == Verdict(True, None)
+
+
+# --- Conformance ----------------------------------------------------------------------------------------------
+
+
+def worked_example() -> str:
+    """The module in CONTRIBUTING.md."""
+    [code] = re.findall(r"^```python\n(.*?)^```", (PROJECT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
+    return str(code)
+
+
+def write_package(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = folder / "my_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "my_backend.py").write_text(code)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+
+
+def conformance(module: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    suite = "harness.proof.conformance"
+    plugin = ["-p", f"{suite}.plugin", "--pyargs", suite, "--backend-module", module]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin]
+    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+
+
+def test_the_reference_conforms(tmp_path: Path) -> None:
+    finished = conformance("reference", tmp_path)
+    assert finished.returncode == 0, finished.stdout
+
+
+def test_the_worked_example_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_package(tmp_path, worked_example(), monkeypatch)
+    finished = conformance("my_package.my_backend", tmp_path)
+    assert finished.returncode == 0, finished.stdout
+    assert "passed" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "failure"),
+    [
+        ("np.sqrt(v + spec.epsilon)", "np.sqrt(v) + spec.epsilon", "after 1 step .* in case .*rmsprop-in-0"),
+        ("rate * g / root", "g / root", "after 10 steps .* relative error"),
+        ("/ logits.size", "/ len(logits)", "gradient .* relative error"),
+        ("i, f, g, o = np.split", "f, i, g, o = np.split", "probabilities in case 1L-model, float32: relative error"),
+        ("losses.append(loss)", "losses.append(loss + 1)", "test_train_returns_the_loss_before_each_step"),
+        ("matrix[0].copy()", "matrix[0]", "test_what_parameters_returns_is_a_copy"),
+        ('{"device": "cpu",', "{", "test_settings_name_the_device"),
+        ('raise Unsupported(f"NumPy', 'raise ValueError(f"NumPy', "test_what_it_cannot_do_is_unsupported"),
+        ("(self.weights, self.m, self.v)), s", "(self.weights, self.v, self.m)), s", "as_if_nothing_had_happened"),
+        ("self.v)), self.steps)", "self.v)), 0)", "test_a_restored_trainer_goes_on_as_if_nothing_had_happened"),
+    ],
+)
+def test_a_broken_example_does_not_conform(
+    right: str, wrong: str, failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert right in worked_example()
+    write_package(tmp_path, worked_example().replace(right, wrong), monkeypatch)
+    finished = conformance("my_package.my_backend", tmp_path)
+    assert finished.returncode == 1, finished.stdout
+    assert re.search(failure, finished.stdout), finished.stdout
+
+
+def test_conformance_without_a_module_says_what_is_missing(tmp_path: Path) -> None:
+    finished = conformance("nonsense", tmp_path)
+    assert finished.returncode != 0
+    assert "'nonsense' is not of the form package.module" in finished.stdout + finished.stderr

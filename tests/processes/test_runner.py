@@ -1,0 +1,180 @@
+"""The runner with real processes and backends that misbehave."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from processes import Marked, ends, is_running
+
+from backends import find_backend
+from harness.machine import find_processors
+from harness.processes import process
+from harness.processes.process import Outcome, Resources, last_lines, worker_environment
+from harness.processes.runner import run_cell
+from harness.records.identity import Cell
+from harness.records.messages import Message
+from harness.task.copy_task import CopyTask
+from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
+
+pytestmark = pytest.mark.usefixtures("fake_backends")
+
+CONFIG = RunConfig(
+    task=CopyTask(max_length=2),
+    model=ModelConfig(layers=1, hidden=3),
+    train=TrainConfig(batch=4, steps=12, chunk=3),
+)
+
+
+def run_fake(name: str, tmp_path: Path, *, timeout_s: float = 60.0, listen: list[Message] | None = None) -> Outcome:
+    cell = Cell(find_backend(f"fake_backends.{name}"), "idiomatic", "float32", 0, 0)
+    heard: list[Message] = [] if listen is None else listen
+    return run_cell(cell, CONFIG, Resources("cpu", 1, timeout_s), tmp_path / "cell.log", heard.append)
+
+
+def test_a_good_cell_brings_its_record_and_parameters(tmp_path: Path) -> None:
+    heard: list[Message] = []
+    outcome = run_fake("linear", tmp_path, listen=heard)
+    assert (outcome.status, outcome.reason) == ("ok", None)
+    assert outcome.body["losses"] == pytest.approx([0.7 * 0.99**step for step in range(12)])
+    assert outcome.body["chunks"]["steps"] == [3, 3, 3, 3]
+    assert outcome.body["chunks"]["warmup"] == [True, True, False, False]
+    assert set(outcome.arrays) == set(CONFIG.model_spec().shapes())
+    assert {message.kind for message in heard} <= {"progress", "phase"}
+
+
+def test_the_timeline_adds_up_to_the_total(tmp_path: Path) -> None:
+    timeline = run_fake("linear", tmp_path).body["timeline"]
+    parts = {"spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s"}
+    assert set(timeline) == parts | {"total_s"}
+    assert sum(timeline[part] for part in parts) == pytest.approx(timeline["total_s"])
+    assert all(timeline[part] >= 0 for part in parts)
+
+
+def test_every_trained_length_and_the_longer_ones_are_evaluated(tmp_path: Path) -> None:
+    evaluation = run_fake("linear", tmp_path).body["evaluation"]
+    assert [row["length"] for row in evaluation["lengths"]] == [1, 2, 3, 4, 6, 12]
+    assert [copy["length"] for copy in evaluation["copies"]] == [1, 2, 4, 12]
+    assert all(0.4 < row["bit_error"] < 0.6 for row in evaluation["lengths"])
+
+
+def test_a_worker_is_pinned_to_the_processors_it_was_given(tmp_path: Path) -> None:
+    assert run_fake("linear", tmp_path).body["settings"]["cpus"] == find_processors().share(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [
+        ("raising", "failed", "RuntimeError: the third layer is on fire; its log ends: about to raise"),
+        ("killed", "killed", "killed by signal 9 (SIGKILL)"),
+        ("silent", "failed", "exited with status 3 without a result"),
+        ("starving", "out_of_memory", "MemoryError: cannot allocate 3 TiB; its log ends: allocating"),
+        ("unable", "unsupported", "no float32 on a full moon"),
+        ("unimportable", "failed", "ImportError: libdragons.so.7: cannot open shared object file"),
+    ],
+)
+def test_a_fault_becomes_a_status_and_a_reason(name: str, status: str, reason: str, tmp_path: Path) -> None:
+    outcome = run_fake(name, tmp_path)
+    assert (outcome.status, outcome.reason) == (status, reason)
+
+
+def test_what_a_worker_prints_is_kept_in_its_log(tmp_path: Path) -> None:
+    run_fake("raising", tmp_path)
+    assert "about to raise" in (tmp_path / "cell.log").read_text()
+
+
+def test_a_result_on_stdout_is_no_result(tmp_path: Path) -> None:
+    outcome = run_fake("talkative", tmp_path)
+    assert outcome.status == "ok"
+    assert len(outcome.body["losses"]) == 12
+
+
+def test_a_divergence_keeps_the_losses_before_it(tmp_path: Path) -> None:
+    outcome = run_fake("diverging", tmp_path)
+    assert (outcome.status, outcome.reason) == ("diverged", "the loss is nan at step 7")
+    assert len(outcome.body["losses"]) == 6
+
+
+def test_a_backend_that_is_not_installed_is_a_row_not_a_process(tmp_path: Path) -> None:
+    cell = Cell(find_backend("no_such_package.backend"), "idiomatic", "float32", 0, 0)
+    outcome = run_cell(cell, CONFIG, Resources("cpu", 1), tmp_path / "cell.log", lambda _: None)
+    assert (outcome.status, outcome.reason) == ("not_installed", "no_such_package is not installed")
+    assert not (tmp_path / "cell.log").exists()
+
+
+def test_a_timeout_ends_the_whole_process_group(tmp_path: Path) -> None:
+    outcome = run_fake("hanging", tmp_path, timeout_s=4.0)
+    assert outcome.status == "timeout"
+    assert re.fullmatch(r"ended after 4 s; its log ends: child \d+", str(outcome.reason))
+    child = int((tmp_path / "cell.log").read_text().split()[1])
+    assert ends(lambda: not is_running(child))
+
+
+def test_what_a_good_worker_leaves_behind_is_ended_wherever_it_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked = Marked()
+    monkeypatch.setenv(marked.variable, "1")
+    assert run_fake("littering", tmp_path).status == "ok"
+    assert ends(lambda: not marked.pids())
+
+
+def test_messages_without_end_do_not_outlast_the_timeout(tmp_path: Path) -> None:
+    assert run_fake("reporting", tmp_path, timeout_s=3.0).status == "timeout"
+
+
+def test_a_log_that_cannot_be_written_costs_the_log_alone(tmp_path: Path) -> None:
+    (tmp_path / "cell.log").symlink_to("/dev/full")
+    assert run_fake("noisy", tmp_path).reason == "OSError: [Errno 28] No space left on device"
+
+
+def test_a_worker_that_cannot_be_started_has_failed(tmp_path: Path) -> None:
+    outcome = run_fake("linear", tmp_path / "absent")
+    assert (outcome.status, outcome.reason) == (
+        "failed",
+        "its process could not be started: No such file or directory",
+    )
+
+
+def test_a_kill_while_memory_runs_out_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter([4, 5])
+    monkeypatch.setattr(process, "out_of_memory_kills", lambda: next(counts))
+    outcome = run_fake("killed", tmp_path)
+    assert outcome.status == "out_of_memory"
+    assert outcome.reason == "killed by signal 9 (SIGKILL) while the system was out of memory"
+
+
+def test_the_last_lines_are_short_printable_and_few(tmp_path: Path) -> None:
+    log = tmp_path / "cell.log"
+    log.write_bytes(b"\n".join([b"first", b"", b"\x1b[1mse\0cond\x1b[0m", b"x" * 999, b"\xff last\r\n"]))
+    assert last_lines(log) == ["se cond", "x" * 160, "\ufffd last"]
+    assert last_lines(tmp_path / "absent") == []
+
+
+def test_threads_and_devices_are_set_before_the_import() -> None:
+    environment = worker_environment(find_backend("tensorflow"), Resources("cpu", 3))
+    assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert worker_environment(find_backend("jax"), Resources())["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert set(os.environ) <= set(environment)
+
+
+def test_a_worker_is_not_told_of_ranks_that_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within torchrun or a TFJob a cell trains by itself, and does not wait for the launcher's other processes."""
+    told = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "node-a", "MASTER_PORT": "29500"}
+    told |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}}'}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert not {*told} & {*worker_environment(find_backend("torch"), Resources("cpu"))}
+
+
+@pytest.mark.parametrize(("visible", "gpu", "expected"), [("", 1, "1"), ("4,6", 1, "6"), ("4", 1, "4")])
+def test_a_rank_takes_a_gpu_of_those_that_it_may_see(
+    visible: str, gpu: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    seen = worker_environment(find_backend("reference"), Resources("cuda", gpu=gpu))["CUDA_VISIBLE_DEVICES"]
+    assert seen == expected

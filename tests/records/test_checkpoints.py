@@ -1,0 +1,208 @@
+"""A cell that is killed in the middle and resumed ends as one that never stopped: the same losses and parameters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from backends import Backend, find_backend
+from harness.processes.process import Outcome, Resources
+from harness.processes.runner import run_cell
+from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
+from harness.records.identity import Cell
+from harness.records.messages import Message
+from harness.records.stages import STAGE_NAMES, TOTAL
+from harness.task.copy_task import CopyTask
+from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
+from tests.frameworks import each_implementation
+
+PROJECT = Path(__file__).parents[2]
+KILLED_AT = 12
+# A checkpoint between any two chunks.
+ALWAYS_S = 1e-9
+CONFIG = RunConfig(
+    task=CopyTask(max_length=3, lengths_per_batch="one", padding="trimmed", time_multiple=4, steps_per_draw=3),
+    model=ModelConfig(layers=2, hidden=4),
+    train=TrainConfig(
+        batch=4, steps=20, chunk=3, schedule="cosine", warmup_steps=5, evaluate_every=6, checkpoint_every_s=ALWAYS_S
+    ),
+    evaluate=EvaluateConfig(test_batches=1, validation_batches=1, sequences=5),
+    target=TargetConfig(wrong_bits_per_sequence=100.0),
+)
+DETERMINED = ("losses", "evaluation", "target_reached", "n_parameters")
+
+pytestmark = pytest.mark.usefixtures("fake_backends")
+
+
+class Interrupted:
+    """Trains the cell of a wrapped module in processes of its own, of which the first may be killed."""
+
+    def __init__(self, module: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.heard = folder, list[Message]()
+        self.kill_at = folder / "kill_at"
+        patch.setenv("WRAPPED", module)
+        patch.setenv("KILL_AT", str(self.kill_at))
+
+    def train(self, *, from_checkpoint: Message | None = None) -> Outcome:
+        cell = Cell(find_backend("fake_backends.interrupted"), "idiomatic", "float32", 0, 0)
+        log = self.folder / "cell.log"
+        return run_cell(cell, CONFIG, Resources("cpu", 1), log, self.heard.append, from_checkpoint)
+
+    def train_killed(self) -> Message:
+        """The last checkpoint before a process was killed."""
+        self.kill_at.write_text(str(KILLED_AT))
+        outcome = self.train()
+        assert outcome.status == "killed", outcome.reason
+        return [message for message in self.heard if message.kind == "checkpoint"][-1]
+
+
+@pytest.fixture
+def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Message, Outcome]:
+    """A cell's last checkpoint before it was killed, and how it ended after that."""
+    cell = Interrupted("fake_backends.resumable", tmp_path, monkeypatch)
+    checkpoint = cell.train_killed()
+    return checkpoint, cell.train(from_checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))
+def test_a_killed_cell_resumes_bit_for_bit(
+    backend: Backend, implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Interrupted(backend.implementations[implementation], tmp_path, monkeypatch)
+    path = tmp_path / "cell.checkpoint.safetensors"
+    write_checkpoint(path, cell.train_killed())
+    ours, whole = cell.train(from_checkpoint=read_checkpoint(path)), cell.train()
+    assert (ours.status, whole.status) == ("ok", "ok")
+    assert ours.body["resumed_at_steps"] == [KILLED_AT]
+    assert {name: ours.body[name] for name in DETERMINED} == without_times(
+        {name: whole.body[name] for name in DETERMINED}, ours.body
+    )
+    assert ours.body["chunks"]["steps"] == whole.body["chunks"]["steps"]
+    assert [(row["step"], row["seed_loss"]) for row in ours.body["evaluations"]] == [
+        (row["step"], row["seed_loss"]) for row in whole.body["evaluations"]
+    ]
+    assert {name: array.tobytes() for name, array in ours.arrays.items()} == {
+        name: array.tobytes() for name, array in whole.arrays.items()
+    }
+
+
+def without_times(measured: dict[str, Any], times_of: dict[str, Any]) -> dict[str, Any]:
+    """The measures with the only time among them taken from another record."""
+    reached = {**measured["target_reached"], "elapsed_s": times_of["target_reached"]["elapsed_s"]}
+    return {**measured, "target_reached": reached}
+
+
+def test_the_times_of_both_processes_are_in_the_record(resumed: tuple[Message, Outcome]) -> None:
+    checkpoint, outcome = resumed
+    earlier, history = checkpoint.body["timeline"], checkpoint.body["history"]
+    timeline, chunks = outcome.body["timeline"], outcome.body["chunks"]
+    n_earlier = len(history["chunks"]["steps"])
+    assert sum(chunks["steps"]) == 20
+    assert chunks["train_s"][:n_earlier] == history["chunks"]["train_s"]
+    assert np.diff(chunks["elapsed_s"]).min() > 0
+    assert chunks["elapsed_s"][n_earlier] >= history["elapsed_s"] + chunks["train_s"][n_earlier]
+    for stage in ("spawn_s", "import_s", "build_s", "total_s"):
+        assert timeline[stage] > earlier[stage]
+    parts = sum(seconds for part, seconds in timeline.items() if part != "total_s")
+    assert parts == pytest.approx(timeline["total_s"])
+    assert timeline["other_s"] >= 0
+    assert {"recompile_s", "validation_s", "checkpoint_s"} <= timeline.keys() <= {*STAGE_NAMES, TOTAL}
+
+
+def test_every_process_warms_up_anew(resumed: tuple[Message, Outcome]) -> None:
+    checkpoint, outcome = resumed
+    n_earlier, chunks = len(checkpoint.body["history"]["chunks"]["steps"]), outcome.body["chunks"]
+    assert chunks["first"][n_earlier]
+    assert chunks["warmup"][n_earlier]
+
+
+def test_a_trainer_that_tells_no_state_sends_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Interrupted("fake_backends.linear", tmp_path, monkeypatch)
+    assert cell.train().status == "ok"
+    assert {message.kind for message in cell.heard} <= {"progress", "phase"}
+
+
+# --- The command ----------------------------------------------------------------------------------------------
+
+
+def run(folder: Path, *options: str, kill_at: int | None = None) -> subprocess.CompletedProcess[str]:
+    settings = {"model.hidden": 4, "model.layers": 2, "task.max_length": 3, "train.batch": 4, "train.chunk": 2}
+    settings |= {"train.steps": 20, "evaluate.sequences": 5, "train.checkpoint_every_s": ALWAYS_S}
+    trigger = folder.parent / "kill_at"
+    if kill_at is not None:
+        trigger.write_text(str(kill_at))
+    named = {"WRAPPED": "fake_backends.resumable", "KILL_AT": str(trigger)}
+    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
+    command = [sys.executable, "-m", "harness", "run", "--backend", "fake_backends.interrupted", *options]
+    command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    environment = {**os.environ, **named, "PYTHONPATH": paths}
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=300)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    (path,) = (folder / "cells").glob("*.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def test_resume_goes_on_where_the_checkpoint_is_and_then_removes_it(tmp_path: Path) -> None:
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    assert run(stopped, "--out", str(stopped), kill_at=KILLED_AT).returncode == 1
+    assert read_record(stopped)["status"] == "killed"
+    (checkpoint,) = (stopped / "cells").glob("*.checkpoint.safetensors")
+    finished = run(stopped, "--resume", str(stopped))
+    assert "goes on after step 12" in finished.stdout
+    assert not checkpoint.exists()
+    run(whole, "--out", str(whole))
+    assert read_record(stopped)["losses"] == read_record(whole)["losses"]
+    name = "cells/fake_backends.interrupted-idiomatic-float32-seed0-r0.safetensors"
+    ours, theirs = load_file(stopped / name), load_file(whole / name)
+    assert {key: array.tobytes() for key, array in ours.items()} == {
+        key: array.tobytes() for key, array in theirs.items()
+    }
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told_and_the_cell_starts_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(folder, "--out", str(folder), kill_at=KILLED_AT)
+    (path,) = (folder / "cells").glob("*.checkpoint.safetensors")
+    path.write_bytes(path.read_bytes()[:100])
+    finished = run(folder, "--resume", str(folder))
+    assert f"{path.name} cannot be used: " in " ".join(finished.stdout.split())
+    assert "Traceback" not in finished.stdout + finished.stderr
+    record = read_record(folder)
+    assert (record["status"], record["resumed_at_steps"], len(record["losses"])) == ("ok", [], 20)
+
+
+# --- The file -------------------------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    arrays = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "optimizer.step": np.asarray(7, np.int64)}
+    message = Message("checkpoint", {"history": {"losses": [0.5]}, "timeline": {}}, arrays)
+    path = tmp_path / "cell.checkpoint.safetensors"
+    write_checkpoint(path, message)
+    read = read_checkpoint(path)
+    assert read is not None
+    assert read.body == message.body
+    assert read.arrays["optimizer.step"].shape == ()
+    np.testing.assert_array_equal(read.arrays["w"], arrays["w"])
+
+
+def test_there_may_be_no_checkpoint(tmp_path: Path) -> None:
+    assert read_checkpoint(checkpoint_path(tmp_path, "cell")) is None
+
+
+def test_other_safetensors_are_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"w": np.zeros(2, np.float32)}, path)
+    with pytest.raises(ValueError, match=r"other\.safetensors cannot be used"):
+        read_checkpoint(path)
