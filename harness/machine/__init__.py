@@ -1,6 +1,6 @@
-"""What machine and software this is: processors, limits, load, GPUs, versions, sources, and nothing that tells whose they are.
+"""What machine and software this is: processors, limits, load, GPUs, versions, sources. Nothing tells whose they are.
 
-Knows NumPy, psutil and the backends' names; nothing else of the harness. In: this machine. Out: plain values for run.json.
+Knows NumPy, psutil and the backends' names, nothing else of the harness. In: this machine. Out: plain values.
 """
 
 from __future__ import annotations

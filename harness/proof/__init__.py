@@ -1,4 +1,4 @@
-"""Proof that the implementations are one model: cases, what a backend makes of them, the oracle, the comparison, tolerances.
+"""Proof that the implementations are one model: cases, what a backend makes of them, the oracle, the tolerances.
 
-May import `records`, `task` and `machine`. In: an implementation. Out: its deviations from the NumPy reference in float64.
+May import `records`, `task` and `machine`. In: an implementation. Out: how far it is from the NumPy reference.
 """

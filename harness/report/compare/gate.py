@@ -29,6 +29,7 @@ def find_failures(comparison: Comparison, limit: float) -> list[str]:
     Raises ConfigurationError where no difference could be shown at all, for want of processes or of an idle machine: a
     gate that cannot fail would pass everything.
     """
+    runs, changes = comparison.runs, comparison.speeds
     _refuse_inconclusive(changes)
     ranked = [key for key, variant in runs[0].variants.items() if variant.is_ranked]
     failures = [
