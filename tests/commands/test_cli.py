@@ -91,7 +91,7 @@ def test_lines_on_a_terminal_of_80_columns_are_not_cut(
     mixed_run: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     finished, folder = mixed_run
-    lines = finished.stdout.partition(" #  ")[2].partition(str(folder))[0].splitlines()
+    lines = finished.stdout.partition(" # trained")[2].partition(str(folder))[0].splitlines()
     assert len(lines) > 3
     assert max(len(line) for line in lines) <= 80
 
