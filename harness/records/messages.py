@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -52,13 +52,13 @@ def encode_arrays(arrays: Mapping[str, Array]) -> tuple[list[list[Any]], bytes]:
     return layout, b"".join(array.tobytes() for array in arrays.values())
 
 
-def read_message(stream: BinaryIO, kinds: Collection[str] = KINDS) -> Message | None:
-    """The next message, of one of these kinds, or None at the end of the stream. Raises ProtocolError."""
+def read_message(stream: BinaryIO) -> Message | None:
+    """The next message, or None at the end of the stream. Raises ProtocolError."""
     line = stream.readline(MAXIMUM_HEADER_BYTES)
     if not line:
         return None
     try:
-        header = _read_header(line, kinds)
+        header = _read_header(line)
         arrays = read_arrays(stream, header["arrays"])
         return Message(str(header["kind"]), dict(header["body"]), arrays)
     except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
@@ -66,12 +66,12 @@ def read_message(stream: BinaryIO, kinds: Collection[str] = KINDS) -> Message | 
         raise ProtocolError(f"the worker sent a malformed message: {what}") from None
 
 
-def _read_header(line: bytes, kinds: Collection[str]) -> dict[str, Any]:
+def _read_header(line: bytes) -> dict[str, Any]:
     if not line.endswith(b"\n"):
         cut = f"longer than {MAXIMUM_HEADER_BYTES} bytes" if len(line) == MAXIMUM_HEADER_BYTES else "cut off"
         raise ValueError(f"its first line is {cut}")
     header: dict[str, Any] = json.loads(line, parse_constant=_refuse_constant)
-    if header["kind"] not in kinds:
+    if header["kind"] not in KINDS:
         raise ValueError(f"a message of kind {header['kind']!r}")
     return header
 

@@ -116,6 +116,15 @@ def on_nodes(repeats: MakeAll, *nodes: str | None) -> list[dict[str, Any]]:
     return [cell | {"node": nodes[place % len(nodes)]} for place, cell in enumerate(cells)]
 
 
+@pytest.mark.parametrize(("node", "n_cautions"), [(None, 1), ("aaa", 0)])
+def test_ranks_that_share_a_machine_are_told_and_those_on_nodes_are_not(
+    node: str | None, n_cautions: int, run_folder: Callable[..., Path], repeats: MakeAll
+) -> None:
+    texts = cautions_of(run_folder(*(cell | {"ranks": 2} for cell in on_nodes(repeats, node)), nodes=NODES))
+    shared = "Ranks share a machine: 2 ranks on one machine's processors. "
+    assert [text.startswith(shared) for text in texts] == [True] * n_cautions
+
+
 def test_nodes_of_one_kind_may_be_compared(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
     assert cautions_of(run_folder(*on_nodes(repeats, "aaa", "bbb"), nodes=NODES)) == []
 
