@@ -32,8 +32,8 @@ RECIPE = ["--set", "model.hidden=8", "--set", "model.layers=2", "--set", "task.m
 RECIPE += ["--set", "train.steps=200", "--set", "train.batch=8", "--set", "evaluate.test_batches=2"]
 # What is the same each time on one machine: nothing that a clock or a memory counter had a part in.
 SAME = {
-    "summary": "backend implementation precision device status seeds train_loss seed_loss bits_per_sequence bit_error "
-    "n_parameters verified cells",
+    "summary": "backend implementation precision device status seeds train_loss original_loss bits_per_sequence "
+    "bit_error n_parameters verified cells",
     "loss": "backend implementation precision seed repeat step sequences train_loss",
     "bit_error_by_length": "backend implementation precision seed length sequences bit_error exact_fraction "
     "bits_per_sequence",

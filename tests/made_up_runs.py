@@ -155,7 +155,7 @@ def _chunks(n_steps: int, step_s: float, generator: np.random.Generator) -> Reco
 
 
 def _evaluation(lengths: tuple[int, ...], copies: tuple[int, ...], generator: np.random.Generator) -> Record:
-    test = {"sequences": 100, "seed_loss": 0.0081, "seed_loss_floor": 0.0069}
+    test = {"sequences": 100, "original_loss": 0.0081, "original_loss_floor": 0.0069}
     return {
         "test": test | {"cross_entropy_floor": FLOOR, "mean_absolute_error": 0.002},
         "lengths": [_length(length, generator) for length in lengths],
@@ -262,7 +262,7 @@ def console() -> Console:
 
 
 def make_evaluation(step: int, wrong_bits: float) -> Record:
-    measured = {"seed_loss": 0.0075, "wrong_bits_per_sequence": wrong_bits}
+    measured = {"original_loss": 0.0075, "wrong_bits_per_sequence": wrong_bits}
     return {"step": step, "sequences": 16 * step, "elapsed_s": step / 10, **measured}
 
 
@@ -287,7 +287,7 @@ def aimed_run(run_folder: Callable[..., Path], arriving: Callable[..., Record]) 
     def write(*cells: tuple[str, int, int | None], extra: tuple[Record, ...] = ()) -> Path:
         folder = run_folder(*[arriving(backend, step, seed=seed) for backend, seed, step in cells], *extra)
         description = json.loads((folder / "run.json").read_text())
-        description["configuration"]["target"] = {"seed_loss": 0.008, "wrong_bits_per_sequence": 0.1}
+        description["configuration"]["target"] = {"original_loss": 0.008, "wrong_bits_per_sequence": 0.1}
         (folder / "run.json").write_text(json.dumps(description))
         return folder
 

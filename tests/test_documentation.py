@@ -140,8 +140,8 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 def test_tuning_has_the_share_of_products_of_one_time_step() -> None:
-    """Those of the recurrence, forward and back, at the shape of the preset `seed`."""
-    config = load_preset("seed", [])
+    """Those of the recurrence, forward and back, at the shape of the preset `original`."""
+    config = load_preset("original", [])
     layers, hidden, batch = config.model.layers, config.model.hidden, config.train.batch
     time_steps = config.task.time_steps(config.task.max_length)
     n_parameters = sum(math.prod(shape) for shape in config.model_spec().shapes().values())

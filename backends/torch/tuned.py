@@ -2,8 +2,8 @@
 
 torch.nn.LSTM hands each layer to oneDNN whole, forward and backward, which no loop of smaller products came near
 (figures in docs/tuning.md). What is left around it is taken away: glibc gives the freed workspaces of every step back
-to the system and has their pages cleared again in the next, a third of the time at the seed's shape, so it is told to
-keep them; and Adam is one fused call.
+to the system and has their pages cleared again in the next, a third of the time at the original's shape, so it is told
+to keep them; and Adam is one fused call.
 """
 
 from __future__ import annotations

@@ -129,17 +129,17 @@ def startup_s(cell: Cell) -> float | None:
     return sum(known) if len(known) == len(stages) else None
 
 
-def seed_loss(cell: Cell) -> float | None:
-    return cell.evaluation.test.seed_loss if cell.evaluation else None
+def original_loss(cell: Cell) -> float | None:
+    return cell.evaluation.test.original_loss if cell.evaluation else None
 
 
-def seed_loss_floor(cell: Cell) -> float | None:
-    return cell.evaluation.test.seed_loss_floor if cell.evaluation else None
+def original_loss_floor(cell: Cell) -> float | None:
+    return cell.evaluation.test.original_loss_floor if cell.evaluation else None
 
 
-def seed_loss_excess(cell: Cell) -> float | None:
-    """How far the seed's loss lies above the least it can be, nats."""
-    return excess(seed_loss(cell), seed_loss_floor(cell))
+def original_loss_excess(cell: Cell) -> float | None:
+    """How far the original's loss lies above the least it can be, nats."""
+    return excess(original_loss(cell), original_loss_floor(cell))
 
 
 def excess(loss: float | None, floor: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Where in a sequence the wrong bits are. The seed's author remarked that errors gather in the middle."""
+"""Where in a sequence the wrong bits are. The original's author remarked that errors gather in the middle."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from harness.records.structs import Cell, LengthMeasures, Run
 from harness.task.metrics import middle_third
 
 Row = dict[str, object]
-# The length at which the seed's author saw it.
-SEED_LENGTH = 20
+# The length at which the original's author saw it.
+ORIGINAL_LENGTH = 20
 # Fewer sequences with an error say nothing about where errors are.
 ENOUGH_SEQUENCES = 10
 
@@ -64,9 +64,9 @@ def measure_positions(run: Run, variants: list[Variant]) -> list[PositionErrors]
 
 
 def measured_lengths(run: Run) -> list[int]:
-    """The lengths the remark is tested at: the longest trained, and the seed's 20 where it was trained."""
+    """The lengths the remark is tested at: the longest trained, and the original's 20 where it was trained."""
     longest = run.task.max_length
-    return sorted({longest, SEED_LENGTH} if longest >= SEED_LENGTH else {longest})
+    return sorted({longest, ORIGINAL_LENGTH} if longest >= ORIGINAL_LENGTH else {longest})
 
 
 def find_length(cell: Cell, length: int) -> LengthMeasures | None:
@@ -109,7 +109,7 @@ def position_rows(run: Run) -> Iterator[Row]:
 
 
 def _shown_lengths(run: Run) -> list[int]:
-    return sorted({*measured_lengths(run), SEED_LENGTH})
+    return sorted({*measured_lengths(run), ORIGINAL_LENGTH})
 
 
 def _errors(run: Run, cell: Cell, length: int) -> NDArray[np.float64] | None:

@@ -17,7 +17,7 @@ Measure = Callable[[Run, Cell], float | None]
 
 # What is compared, less being better.
 MEASURES: dict[str, Measure] = {
-    "seed_loss": lambda run, cell: measures.seed_loss(cell),
+    "original_loss": lambda run, cell: measures.original_loss(cell),
     "wrong_bits_per_sequence": lambda run, cell: measures.wrong_bits_per_sequence(cell),
     "bit_error": lambda run, cell: measures.bit_error(cell, run.task),
     "bits_per_sequence": lambda run, cell: measures.bits_per_sequence(cell, run.task),

@@ -60,9 +60,9 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
     memory = measures.median(cell.peak_memory_bytes for cell in cells)
     return {
         "train_loss": measures.median(measures.train_loss(cell) for cell in cells),
-        "seed_loss": measures.median(measures.seed_loss(cell) for cell in cells),
-        "seed_loss_floor": measures.median(measures.seed_loss_floor(cell) for cell in cells),
-        "seed_loss_excess": measures.median(measures.seed_loss_excess(cell) for cell in cells),
+        "original_loss": measures.median(measures.original_loss(cell) for cell in cells),
+        "original_loss_floor": measures.median(measures.original_loss_floor(cell) for cell in cells),
+        "original_loss_excess": measures.median(measures.original_loss_excess(cell) for cell in cells),
         "bits_per_sequence": measures.median(measures.bits_per_sequence(cell, run.task) for cell in cells),
         "bit_error": measures.median(measures.bit_error(cell, run.task) for cell in cells),
         "startup_s": measures.median(measures.startup_s(cell) for cell in cells),

@@ -62,7 +62,7 @@ def target_rows(run: Run) -> Iterator[Row]:
                 "verified": cell.verified,
                 "target_reached": cell.target_reached is not None,
                 "resumed": len(cell.resumed_at_steps),
-                "seed_loss": cell.target_reached.seed_loss if cell.target_reached else None,
+                "original_loss": cell.target_reached.original_loss if cell.target_reached else None,
                 "wrong_bits_per_sequence": cell.target_reached.wrong_bits_per_sequence if cell.target_reached else None,
             }
 
@@ -80,7 +80,7 @@ def evaluation_rows(run: Run) -> Iterator[Row]:
                 "step": item.step,
                 "sequences": item.sequences,
                 "elapsed_s": item.elapsed_s,
-                "seed_loss": item.seed_loss,
+                "original_loss": item.original_loss,
                 "wrong_bits_per_sequence": item.wrong_bits_per_sequence,
                 "status": cell.status,
                 "verified": cell.verified,

@@ -36,7 +36,7 @@ class Validation:
         targets = self.config.task.bits_of(self.batch.targets)
         wrong = metrics.wrong_bits(probabilities, targets, self.batch.mask)
         return {
-            "seed_loss": metrics.seed_loss(probabilities, targets),
+            "original_loss": metrics.original_loss(probabilities, targets),
             "wrong_bits_per_sequence": float(wrong.mean()),
         }
 
@@ -46,8 +46,8 @@ def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
     probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
     return {
         "sequences": len(targets),
-        "seed_loss": metrics.seed_loss(probabilities, targets),
-        "seed_loss_floor": metrics.seed_loss_floor(targets),
+        "original_loss": metrics.original_loss(probabilities, targets),
+        "original_loss_floor": metrics.original_loss_floor(targets),
         # The training loss counts every output, idle ones too; so does its floor.
         "cross_entropy_floor": metrics.cross_entropy_floor(batch.targets),
         "mean_absolute_error": metrics.mean_absolute_error(probabilities, targets),

@@ -10,7 +10,7 @@ EXAMPLES = {
     "run": {
         "python -m harness run": "all that is installed, the preset quick",
         "python -m harness run --backend torch,jax --repeats 6": "enough repeats for an interval",
-        "python -m harness run --preset seed --set train.steps=4000": "another recipe, a tenth of its steps",
+        "python -m harness run --preset original --set train.steps=4000": "another recipe, a tenth of its steps",
         "python -m harness run -q --out results/nightly": "for scripts: prints the folder alone",
     },
     "sweep": {
@@ -33,7 +33,7 @@ EXAMPLES = {
         "python -m harness export results/before --format tensorboard --out events": "for tensorboard --logdir",
     },
     "list": {
-        "python -m harness list --preset seed": "parameters that each framework counts in the preset's network",
+        "python -m harness list --preset original": "parameters that each framework counts in the preset's network",
     },
     "env": {
         "python -m harness env --json": "everything, with the version of every package",

@@ -34,8 +34,8 @@ def _test_faults(test: Mapping[str, Any], config: RunConfig) -> Iterator[Fault]:
     for name, value in _floors(config).items():
         if not agree(test[name], value):
             yield Fault(f"evaluation.test.{name}", f"it is {test[name]}, but the test set gives {value}")
-    if test["seed_loss"] < test["seed_loss_floor"] - 1e-6:
-        yield Fault("evaluation.test.seed_loss", "it is below the least it can be")
+    if test["original_loss"] < test["original_loss_floor"] - 1e-6:
+        yield Fault("evaluation.test.original_loss", "it is below the least it can be")
 
 
 @lru_cache(maxsize=4)
@@ -47,7 +47,7 @@ def _floors(config: RunConfig) -> dict[str, float]:
     ]
     targets = np.concatenate([batch.targets for batch in batches])
     return {
-        "seed_loss_floor": metrics.seed_loss_floor(targets),
+        "original_loss_floor": metrics.original_loss_floor(targets),
         "cross_entropy_floor": metrics.cross_entropy_floor(targets),
     }
 

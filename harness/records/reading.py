@@ -7,12 +7,13 @@ cannot be read is told as a problem, and a cell name that could leave the folder
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from harness.records.schema import READABLE_VERSIONS, SAFE_NAME, drop_removed_keys, read_json
+from harness.records.older import NO_CEILING, modernise
+from harness.records.schema import CEILING_APART_SINCE, READABLE_VERSIONS, SAFE_NAME, read_json
 from harness.records.structs import (
     NO_RECORD,
     CeilingFile,
@@ -55,19 +56,25 @@ def check_name(name: str) -> None:
 
 def _read_run_file(path: Path) -> RunFile:
     try:
-        file = msgspec.convert(read_json(path), RunFile)
+        file = msgspec.convert(_read_modern(path), RunFile)
     except FileNotFoundError:
         raise ValueError(f"{path.parent} is not a run's folder: it has no run.json") from None
     except ValueError as error:
         raise ValueError(f"run.json cannot be read: {error}") from error
     if file.schema_version not in READABLE_VERSIONS:
         raise ValueError(f"run.json has schema version {file.schema_version}; this report reads {READABLE}")
-    return replace(file, configuration=drop_removed_keys(file.configuration, file.schema_version))
+    return file
+
+
+def _read_modern(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    version = content.get("schema_version")
+    return modernise(content, version) if isinstance(version, int) else content
 
 
 def _read_cell(path: Path) -> Cell:
     try:
-        cell = msgspec.convert(read_json(path), Cell)
+        cell = msgspec.convert(_read_modern(path), Cell)
         if cell.cell != path.stem:
             raise ValueError(f"it names the cell {cell.cell!r}")
     except FileNotFoundError:
@@ -83,6 +90,8 @@ def _read_ceiling(path: Path) -> tuple[list[Product], str | None]:
         file = msgspec.convert(read_json(path), CeilingFile)
         if file.schema_version not in READABLE_VERSIONS:
             raise ValueError(f"it has schema version {file.schema_version}")
+        if file.schema_version < CEILING_APART_SINCE and file.samples:
+            return [], NO_CEILING
     except FileNotFoundError:
         return [], None
     except ValueError as error:

@@ -1,14 +1,14 @@
 """What the files of a run's folder are: their version, the statuses, and how they are read and sealed.
 
 Version 3 (2026): the samples of the ceiling are in ceiling.json alone, taken by processes of their own, each with the
-way that its framework multiplied; a record has neither `ceiling` nor the stage `ceiling_s`.
+way that its framework multiplied; a record has neither `ceiling` nor the stage `ceiling_s`. settings.cpus of a record
+are the processors in force while it trained, and cpus_asked those that it was given. What was called seed_loss is
+original_loss. The configuration has evaluate.learning, and neither train.epoch_steps nor train.stop_at_loss.
 
 Version 2 (2026): a record carries its attempt, what it was made with (provenance), the digests of its run's
-configuration and of its parameters, and a seal over itself. Version 1 had none of these; it is read and reported, but
-its cells cannot be resumed.
+configuration and of its parameters, and a seal over itself. Version 1 had none of these.
 
-Version 3 (2026): the configuration has no train.epoch_steps and no train.stop_at_loss; settings.cpus of a record are
-the processors in force while it trained, and cpus_asked those that it was given.
+Earlier versions are read and reported (records/older.py); only a run of today's can be resumed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ SCHEMA_VERSION = 3
 READABLE_VERSIONS = (1, 2, 3)
 # The versions that brought the seal with all that is sealed, and the ceiling in a file of its own.
 SEALED_SINCE, CEILING_APART_SINCE = 2, 3
-# What a version took out of a run's configuration: section and key.
-REMOVED_KEYS = {3: (("train", "epoch_steps"), ("train", "stop_at_loss"))}
 STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed")
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SEAL = "sha256"
@@ -63,15 +61,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UnreadableFile("it holds no object")
     return content
-
-
-def drop_removed_keys(configuration: Mapping[str, Mapping[str, Any]], version: int) -> dict[str, dict[str, Any]]:
-    """A copy of the configuration in a run.json of that version, without the keys that later versions took out."""
-    removed = {place for later, places in REMOVED_KEYS.items() if later > version for place in places}
-    return {
-        section: {key: value for key, value in values.items() if (section, key) not in removed}
-        for section, values in configuration.items()
-    }
 
 
 def digest(content: Any) -> str:

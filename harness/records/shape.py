@@ -37,8 +37,8 @@ class Chunks:
 @dataclass(frozen=True)
 class TestMeasures:
     sequences: Positive
-    seed_loss: NotNegative
-    seed_loss_floor: NotNegative
+    original_loss: NotNegative
+    original_loss_floor: NotNegative
     cross_entropy_floor: NotNegative
     mean_absolute_error: Share
     wrong_bits_per_sequence: NotNegative | None = None
@@ -53,8 +53,8 @@ class LengthMeasures:
     exact_fraction: Share
     bits_per_sequence: NotNegative
     mean_absolute_error: Share
-    seed_loss: NotNegative | None = None
-    seed_loss_floor: NotNegative | None = None
+    original_loss: NotNegative | None = None
+    original_loss_floor: NotNegative | None = None
     wrong_bits_by_position: list[Natural] | None = None
     wrong_bits_middle: list[Natural] | None = None
     wrong_bits_outside: list[Natural] | None = None
@@ -65,7 +65,7 @@ class Validated:
     step: Positive
     sequences: Positive
     elapsed_s: NotNegative
-    seed_loss: NotNegative
+    original_loss: NotNegative
     wrong_bits_per_sequence: NotNegative
 
 

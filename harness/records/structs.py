@@ -41,8 +41,8 @@ class Chunks:
 class TestMeasures:
     """Measures on the test set of mixed lengths, padding included; losses in nats."""
 
-    seed_loss: float | None = None
-    seed_loss_floor: float | None = None
+    original_loss: float | None = None
+    original_loss_floor: float | None = None
     cross_entropy_floor: float | None = None
     mean_absolute_error: float | None = None
     wrong_bits_per_sequence: float | None = None
@@ -63,8 +63,8 @@ class LengthMeasures:
     exact_fraction: float
     bits_per_sequence: float
     mean_absolute_error: float | None = None
-    seed_loss: float | None = None
-    seed_loss_floor: float | None = None
+    original_loss: float | None = None
+    original_loss_floor: float | None = None
     wrong_bits_by_position: list[int] | None = None
     wrong_bits_middle: list[int] | None = None
     wrong_bits_outside: list[int] | None = None
@@ -92,7 +92,7 @@ class Validated:
     step: int
     sequences: int
     elapsed_s: float
-    seed_loss: float
+    original_loss: float
     wrong_bits_per_sequence: float
 
 

@@ -15,9 +15,9 @@ TABLES = {
     table: columns.split()
     for table, columns in {
         "summary": """
-            backend implementation precision device status seeds train_loss seed_loss bits_per_sequence bit_error
+            backend implementation precision device status seeds train_loss original_loss bits_per_sequence bit_error
             sequences_per_s step_ms startup_s peak_memory_bytes verified
-            rank seed_loss_floor seed_loss_excess n_parameters cells reason
+            rank original_loss_floor original_loss_excess n_parameters cells reason
             sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
             wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
             steps_to_target ranks exchange_share cells_started timed_cells""",
@@ -29,13 +29,13 @@ TABLES = {
             status verified""",
         "bit_error_by_length": """
             backend implementation precision seed length sequences bit_error exact_fraction bits_per_sequence
-            repeat trained wrong_bits verified bit_error_low bit_error_high bits_by_chance mean_absolute_error seed_loss
-            seed_loss_floor seed_loss_excess""",
+            repeat trained wrong_bits verified bit_error_low bit_error_high bits_by_chance mean_absolute_error
+            original_loss original_loss_floor original_loss_excess""",
         "time_to_target": """
             backend implementation precision seed repeat target_reached seconds_to_target sequences_to_target
-            steps_to_target seed_loss wrong_bits_per_sequence resumed device status verified""",
+            steps_to_target original_loss wrong_bits_per_sequence resumed device status verified""",
         "evaluations": """
-            backend implementation precision seed repeat step sequences elapsed_s seed_loss wrong_bits_per_sequence
+            backend implementation precision seed repeat step sequences elapsed_s original_loss wrong_bits_per_sequence
             status verified""",
         "quality_comparisons": """
             measure left right difference low high seeds_compared conclusion precision seeds_started""",
@@ -59,17 +59,17 @@ SHOWN = {
         "summary": """
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
             sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
-            ranks exchange_share train_loss seed_loss seed_loss_excess bits_per_sequence mean_absolute_error startup_s
-            overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells timed_cells
+            ranks exchange_share train_loss original_loss original_loss_excess bits_per_sequence mean_absolute_error
+            startup_s overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells timed_cells
             reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend way product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
             backend implementation precision seed repeat length trained sequences bit_error bit_error_interval
-            exact_fraction bits_per_sequence bits_by_chance mean_absolute_error seed_loss seed_loss_excess""",
+            exact_fraction bits_per_sequence bits_by_chance mean_absolute_error original_loss original_loss_excess""",
         "time_to_target": """
             backend implementation precision device seed repeat seconds_to_target sequences_to_target steps_to_target
-            seed_loss wrong_bits_per_sequence resumed status""",
+            original_loss wrong_bits_per_sequence resumed status""",
         "quality_comparisons": "measure left right difference difference_interval seeds_compared conclusion precision",
         "throughput": """
             backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
@@ -123,12 +123,14 @@ COLUMNS = {
     "train_loss": Column(
         "train loss, nats", number, "the mean cross-entropy of the last 100 training batches, padding included"
     ),
-    "seed_loss": Column(
-        "seed loss, nats", number, "the loss metric of the script this suite started from, on the test set"
+    "original_loss": Column(
+        "original loss, nats", number, "the loss metric of the script this suite started from, on the test set"
     ),
-    "seed_loss_floor": Column("seed loss floor, nats", number, "the least the seed loss can be on that test set"),
-    "seed_loss_excess": Column(
-        "excess over floor, nats", number, "seed loss less the least it can be: soft targets cost their entropy"
+    "original_loss_floor": Column(
+        "original loss floor, nats", number, "the least the original loss can be on that test set"
+    ),
+    "original_loss_excess": Column(
+        "excess over floor, nats", number, "original loss less the least it can be: soft targets cost their entropy"
     ),
     "bits_per_sequence": Column(
         "bits a sequence",

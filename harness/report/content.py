@@ -213,7 +213,7 @@ def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> 
     )
     if run.target.exists:
         text = f"The target is {describe_target(run.target)}. {text}"
-    picture = _picture(plots, "quality.png", "Seed loss and wrong bits against training sequences and seconds")
+    picture = _picture(plots, "quality.png", "Original loss and wrong bits against training sequences and seconds")
     shown = [*_readable(tables, "time_to_target"), *_readable(tables, "quality_comparisons")]
     return Section("quality", "Quality, and the time to reach it", text, picture, shown)
 

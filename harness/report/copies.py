@@ -1,4 +1,4 @@
-"""Pictures of copies: target above, prediction below, one sequence of each length, in the seed's colours."""
+"""Pictures of copies: target above, prediction below, one sequence of each length, in the original's colours."""
 
 from __future__ import annotations
 

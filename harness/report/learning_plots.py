@@ -20,7 +20,7 @@ from harness.task.metrics import middle_third
 
 NOTE: dict[str, Any] = {"color": QUIET, "fontsize": 9}
 QUALITIES = {
-    "seed_loss": "seed loss, nats (log scale)",
+    "original_loss": "original loss, nats (log scale)",
     "wrong_bits_per_sequence": "wrong bits a sequence",
 }
 STAR: dict[str, Any] = {"marker": "*", "s": 130, "edgecolor": "white", "linewidth": 0.7}
@@ -89,9 +89,9 @@ def _median(curves: list[list[Validated]], name: str) -> NDArray[np.float64]:
 
 
 def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
-    if quality == "seed_loss":
+    if quality == "original_loss":
         axes.set_yscale("log")
-        floor = measures.median(measures.seed_loss_floor(cell) for cell in run.ok_cells)
+        floor = measures.median(measures.original_loss_floor(cell) for cell in run.ok_cells)
         _mark_bound(axes, floor, "least possible", side="top")
         axes.set_ylim(bottom=0.9 * floor if floor else None)
     else:
@@ -100,7 +100,7 @@ def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
     _mark_bound(axes, getattr(run.target, quality), "target")
     plain_number = FuncFormatter(lambda value, _: number(value))
     axes.yaxis.set_major_formatter(plain_number)
-    if quality == "seed_loss":
+    if quality == "original_loss":
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: number(value) if f"{value:e}"[0] in "25" else ""))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     finish_axes(axes, "", EFFORTS[effort], QUALITIES[quality])

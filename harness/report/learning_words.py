@@ -13,7 +13,7 @@ from harness.records.structs import Run, TargetSection
 from harness.report.quantities import count, integer, join, number, out_of, percent, span
 
 NAMES = {
-    "seed_loss": "seed loss",
+    "original_loss": "original loss",
     "wrong_bits_per_sequence": "wrong bits a sequence",
     "bit_error": "bit error",
     "bits_per_sequence": "bits a sequence",
@@ -26,7 +26,7 @@ def conclude_learning(run: Run, variants: list[Variant]) -> list[str]:
 
 
 def describe_target(target: TargetSection) -> str:
-    """The bounds in words: seed loss at most 0.008 and wrong bits a sequence at most 0.1; empty without a target."""
+    """The bounds in words: original loss at most 0.008 and wrong bits a sequence at most 0.1; empty without one."""
     return " and ".join(f"{NAMES[name]} at most {number(bound)}" for name, bound in target.bounds().items())
 
 
@@ -73,12 +73,12 @@ def _middles(run: Run) -> list[str]:
 
 
 def _middle(run: Run, length: int) -> str:
-    """Whether the seed's remark held in the trained networks, each tested by itself."""
+    """Whether the original's remark held in the trained networks, each tested by itself."""
     cells = [cell for cell in run.drawn_cells if find_length(cell, length)]
     middles = [middle for cell in cells if (middle := measure_middle(find_length(cell, length)))]
     if not cells or length < 3:
         return ""
-    remark = f"Do errors gather mid-sequence, as the seed remarked? At length {length}"
+    remark = f"Do errors gather mid-sequence, as the original's author remarked? At length {length}"
     if not middles:
         return f"{remark} too few sequences have a wrong bit to tell."
     return f"{remark} {_verdict(middles)}: {_shares(middles)}."

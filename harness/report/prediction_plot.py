@@ -1,5 +1,5 @@
-"""The seed's pictures: one sequence, target above, prediction below, side by side for several networks, with the wrong
-bits marked."""
+"""The original's pictures: one sequence, target above, prediction below, side by side for several networks, with the
+wrong bits marked."""
 
 from __future__ import annotations
 

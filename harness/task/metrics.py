@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backends.contract import Array
 
-# The seed's metric clips p differently in its two logarithms.
+# The original's metric clips p differently in its two logarithms.
 SEED_CLIP_ONE = (1e-6, 0.9999)
 SEED_CLIP_ZERO = (1e-10, 0.9999)
 # A float32 sigmoid rounds to 0 and 1; half a unit in the last place below 1 keeps its logarithm finite.
@@ -32,17 +32,17 @@ def bits_per_sequence(probabilities: Array, targets: Array, mask: NDArray[np.boo
     return np.asarray((cost * mask[:, :, None]).sum(axis=(1, 2)), np.float64)
 
 
-def seed_loss(probabilities: Array, targets: Array) -> float:
-    """The seed's own loss metric in nats, mean over batch, time and bits, padding included."""
+def original_loss(probabilities: Array, targets: Array) -> float:
+    """The original's own loss metric in nats, mean over batch, time and bits, padding included."""
     p = probabilities.astype(np.float64)
     t = targets.astype(np.float64)
     cost = t * np.log(np.clip(p, *SEED_CLIP_ONE)) + (1 - t) * np.log(1 - np.clip(p, *SEED_CLIP_ZERO))
     return float(-cost.mean())
 
 
-def seed_loss_floor(targets: Array) -> float:
-    """The least seed_loss any prediction can have on the task's targets: 0.001 costs at least its entropy."""
-    return seed_loss(np.clip(targets.astype(np.float64), *SEED_CLIP_ONE), targets)
+def original_loss_floor(targets: Array) -> float:
+    """The least original_loss any prediction can have on the task's targets: 0.001 costs at least its entropy."""
+    return original_loss(np.clip(targets.astype(np.float64), *SEED_CLIP_ONE), targets)
 
 
 def cross_entropy_floor(targets: Array) -> float:
@@ -53,7 +53,7 @@ def cross_entropy_floor(targets: Array) -> float:
 
 
 def mean_absolute_error(probabilities: Array, targets: Array) -> float:
-    """The seed's error metric, over all outputs, padding included."""
+    """The original's error metric, over all outputs, padding included."""
     return float(np.abs(probabilities.astype(np.float64) - targets).mean())
 
 
@@ -74,8 +74,8 @@ def copy_measures(probabilities: Array, targets: Array, mask: NDArray[np.bool_])
         "exact_fraction": float((wrong == 0).mean()),
         "bits_per_sequence": float(bits_per_sequence(probabilities, targets, mask).mean()),
         "mean_absolute_error": mean_absolute_error(probabilities, targets),
-        "seed_loss": seed_loss(probabilities, targets),
-        "seed_loss_floor": seed_loss_floor(targets),
+        "original_loss": original_loss(probabilities, targets),
+        "original_loss_floor": original_loss_floor(targets),
     }
 
 

@@ -13,6 +13,7 @@ from backends.contract import Array, ModelSpec, OptimizerSpec, Parameters, check
 from harness.task.copy_task import CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
+TARGETS = "target.original_loss or target.wrong_bits_per_sequence"
 HELD_OUT_SIZES = ("test_batches", "test_batch", "validation_batches", "sequences")
 
 
@@ -79,11 +80,11 @@ class TrainConfig:
 class TargetConfig:
     """The quality to reach: at most so much of each that is given, on validation data that the test data never meet.
 
-    seed_loss is the seed's metric in nats, padding included; wrong_bits_per_sequence the mean over sequences of
+    original_loss is the original's metric in nats, padding included; wrong_bits_per_sequence the mean over sequences of
     mixed lengths.
     """
 
-    seed_loss: float | None = None
+    original_loss: float | None = None
     wrong_bits_per_sequence: float | None = None
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ class TargetConfig:
 
     def bounds(self) -> dict[str, float]:
         """Those that are given."""
-        given = {"seed_loss": self.seed_loss, "wrong_bits_per_sequence": self.wrong_bits_per_sequence}
+        given = {"original_loss": self.original_loss, "wrong_bits_per_sequence": self.wrong_bits_per_sequence}
         return {name: bound for name, bound in given.items() if bound is not None}
 
     def is_met_by(self, measured: Mapping[str, Any]) -> bool:
@@ -129,7 +130,7 @@ class EvaluateConfig:
         return sorted({*trained, *longer, *self.copy_lengths(task)})
 
     def copy_lengths(self, task: CopyTask) -> list[int]:
-        """Lengths of the sequences that are drawn, in the seed's proportions: half, one, two and six times."""
+        """Lengths of the sequences that are drawn, in the original's proportions: half, one, two and six times."""
         return sorted({math.ceil(factor * task.max_length) for factor in (0.5, 1, 2, 6)})
 
 
@@ -148,7 +149,9 @@ class RunConfig:
         if self.target.bounds() and not self.train.evaluate_every:
             raise ValueError("a target needs train.evaluate_every: so many steps lie between two evaluations")
         if self.train.stop_at_target and not self.target.bounds():
-            raise ValueError("train.stop_at_target needs a target: target.seed_loss or target.wrong_bits_per_sequence")
+            raise ValueError(
+                "train.stop_at_target needs a target: target.original_loss or target.wrong_bits_per_sequence"
+            )
 
     def model_spec(self) -> ModelSpec:
         return ModelSpec(

@@ -99,7 +99,7 @@ def test_the_report_says_whether_the_remark_held(
     errors_run: Callable[..., Path], chances: list[NDArray[np.float64]], said: str
 ) -> None:
     sentence = conclusion(errors_run(*chances))
-    assert sentence.startswith("Do errors gather mid-sequence, as the seed remarked? At length 20")
+    assert sentence.startswith("Do errors gather mid-sequence, as the original's author remarked? At length 20")
     assert said in sentence
 
 

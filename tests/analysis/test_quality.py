@@ -17,7 +17,7 @@ Make = Callable[..., dict[str, Any]]
 
 def with_loss(make: Make, backend: str, seed: int, loss: float, **changes: Any) -> dict[str, Any]:
     cell = make(backend, seed=seed, **changes)
-    cell["evaluation"]["test"]["seed_loss"] = loss
+    cell["evaluation"]["test"]["original_loss"] = loss
     return cell
 
 
@@ -32,7 +32,7 @@ def test_a_difference_on_the_same_seeds_is_found_though_seeds_differ_more(
     losses = (0.008, 0.011, 0.015)
     ours = [with_loss(record, "torch", seed, loss) for seed, loss in enumerate(losses)]
     theirs = [with_loss(record, "jax", seed, loss + 0.0005 + seed * 1e-5) for seed, loss in enumerate(losses)]
-    comparison = compare(run_folder(*ours, *theirs))["seed_loss"]
+    comparison = compare(run_folder(*ours, *theirs))["original_loss"]
     assert (comparison.left, comparison.right, comparison.seeds) == ("jax idiomatic", "torch idiomatic", 3)
     assert comparison.difference.estimate == pytest.approx(0.00051)
     assert comparison.conclusion == "right better"
@@ -42,20 +42,20 @@ def test_an_interval_that_holds_zero_shows_no_difference(run_folder: Callable[..
     ours = [with_loss(record, "torch", seed, 0.008) for seed in range(3)]
     theirs = [with_loss(record, "jax", seed, loss) for seed, loss in enumerate((0.007, 0.008, 0.0095))]
     folder = run_folder(*ours, *theirs)
-    assert compare(folder)["seed_loss"].conclusion == "no difference shown"
+    assert compare(folder)["original_loss"].conclusion == "no difference shown"
     run = read_run(folder)
-    assert any("are shown to differ in seed loss" in text for text in conclude_learning(run, find_variants(run)))
+    assert any("are shown to differ in original loss" in text for text in conclude_learning(run, find_variants(run)))
 
 
 def test_one_seed_concludes_nothing(run_folder: Callable[..., Path], record: Make) -> None:
-    comparison = compare(run_folder(record("torch"), record("jax")))["seed_loss"]
+    comparison = compare(run_folder(record("torch"), record("jax")))["original_loss"]
     assert (comparison.conclusion, comparison.difference.low) == (None, None)
 
 
 def test_only_seeds_in_common_are_compared_and_repeats_are_one(run_folder: Callable[..., Path], record: Make) -> None:
     cells = [with_loss(record, "torch", seed, 0.008) for seed in (0, 1)]
     cells += [with_loss(record, "torch", 0, 0.010, repeat=1), with_loss(record, "jax", 0, 0.008)]
-    comparison = compare(run_folder(*cells))["seed_loss"]
+    comparison = compare(run_folder(*cells))["original_loss"]
     assert comparison.seeds == 1
     assert comparison.difference.estimate == pytest.approx(0.008 - 0.009)
 

@@ -118,10 +118,10 @@ def test_the_report_shows_what_never_arrived(aimed_run: Callable[..., Path]) -> 
 
 def test_the_target_in_words() -> None:
     assert (
-        describe_target(TargetSection(seed_loss=0.008, wrong_bits_per_sequence=0.1))
-        == "seed loss at most 0.008 and wrong bits a sequence at most 0.1"
+        describe_target(TargetSection(original_loss=0.008, wrong_bits_per_sequence=0.1))
+        == "original loss at most 0.008 and wrong bits a sequence at most 0.1"
     )
-    assert describe_target(TargetSection(seed_loss=0.5)) == "seed loss at most 0.5"
+    assert describe_target(TargetSection(original_loss=0.5)) == "original loss at most 0.5"
 
 
 def test_one_seed_says_that_it_cannot_tell(aimed_run: Callable[..., Path]) -> None:

@@ -62,7 +62,7 @@ def test_every_step_is_taken_once() -> None:
 
 
 def test_the_original_recipe_does_not_stop_where_its_loss_is_low() -> None:
-    config = load_preset("seed", ["train.steps=1500", "train.batch=1"])
+    config = load_preset("original", ["train.steps=1500", "train.batch=1"])
     assert len(train(config, [0.0001] * 1500)["losses"]) == 1500
 
 
@@ -153,10 +153,10 @@ def test_it_is_evaluated_every_so_many_steps_and_after_the_last() -> None:
 
 
 def test_the_first_evaluation_that_meets_all_of_the_target_is_kept() -> None:
-    record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, seed_loss=0.01))
+    record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, original_loss=0.01))
     assert record["target_reached"] == record["evaluations"][1]
     assert len(record["losses"]) == 20
-    never = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, seed_loss=0.001))
+    never = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, original_loss=0.001))
     assert never["target_reached"] is None
 
 

@@ -185,7 +185,7 @@ def test_an_axis_without_any_speed_has_a_table_but_no_plot() -> None:
 
 
 def test_throughput_is_the_step_of_the_seed_with_enough_steady_chunks() -> None:
-    seed, throughput = load_preset("seed"), load_preset("throughput")
+    seed, throughput = load_preset("original"), load_preset("throughput")
     assert (throughput.task, throughput.model, throughput.optimizer) == (seed.task, seed.model, seed.optimizer)
     assert throughput.train.batch == seed.train.batch
     assert throughput.train.steps // throughput.train.chunk == 12

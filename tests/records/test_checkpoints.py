@@ -86,8 +86,8 @@ def test_a_killed_cell_resumes_bit_for_bit(
         {name: whole.body[name] for name in DETERMINED}, ours.body
     )
     assert ours.body["chunks"]["steps"] == whole.body["chunks"]["steps"]
-    assert [(row["step"], row["seed_loss"]) for row in ours.body["evaluations"]] == [
-        (row["step"], row["seed_loss"]) for row in whole.body["evaluations"]
+    assert [(row["step"], row["original_loss"]) for row in ours.body["evaluations"]] == [
+        (row["step"], row["original_loss"]) for row in whole.body["evaluations"]
     ]
     assert {name: array.tobytes() for name, array in ours.arrays.items()} == {
         name: array.tobytes() for name, array in whole.arrays.items()

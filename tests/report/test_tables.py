@@ -17,8 +17,8 @@ from harness.report.tables import make_tables, to_csv
 
 Make = Callable[..., dict[str, Any]]
 FIRST_COLUMNS = {
-    "summary": "backend, implementation, precision, device, status, seeds, train_loss, seed_loss, bits_per_sequence, "
-    "bit_error, sequences_per_s, step_ms, startup_s, peak_memory_bytes, verified",
+    "summary": "backend, implementation, precision, device, status, seeds, train_loss, original_loss, "
+    "bits_per_sequence, bit_error, sequences_per_s, step_ms, startup_s, peak_memory_bytes, verified",
     "bit_error_by_length": "backend, implementation, precision, seed, length, sequences, bit_error, exact_fraction, "
     "bits_per_sequence",
     "loss": "backend, implementation, precision, seed, repeat, step, sequences, elapsed_s, train_loss",

@@ -23,8 +23,8 @@ from harness.task.metrics import (
     locate_wrong_bits,
     mean_absolute_error,
     middle_third,
-    seed_loss,
-    seed_loss_floor,
+    original_loss,
+    original_loss_floor,
     wrong_bits,
 )
 
@@ -107,7 +107,7 @@ def sum_bits_of_surprise(copy: Copy) -> list[float]:
 
 
 def seed_cost(p: float, t: float) -> float:
-    """One output of the seed's metric: p clipped to [1e-6, 0.9999] in t log p, to [1e-10, 0.9999] in log(1 - p)."""
+    """One output of the original's metric: p clipped to [1e-6, 0.9999] in t log p, to [1e-10, 0.9999] in log(1 - p)."""
     in_first = min(max(p, 1e-6), 0.9999)
     in_second = min(max(p, 1e-10), 0.9999)
     return -(t * math.log(in_first) + (1 - t) * math.log(1 - in_second))
@@ -140,8 +140,8 @@ def test_bits_per_sequence_sum_the_surprise_of_the_due_bits(copy: Copy) -> None:
 
 @several_examples
 @given(copies())
-def test_the_seed_loss_averages_the_seeds_two_clipped_logarithms(copy: Copy) -> None:
-    assert seed_loss(copy.probabilities, copy.batch.targets) == pytest.approx(average_seed_cost(copy), rel=1e-9)
+def test_the_original_loss_averages_the_seeds_two_clipped_logarithms(copy: Copy) -> None:
+    assert original_loss(copy.probabilities, copy.batch.targets) == pytest.approx(average_seed_cost(copy), rel=1e-9)
 
 
 @several_examples
@@ -229,9 +229,9 @@ def test_chance_misses_about_half_of_the_bits() -> None:
     assert abs(copy_measures(chance_like(batch), batch.targets, batch.mask)["bit_error"] - 0.5) < 4 * sigma
 
 
-def test_chance_has_a_seed_loss_of_ln_2() -> None:
+def test_chance_has_a_original_loss_of_ln_2() -> None:
     batch = batch_of_length(10)
-    assert seed_loss(chance_like(batch), batch.targets) == pytest.approx(math.log(2), rel=1e-12)
+    assert original_loss(chance_like(batch), batch.targets) == pytest.approx(math.log(2), rel=1e-12)
 
 
 def test_chance_has_an_absolute_error_of_a_half_less_the_zeros_thousandth() -> None:
@@ -278,14 +278,14 @@ def test_one_wrong_bit_spoils_one_sequence() -> None:
 # --- The floor ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("floor", [seed_loss_floor, cross_entropy_floor])
+@pytest.mark.parametrize("floor", [original_loss_floor, cross_entropy_floor])
 def test_a_target_of_a_thousandth_costs_its_entropy(floor: Callable[[Array], float]) -> None:
     assert floor(np.full((2, 3, 4), PADDING)) == pytest.approx(PADDING_ENTROPY, abs=5e-8)
 
 
 def test_a_target_of_one_costs_what_the_seeds_clip_leaves_and_nothing_without_it() -> None:
     ones = np.ones((2, 3, 4), np.float32)
-    assert seed_loss_floor(ones) == pytest.approx(-math.log(0.9999), rel=1e-9)
+    assert original_loss_floor(ones) == pytest.approx(-math.log(0.9999), rel=1e-9)
     assert cross_entropy_floor(ones) == 0.0
 
 
@@ -293,33 +293,33 @@ def test_the_floors_with_an_eighth_of_the_outputs_at_one() -> None:
     targets = np.full((1, 42, 8), PADDING)
     targets[:, :, 3] = ONE
     assert cross_entropy_floor(targets) == pytest.approx(7 / 8 * PADDING_ENTROPY, abs=5e-8)
-    assert seed_loss_floor(targets) == pytest.approx(7 / 8 * PADDING_ENTROPY + 1e-4 / 8, abs=5e-8)
-    assert seed_loss_floor(targets) == pytest.approx(0.00693, abs=5e-6)
+    assert original_loss_floor(targets) == pytest.approx(7 / 8 * PADDING_ENTROPY + 1e-4 / 8, abs=5e-8)
+    assert original_loss_floor(targets) == pytest.approx(0.00693, abs=5e-6)
 
 
 def test_the_floor_of_the_seeds_test_is_near_that_of_an_eighth_of_ones() -> None:
     targets = CopyTask().batch(seed=0, step=0, size=4000, stream="test").targets
-    assert seed_loss_floor(targets) == pytest.approx(0.00693, abs=3e-5)
+    assert original_loss_floor(targets) == pytest.approx(0.00693, abs=3e-5)
 
 
 @several_examples
 @given(copies())
 def test_no_prediction_beats_the_floor(copy: Copy) -> None:
-    assert seed_loss(copy.probabilities, copy.batch.targets) >= seed_loss_floor(copy.batch.targets) - 1e-12
+    assert original_loss(copy.probabilities, copy.batch.targets) >= original_loss_floor(copy.batch.targets) - 1e-12
 
 
 @several_examples
 @given(copies())
 def test_predicting_the_targets_reaches_the_floor(copy: Copy) -> None:
     targets = copy.batch.targets
-    assert seed_loss(targets, targets) == pytest.approx(seed_loss_floor(targets), rel=1e-12)
+    assert original_loss(targets, targets) == pytest.approx(original_loss_floor(targets), rel=1e-12)
 
 
 @pytest.mark.parametrize("nearby", [0.0009, 0.0011])
 def test_only_the_targets_themselves_reach_the_floor(nearby: float) -> None:
     targets = batch_of_length(3).targets
     near = np.where(targets == ONE, ONE, np.float32(nearby))
-    assert seed_loss(near, targets) > seed_loss_floor(targets) + 1e-6
+    assert original_loss(near, targets) > original_loss_floor(targets) + 1e-6
 
 
 # --- Saturation and padding -----------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_only_the_targets_themselves_reach_the_floor(nearby: float) -> None:
 )
 def test_a_saturated_output_costs_what_the_seeds_clips_allow(probability: float, target: float, cost: float) -> None:
     shape = (1, 2, 3)
-    loss = seed_loss(np.full(shape, probability, np.float32), np.full(shape, target, np.float32))
+    loss = original_loss(np.full(shape, probability, np.float32), np.full(shape, target, np.float32))
     assert loss == pytest.approx(cost, rel=1e-6)
 
 
@@ -346,7 +346,7 @@ def test_saturated_probabilities_stay_finite(probability: float) -> None:
     saturated = np.full(batch.targets.shape, probability, np.float32)
     with np.errstate(all="raise"):
         measures = copy_measures(saturated, batch.targets, batch.mask)
-        loss = seed_loss(saturated, batch.targets)
+        loss = original_loss(saturated, batch.targets)
     assert all(math.isfinite(value) for value in [loss, *measures.values()])
     wrong = wrong_bits(saturated, batch.targets, batch.mask)
     bits = bits_per_sequence(saturated, batch.targets, batch.mask)
@@ -361,4 +361,4 @@ def test_padding_counts_in_the_seeds_measures_alone() -> None:
     for measure in ("wrong_bits", "bit_error", "exact_fraction", "bits_per_sequence"):
         assert dirty[measure] == clean[measure]
     assert dirty["mean_absolute_error"] == pytest.approx(0.999 * float((~batch.mask).mean()))
-    assert seed_loss(spoilt, batch.targets) > 1 > seed_loss(perfect, batch.targets)
+    assert original_loss(spoilt, batch.targets) > 1 > original_loss(perfect, batch.targets)

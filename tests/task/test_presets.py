@@ -19,7 +19,7 @@ def test_every_preset_loads_and_survives_its_dictionary(name: str) -> None:
 
 
 def test_the_seed_preset_is_the_seeds_recipe() -> None:
-    config = load_preset("seed")
+    config = load_preset("original")
     assert config.task == CopyTask(bits=8, min_length=1, max_length=20)
     assert config.model == ModelConfig(layers=3, hidden=256, forget_bias=1.0, input_scale=1.0)
     assert config.model_spec().n_parameters() == 1_326_088
@@ -89,7 +89,7 @@ def test_a_wrong_override_is_one_clear_line(override: str, message: str) -> None
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"unknown preset 'quik'; allowed: .*quick.*seed"):
+    with pytest.raises(ConfigurationError, match=r"unknown preset 'quik'; allowed: .*original.*quick"):
         load_preset("quik")
 
 

@@ -74,17 +74,17 @@ def test_a_size_out_of_range_is_refused_by_name(section: dict[str, int]) -> None
 
 
 def test_a_target_is_met_where_each_of_its_bounds_is() -> None:
-    measured = {"seed_loss": 0.0080, "wrong_bits_per_sequence": 0.2}
-    assert TargetConfig(seed_loss=0.0080).is_met_by(measured)
-    assert not TargetConfig(seed_loss=0.0079).is_met_by(measured)
-    assert not TargetConfig(seed_loss=0.0080, wrong_bits_per_sequence=0.1).is_met_by(measured)
+    measured = {"original_loss": 0.0080, "wrong_bits_per_sequence": 0.2}
+    assert TargetConfig(original_loss=0.0080).is_met_by(measured)
+    assert not TargetConfig(original_loss=0.0079).is_met_by(measured)
+    assert not TargetConfig(original_loss=0.0080, wrong_bits_per_sequence=0.1).is_met_by(measured)
     assert not TargetConfig().is_met_by(measured)
 
 
 def test_a_target_needs_evaluations_and_stopping_needs_a_target() -> None:
     with pytest.raises(ValueError, match=r"a target needs train\.evaluate_every"):
-        RunConfig(target=TargetConfig(seed_loss=0.1))
+        RunConfig(target=TargetConfig(original_loss=0.1))
     with pytest.raises(ValueError, match=r"train\.stop_at_target needs a target"):
         RunConfig(train=TrainConfig(stop_at_target=True))
-    with pytest.raises(ValueError, match=r"target\.seed_loss must be at least 0"):
-        TargetConfig(seed_loss=-1.0)
+    with pytest.raises(ValueError, match=r"target\.original_loss must be at least 0"):
+        TargetConfig(original_loss=-1.0)

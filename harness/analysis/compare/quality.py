@@ -9,7 +9,7 @@ from harness.analysis.compare.runs import ComparedRun, Key
 from harness.analysis.learned import judge_learning
 from harness.records.structs import Cell
 
-MEASURES = ("bit_error", "bits_per_sequence", "seed_loss", "train_loss")
+MEASURES = ("bit_error", "bits_per_sequence", "original_loss", "train_loss")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _measure(run: ComparedRun, key: Key, name: str) -> float | None:
     functions = {
         "bit_error": lambda cell: measures.bit_error(cell, task),
         "bits_per_sequence": lambda cell: measures.bits_per_sequence(cell, task),
-        "seed_loss": measures.seed_loss,
+        "original_loss": measures.original_loss,
         "train_loss": measures.train_loss,
     }
     return measures.median(map(functions[name], cells))

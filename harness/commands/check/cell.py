@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from harness.commands.check.findings import Findings
+from harness.records.older import modernise
 from harness.records.schema import MAXIMUM_FILE_BYTES, SEALED_SINCE, UnreadableFile, digest, is_sealed, read_json
 from harness.records.shape import Head, Making, shape_fault
 from harness.records.validation import Fault, parameter_faults, provenance_faults, record_faults
@@ -43,9 +44,8 @@ def check_cell(
     if version >= SEALED_SINCE:
         findings.add_all(file, _making_faults(record, description))
         _check_attempts(folder, name, record["attempt"], findings)
-    content_faults = record_faults(record, config)
-    findings.add_all(file, content_faults)
     _check_parameters(folder, name, record, config, findings)
+    findings.add_all(file, record_faults(modernise(record, version), config))
     if record.get("status") != "not_installed" and not (folder / "logs" / f"{name}.log").is_file():
         findings.add(f"logs/{name}.log", "it is missing")
     return record

@@ -14,6 +14,7 @@ import msgspec
 from harness.commands.check.cell import check_cell
 from harness.commands.check.findings import MAY_BE_LEFT_OUT, Findings
 from harness.commands.check.tables import check_tables
+from harness.records.older import modernise
 from harness.records.schema import (
     CEILING_APART_SINCE,
     READABLE_VERSIONS,
@@ -21,7 +22,6 @@ from harness.records.schema import (
     SCHEMA_VERSION,
     SEALED_SINCE,
     UnreadableFile,
-    drop_removed_keys,
     read_json,
 )
 from harness.records.shape import CeilingFile, shape_fault
@@ -137,7 +137,7 @@ def _check_index(cells: list[str], findings: Findings) -> None:
 
 def _check_configuration(description: Mapping[str, Any], findings: Findings) -> RunConfig | None:
     try:
-        return convert(drop_removed_keys(description["configuration"], description["schema_version"]))
+        return convert(modernise(description, description["schema_version"])["configuration"])
     except ConfigurationError as error:
         findings.add("run.json", str(error), "configuration")
         return None

@@ -68,7 +68,7 @@ def speed_table(changes: list[SpeedChange]) -> Readable:
 def quality_table(changes: list[QualityChange]) -> Readable:
     """What one run and the first learned."""
     before, after = changes[0].before, changes[0].after
-    shown = {"bit_error": ("bit error", percent), "seed_loss": ("seed loss", number)}
+    shown = {"bit_error": ("bit error", percent), "original_loss": ("original loss", number)}
     headers = ["trained", *(f"{head} {letter}" for head, _ in shown.values() for letter in (before, after)), "seeds"]
     rows = [
         [

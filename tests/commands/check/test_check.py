@@ -146,7 +146,10 @@ TAMPERED = {
     "more sequences": (set_to("evaluation", "lengths", 1, "sequences", value=7), "evaluation.lengths[1].sequences"),
     "an impossible share": (set_to("evaluation", "lengths", 0, "exact_fraction", value=1.5), "expected `float` <= 1"),
     "a length left out": (drop("evaluation", "lengths", 1), "evaluation.lengths: its lengths are"),
-    "another test set": (scale("evaluation", "test", "seed_loss_floor", by=1.01), "evaluation.test.seed_loss_floor"),
+    "another test set": (
+        scale("evaluation", "test", "original_loss_floor", by=1.01),
+        "evaluation.test.original_loss_floor",
+    ),
     "another target": (set_to("evaluation", "copies", 0, "target", 2, 0, value=0.5), "copies[0].target: it is not the"),
     "another model": (set_to("n_parameters", value=5), "n_parameters: it is 5, but the configured model has"),
     "another identity": (set_to("backend", value="torch"), "backend: its identity is"),

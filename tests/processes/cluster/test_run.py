@@ -26,8 +26,8 @@ HELD = ["--backend", "reference,fake_backends.held"]
 HELD_CELL, OTHER_CELL = "fake_backends.held-idiomatic-float32-seed0-r0", "reference-idiomatic-float32-seed0-r0"
 # Nothing that a clock or a memory counter had a part in.
 QUALITY = {
-    "summary": "backend implementation precision device status seeds train_loss seed_loss bits_per_sequence bit_error "
-    "n_parameters verified cells",
+    "summary": "backend implementation precision device status seeds train_loss original_loss bits_per_sequence "
+    "bit_error n_parameters verified cells",
     "loss": "backend implementation precision seed repeat step sequences train_loss",
     "bit_error_by_length": "backend implementation precision seed length sequences bit_error exact_fraction "
     "bits_per_sequence",
