@@ -139,6 +139,10 @@ def good_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
     subprocess.run([*command, "--out", str(folder)], capture_output=True, env=environment)
     assert (folder / "report.html").exists()
+    sample = {"after": None, "backend": "torch", "way": "torch.mm", "precision": "float32", "device": "cpu"}
+    sample |= {"m": 4, "k": 3, "n": 12, "seconds": 1e-6, "calls": 50}
+    (folder / "ceiling.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION, "samples": [sample]}))
+    write_report(folder)
     return folder
 
 
@@ -221,7 +225,7 @@ def test_any_record_is_plotted_or_refused(good_run: Path, folder: Path, data: st
         assert_one_line(error)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, [], 1e300])
+@pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", None, [], 1e300])
 def test_a_version_that_is_not_known_is_named(version: Any, good_run: Path, tmp_path: Path, capsys: Any) -> None:
     copied = shutil.copytree(good_run, tmp_path / "copy")
     run = json.loads((copied / "run.json").read_text())
