@@ -26,7 +26,7 @@ def make_failure(backend: str, status: str, reason: str, **changes: Any) -> Reco
     identity = {"backend": backend, "implementation": "idiomatic", "seed": 0, "repeat": 0} | changes
     name = make_name(**{key: identity[key] for key in ("backend", "implementation", "seed", "repeat")})
     outcome = {"status": status, "reason": reason, "verified": None}
-    return {"schema_version": 1, "cell": name, "precision": "float32", **outcome, **identity}
+    return {"schema_version": 3, "cell": name, "precision": "float32", **outcome, **identity}
 
 
 def make_record(
@@ -106,14 +106,14 @@ def write_run(
     run = make_run_file([record["cell"] for record in records] + list(unrecorded)) | changes
     (folder / "run.json").write_text(json.dumps(run), "utf-8")
     if products is not None:
-        (folder / "ceiling.json").write_text(json.dumps({"schema_version": 1, "samples": products}), "utf-8")
+        (folder / "ceiling.json").write_text(json.dumps({"schema_version": 3, "samples": products}), "utf-8")
     return folder
 
 
 def make_run_file(cells: list[str]) -> Record:
     optimizer = {"kind": "adam", "learning_rate": 0.003, "clip": "norm", "clip_value": 1.0}
     return {
-        "schema_version": 1,
+        "schema_version": 3,
         "created": "2026-11-23T21:00:00Z",
         "preset": "quick",
         "command": "python -m harness run --backend all --preset quick",

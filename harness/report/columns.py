@@ -60,8 +60,8 @@ SHOWN = {
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
             sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
             ranks exchange_share train_loss original_loss original_loss_excess bits_per_sequence mean_absolute_error
-            startup_s overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells timed_cells
-            reason""",
+            startup_s overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells
+            timed_cells reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend way product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """

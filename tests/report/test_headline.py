@@ -186,7 +186,7 @@ def test_without_a_target_learned_is_one_per_cent(
 def test_with_a_target_learned_is_its_target(
     aimed_run: Callable[..., Path], original_loss: float, reached: bool, n_learned: int
 ) -> None:
-    """The other's bit error is small in any case; its original loss in the end varies, and it may have met the target."""
+    """The other's bit error is small in any case; its last original loss varies, and it may have met the target."""
     folder = aimed_run(("torch", 0, 100), ("jax", 0, 300 if reached else None))
     path = folder / "cells" / "jax-idiomatic-float32-seed0-r0.json"
     content = json.loads(path.read_text())

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from harness.commands.check import check
 from harness.records.schema import digest, seal
+from harness.report import write_report
 from harness.task.presets import ConfigurationError
 
 PROJECT = Path(__file__).parents[3]
@@ -221,6 +222,33 @@ def _add_cell(name: str) -> Callable[[Path], None]:
     return lambda folder: edit(folder / "run.json", lambda run: run["cells"].append(name))
 
 
+SAMPLE = {"after": CELL, "backend": "torch", "way": "torch.mm", "precision": "float32", "device": "cpu"}
+SAMPLE |= {"m": 4, "k": 3, "n": 12, "seconds": 1e-6, "calls": 50}
+
+
+def _write_ceiling(folder: Path, **changes: Any) -> None:
+    content = {"schema_version": 3, "samples": [SAMPLE | changes]}
+    (folder / "ceiling.json").write_text(json.dumps(content))
+
+
+def _make_version_2(folder: Path) -> None:
+    """The run as version 2 had it, where every record held the two products of the forward pass."""
+    products = [{name: SAMPLE[name] for name in ("m", "k", "n", "seconds", "calls")} | {"m": m} for m in (4, 24)]
+    samples = []
+    for path in sorted((folder / "cells").glob("*.json")):
+        record = json.loads(path.read_text())
+        record |= {"schema_version": 2, "ceiling": products}
+        record["timeline"] |= {"ceiling_s": 0.5, "total_s": record["timeline"]["total_s"] + 0.5}
+        path.write_text(json.dumps(seal(record)))
+    edit(folder / "run.json", set_to("schema_version", value=2))
+    for name in json.loads((folder / "run.json").read_text())["cells"]:
+        record = json.loads((folder / "cells" / f"{name}.json").read_text())
+        whose = {"after": name, **{key: record[key] for key in ("backend", "precision", "device")}}
+        samples += [whose | product for product in products]
+    (folder / "ceiling.json").write_text(json.dumps({"schema_version": 2, "samples": samples}))
+    write_report(folder)
+
+
 def _pickle(folder: Path) -> None:
     (folder / "cells" / "parameters.pkl").write_bytes(pickle.dumps({"a": 1}))
 
@@ -272,9 +300,18 @@ SPOILED = {
         lambda f: edit(f / "run.json", set_to("left_out", value=["cells/*.json"])),
         "run.json: left_out: 'cells/*.json' cannot be left out",
     ),
-    "a ceiling of its own": (
-        lambda f: edit(f / "ceiling.json", lambda file: file["samples"].append({})),
-        "ceiling.json: samples: it has 1 samples, but the records hold 0",
+    "a product of another shape": (
+        lambda f: _write_ceiling(f, k=5),
+        "ceiling.json: samples[0]: its product is (4, 5, 12), none of [(4, 3, 12), (24, 3, 12), ",
+    ),
+    "a sample without its way": (
+        lambda f: _write_ceiling(f, way=None),
+        "ceiling.json: samples[0].way: expected `str`, got `null`",
+    ),
+    "a product in no time": (lambda f: _write_ceiling(f, seconds=0), "ceiling.json: samples[0].seconds: expected"),
+    "a sample after no cell": (
+        lambda f: _write_ceiling(f, after="yesterday"),
+        "ceiling.json: samples[0].after: run.json names no such cell",
     ),
     "a log gone": (lambda f: (f / f"logs/{CELL}.log").unlink(), f"logs/{CELL}.log: it is missing"),
     "sums of elsewhere": (
@@ -291,6 +328,24 @@ def test_a_folder_that_was_tampered_with_is_found(name: str, copy: Path, capsys:
     faults = faults_of(copy, capsys)
     assert [fault for fault in faults if text in fault], faults
     assert all("\n" not in fault for fault in faults)
+
+
+def test_samples_of_the_ceiling_pass(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write_ceiling(copy)
+    write_report(copy)
+    assert faults_of(copy, capsys) == []
+
+
+def test_in_version_2_the_ceiling_is_what_the_records_hold(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _make_version_2(copy)
+    assert faults_of(copy, capsys) == []
+    edit(copy / "ceiling.json", scale("samples", 1, "seconds", by=0.5))
+    assert "ceiling.json: samples[1]: it is not what the record holds" in faults_of(copy, capsys)
+    edit(copy / "ceiling.json", drop("samples", 0))
+    assert "ceiling.json: samples: it has 7 samples, but the records hold 8" in faults_of(copy, capsys)
+    _make_version_2(copy)
+    edit(copy / RECORD, set_to("ceiling", 0, "k", value=5), sealed=True)
+    assert any("ceiling: its products are [(4, 5, 12), " in fault for fault in faults_of(copy, capsys))
 
 
 def test_what_run_json_says_was_left_out_is_a_remark(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
