@@ -174,7 +174,7 @@ def test_a_signal_ends_the_sampling(site: Path, tmp_path: Path, monkeypatch: pyt
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, output + errors
-    assert "SIGINT: 0 of 1 cells are done" in " ".join(output.split())
+    assert "SIGINT: 0 of 1 cell done" in " ".join(output.split())
     assert "Traceback" not in output + errors
     assert not marked.pids()
     assert not (folder / "ceiling.json").exists()

@@ -115,4 +115,4 @@ def test_a_library_that_takes_other_processors_is_recorded_and_warned_of(tmp_pat
     assert (record["status"], len(record["cpus_asked"])) == ("ok", 1)
     assert {*record["settings"]["cpus"]} >= os.sched_getaffinity(0)
     for text in (result.output, (tmp_path / "run" / "report.md").read_text()):
-        assert "Other processors or threads than asked for: 1 of 1 cells;" in " ".join(text.split())
+        assert "Other processors or threads than asked for: 1 of 1 cell;" in " ".join(text.split())
