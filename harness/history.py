@@ -1,20 +1,16 @@
-"""What training leaves behind while it goes on: losses, times and evaluations, and who else used the machine."""
+"""What training leaves behind while it goes on: losses, times and evaluations."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 # A framework may compile, tune or allocate in the first calls of a shape; these are never counted as steady.
 WARMUP_CALLS = 2
-# /proc/stat counts in ticks, of 10 ms as a rule: over less than this, what others used cannot be told.
-LEAST_STRETCH_S = 0.5
 CHUNK_COLUMNS = ("steps", "time_steps", "train_s", "data_s", "pause_s", "elapsed_s", "warmup", "first")
 
 
@@ -110,29 +106,3 @@ class History:
             if (same & ~warmup).any():
                 paces_s[same] = np.median(step_s[same & ~warmup])
         return np.asarray(paces_s, np.float64)
-
-
-class OtherProcesses:
-    """How much of the machine's processors other processes use, from its making on."""
-
-    def __init__(self) -> None:
-        self.machine_s, self.own_s, self.started_s = machine_busy_s(), time.process_time(), time.perf_counter()
-
-    def share(self) -> float | None:
-        """0..1 of all processors; None where the system does not tell, or counts too coarsely for so short a time."""
-        busy_s, elapsed_s = machine_busy_s(), time.perf_counter() - self.started_s
-        if busy_s is None or self.machine_s is None or elapsed_s < LEAST_STRETCH_S:
-            return None
-        own_s = time.process_time() - self.own_s
-        return max(0.0, (busy_s - self.machine_s - own_s) / ((os.cpu_count() or 1) * elapsed_s))
-
-
-def machine_busy_s() -> float | None:
-    """Seconds that all processors together have worked since boot: user, nice, system, interrupts and stolen time of
-    Linux' /proc/stat; None elsewhere."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[:8])
-    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")

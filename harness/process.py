@@ -26,7 +26,7 @@ from harness.interruption import is_interrupted
 from harness.one_line import one_line
 from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 from harness.provenance import PROJECT
-from harness.schema import STATUSES
+from harness.schema import STATUSES, digest
 
 TERMINATION_GRACE_S = 5.0
 # How often a waiting parent looks at the clock, at its signals and at the log's size.
@@ -102,8 +102,10 @@ def run_job(
 ) -> Outcome:
     """Do one job in a fresh process, which is handed the arrays, its output going to `log`; ended once is_stopped, and
     when `conclude` has returned, which is told how it went. Nothing that it started outlives it."""
-    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.time()}
-    mark = secrets.token_hex(16)
+    # The worker reads the same clock: since Python 3.5 time.monotonic is one for all processes of a machine, and nobody
+    # can set it (https://docs.python.org/3/library/time.html#time.monotonic).
+    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.monotonic()}
+    mark = _make_mark(request)
     n_killed = out_of_memory_kills()
     try:
         worker, answers = _start(backend, resources, log, mark)
@@ -117,6 +119,13 @@ def run_job(
     finally:
         _end(worker, mark, politely=outcome.status in ("timeout", INTERRUPTED))
     return _explain(outcome, log)
+
+
+def _make_mark(request: Mapping[str, Any]) -> str:
+    """A mark for the worker and all that it starts: its cell's, which the ranks share, and one of its own."""
+    group = request.get("group")
+    cell = digest(group["addresses"])[:16] if group else secrets.token_hex(8)
+    return f"{cell}-{secrets.token_hex(8)}"
 
 
 def _start(backend: Backend, resources: Resources, log: Path, mark: str) -> tuple[subprocess.Popen[bytes], BinaryIO]:

@@ -14,7 +14,8 @@ from harness.chunks import Chunks
 from harness.config import RunConfig
 from harness.evaluation import Validation, evaluate
 from harness.group import ARRIVED, MET, build_trainer, read_group, tell_phase, time_exchanges
-from harness.history import History, OtherProcesses
+from harness.history import History
+from harness.other_processes import OtherProcesses
 from harness.protocol import write_message
 from harness.stages import PROCESS_STAGES
 
@@ -53,12 +54,14 @@ def train_cell(
     record["cpus_asked"], record["settings"] = request["cpus"], {**trainer.settings(), "cpus": read_affinity()}
     record["device"] = record["settings"]["device"]
     record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
+    others = OtherProcesses()
     history = History(earlier and earlier["history"])
     timeline = {stage: record["timeline"][stage] for stage in PROCESS_STAGES}
     # All ranks have the same state, so that the first's is enough.
     every_s = config.train.checkpoint_every_s if group is None or group.rank == 0 else 0.0
     checkpoints = Checkpoints(stream, every_s, timeline, lambda: total_s(request))
     train_steps(trainer, config, request["seed"], record, stream, history, checkpoints, group)
+    record["other_cpu_share"] = others.share()
     # Libraries start their threads with the first step, and may pin them themselves.
     record["settings"]["cpus"] = read_affinity()
     if record["status"] == "ok":
@@ -78,7 +81,8 @@ def train_cell(
 def total_s(request: Mapping[str, Any]) -> float:
     """Seconds since the cell's process was started, with those of earlier processes up to their last checkpoint."""
     earlier = request.get("checkpoint")
-    return time.time() - float(request["spawned_at"]) + (float(earlier["timeline"]["total_s"]) if earlier else 0.0)
+    earlier_s = float(earlier["timeline"]["total_s"]) if earlier else 0.0
+    return time.monotonic() - float(request["spawned_at"]) + earlier_s
 
 
 def train_steps(
@@ -94,7 +98,7 @@ def train_steps(
     """Take the configured steps, chunk by chunk; stop early at the target, if so configured, or where a loss or a
     prediction is not finite."""
     history = history or History()
-    others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
+    progress, validation = Progress(stream, config.train.batch), None
     with Chunks(config, seed, len(history.losses), group) as chunks:
         while not _is_done(config, history):
             begun_s = time.perf_counter()
@@ -121,7 +125,7 @@ def train_steps(
             if checkpoints:
                 checkpoints.keep(trainer, history)
     names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps")
-    record.update({name: getattr(history, name) for name in names}, other_cpu_share=others.share())
+    record.update({name: getattr(history, name) for name in names})
     record["timeline"].update(history.times())
 
 

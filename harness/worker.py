@@ -14,7 +14,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from harness.affinity import set_affinity
-from harness.guard import end_with_parent, start_guard
+from harness.guard import adopt_orphans, end_with_parent, start_guard
 
 STARTED_S = time.perf_counter()
 
@@ -27,6 +27,7 @@ def main() -> None:
     payload = sys.stdin.buffer.read(request.get("arrays_bytes", 0))
     end_with_parent()
     start_guard(answers)
+    adopt_orphans()
     set_affinity(request["cpus"])
     with os.fdopen(answers, "wb") as stream:
         answer(request, stream, payload)

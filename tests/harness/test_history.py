@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import time
-
 import pytest
 
-from harness import history as module
-from harness.history import History, OtherProcesses
+from harness.history import History
 
 
 def append(history: History, *calls: tuple[int, int, float]) -> None:
@@ -72,18 +68,3 @@ def test_a_history_goes_on_with_another_clock_and_warms_up_again() -> None:
     assert later.chunks["elapsed_s"][3] >= 1000.0
     assert later.times()["recompile_s"] == pytest.approx(3.0 - 2.0)
     assert history.losses == [0.5] * 3
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc/stat")
-def test_the_share_of_others_is_a_share_and_unknown_of_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    others = OtherProcesses()
-    assert others.share() is None
-    monkeypatch.setattr(module, "LEAST_STRETCH_S", 0.05)
-    time.sleep(0.1)
-    share = others.share()
-    assert share is not None
-    assert share >= 0
-    machine_s = module.machine_busy_s()
-    assert machine_s is not None
-    monkeypatch.setattr(module, "machine_busy_s", lambda: machine_s + 1000)
-    assert float(others.share() or 0) > share
