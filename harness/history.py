@@ -18,9 +18,11 @@ class History:
     """Every loss and evaluation, and a row for each chunk:
 
     steps and time_steps, which are the shape of the call, the batch being the same everywhere; train_s and data_s, the
-    seconds of training and of making its data; pause_s, those of evaluations and checkpoints since the chunk before it;
-    elapsed_s, the seconds since training began; warmup, whether the call belongs to the warm-up of its shape, and
-    first, whether it is the first of its shape in its process.
+    seconds of training and of waiting for its batches; pause_s, those of evaluations and checkpoints since the chunk
+    before it; elapsed_s, the seconds since training began; warmup, whether the call belongs to the warm-up of its
+    shape, and first, whether it is the first of its shape in its process.
+
+    data_cpu_s is what making the batches took, CPU seconds of the thread that does it beside training.
 
     The clock starts when a History is made. One that goes on from an earlier process' has its seconds so far; what that
     process did after its last checkpoint is lost and in no figure.
@@ -37,6 +39,7 @@ class History:
         self.resumed_at_steps: list[int] = list(earlier.get("resumed_at_steps", []))
         self.paused_s: dict[str, float] = dict(earlier.get("paused_s", {}))
         self.pause_s: float = earlier.get("pause_s", 0.0)
+        self.data_cpu_s: float = earlier.get("data_cpu_s", 0.0)
         if earlier:
             self.resumed_at_steps.append(len(self.losses))
         self.calls: Counter[tuple[int, int]] = Counter()
@@ -44,8 +47,8 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """What a later process needs to go on."""
-        kept = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "paused_s", "pause_s")
-        return {name: getattr(self, name) for name in kept} | {"elapsed_s": self.elapsed_s()}
+        kept = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "data_cpu_s")
+        return {name: getattr(self, name) for name in (*kept, "paused_s", "pause_s")} | {"elapsed_s": self.elapsed_s()}
 
     def elapsed_s(self) -> float:
         return time.perf_counter() - self.started_s

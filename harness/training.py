@@ -102,7 +102,7 @@ def train_steps(
     with Chunks(config, seed, len(history.losses), group) as chunks:
         while not _is_done(config, history):
             begun_s = time.perf_counter()
-            chunk = chunks.take()
+            chunk, cpu_s = chunks.take()
             taken_s = time.perf_counter()
             losses = trainer.train(chunk)
             trained_s = time.perf_counter()
@@ -111,6 +111,7 @@ def train_steps(
             time_steps = chunk.inputs.shape[2]
             times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
             history.append(losses.tolist(), time_steps=time_steps, **times)
+            history.data_cpu_s += cpu_s
             if not np.isfinite(losses).all():
                 record.update(status="diverged", reason=history.drop_divergence())
                 break
@@ -124,7 +125,7 @@ def train_steps(
                     break
             if checkpoints:
                 checkpoints.keep(trainer, history)
-    names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps")
+    names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "data_cpu_s")
     record.update({name: getattr(history, name) for name in names})
     record["timeline"].update(history.times())
 

@@ -144,6 +144,7 @@ class Cell:
     resumed_at_steps: list[int] = field(default_factory=list)
     peak_memory_bytes: int | None = None
     other_cpu_share: float | None = None
+    data_cpu_s: float | None = None
     ranks: Count = 1
     exchanges_s: list[float] = field(default_factory=list)
     node: str | None = None

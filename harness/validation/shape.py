@@ -124,6 +124,7 @@ class Measured:
     losses: list[NotNegative] | None = None
     chunks: Chunks | None = None
     other_cpu_share: NotNegative | None = None
+    data_cpu_s: NotNegative | None = None
     evaluation: Evaluation | None = None
     evaluations: list[Validated] = field(default_factory=list)
     target_reached: Validated | None = None

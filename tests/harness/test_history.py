@@ -58,11 +58,13 @@ def test_a_history_goes_on_with_another_clock_and_warms_up_again() -> None:
     history = History()
     append(history, *[(1, 8, 1.0)] * 3)
     history.pause("checkpoint", 0.5)
+    history.data_cpu_s = 0.75
     told = {**history.to_dict(), "elapsed_s": 1000.0}
     later = History(told)
     assert later.elapsed_s() >= 1000.0
     append(later, *[(1, 8, 3.0)] * 3)
     assert later.resumed_at_steps == [3]
+    assert later.data_cpu_s == 0.75
     assert later.chunks["warmup"] == [True, True, False, True, True, False]
     assert later.chunks["pause_s"] == [0.0, 0.0, 0.0, 0.5, 0.0, 0.0]
     assert later.chunks["elapsed_s"][3] >= 1000.0
