@@ -27,18 +27,19 @@ from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
-from harness.process import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason
+from harness.process import INTERRUPTED, Outcome, missing_reason
 from harness.progress import CellProgress
 from harness.protocol import Message
 from harness.provenance import versions
 from harness.recall import remember
 from harness.report import print_summary, summary_rows, write_report
+from harness.report.load import read_run
 from harness.report.quantities import count
 from harness.results import RunFolder, default_folder
 from harness.runner import run_cell
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
-from harness.validation import parameter_faults, provenance_faults, record_faults
+from harness.validation import leave_out_faulty, parameter_faults
 from harness.verdict import Verdict, record_verdicts, verify_brief
 
 WIDTH = 80
@@ -99,7 +100,8 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     harmless |= {"unsupported"} if options["implementation"] == "all" else set()
     trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
     verified = bool(trained) and all(verdict.verified for verdict in trained)
-    went_well = reported and verified and all(status in harmless for status in statuses)
+    whole = reported and not _list_faults(folder.path)
+    went_well = whole and verified and all(status in harmless for status in statuses)
     return RunEnd(folder.path, 0 if went_well else 1, False)
 
 
@@ -149,6 +151,12 @@ def _print_failures(folder: Path) -> None:
         if row["status"] != "ok":
             names = " ".join(row[name] for name in ("backend", "implementation", "status"))
             sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
+    sys.stderr.write("".join(f"{fault}\n" for fault in _list_faults(folder)))
+
+
+def _list_faults(folder: Path) -> list[str]:
+    """A line for each fault for which something was left out of the record of a cell that is ok."""
+    return [f"{cell.cell}: {fault}" for cell in read_run(folder).ok_cells for fault in cell.faults]
 
 
 def _say(console: Console, text: str) -> None:
@@ -369,8 +377,7 @@ def _keep(
     """The record as written, with its verdict; what it makes needless is removed."""
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
-    arrays = outcome.arrays if record["status"] == outcome.status else {}
-    written = folder.write_cell(cell, record, arrays)
+    written = folder.write_cell(cell, record, outcome.arrays)
     if written["status"] in ENDED_FOR_GOOD:
         checkpoint_path(folder.path, cell.name).unlink(missing_ok=True)
     return written
@@ -389,16 +396,13 @@ def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], conso
 
 
 def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:
-    """The record of what a worker sent. One that is malformed, or does not agree with itself, is a failed cell."""
+    """The record of what a worker sent, without the fields that are malformed or do not agree with the rest."""
     measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
-    provenance = {"code": measured.pop("sources", {}), **made_with}
+    sources = measured.pop("sources", {})
+    if made_with:
+        # What never came to a machine was made with nothing.
+        measured["provenance"] = {"code": sources, **made_with}
+    shapes = config.model_spec().shapes()
+    faults = [*parameter_faults(outcome.arrays, shapes)] if outcome.status == "ok" else []
     made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
-    faults = record_faults(measured, config)
-    if outcome.status == "ok":
-        faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
-        faults += provenance_faults(provenance)
-    if faults:
-        reason = f"a malformed record: {faults[0]}"
-        return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
-    # What never came to a machine was made with nothing.
-    return {**measured, **({"provenance": provenance} if made_with else {}), **made}
+    return {**leave_out_faulty(measured, config, faults), **made}

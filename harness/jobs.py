@@ -56,10 +56,9 @@ def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     """Import, build, train and evaluate; the record says how long each took."""
     record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.monotonic() - request["spawned_at"]}}
     try:
-        parameters = measure(request, record, stream)
+        write_message(stream, "result", record, measure(request, record, stream))
     except Exception as error:
         raise Incomplete(record) from error
-    write_message(stream, "result", record, parameters)
 
 
 def measure(request: dict[str, Any], record: dict[str, Any], stream: BinaryIO) -> Parameters:

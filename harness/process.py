@@ -26,13 +26,12 @@ from harness.interruption import is_interrupted
 from harness.one_line import one_line
 from harness.protocol import Message, ProtocolError, encode_arrays, read_message
 from harness.provenance import PROJECT
-from harness.schema import STATUSES, digest
+from harness.schema import MAXIMUM_REASON_LENGTH, STATUSES, digest
 
 TERMINATION_GRACE_S = 5.0
 # How often a waiting parent looks at the clock, at its signals and at the log's size.
 POLL_INTERVAL_S = 0.5
 MAXIMUM_LOG_BYTES = 2**26
-MAXIMUM_REASON_LENGTH = 500
 N_LAST_LINES = 3
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"

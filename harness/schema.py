@@ -1,14 +1,16 @@
 """What the files of a run's folder are: their version, the statuses, and how they are read and sealed.
 
-Version 3 (2026): the samples of the ceiling are in ceiling.json alone, taken by processes of their own, each with the
-way that its framework multiplied; a record has neither `ceiling` nor the stage `ceiling_s`.
+Version 3 (2026):
+- The samples of the ceiling are in ceiling.json alone, taken by processes of their own, each with the way that its
+  framework multiplied; a record has neither `ceiling` nor the stage `ceiling_s`.
+- The configuration has no train.epoch_steps and no train.stop_at_loss; settings.cpus of a record are the processors in
+  force while it trained, and cpus_asked those that it was given.
+- A record names its `faults`, keeps what was left out for them (`faulty`), and has `data_cpu_s`; a session of run.json
+  has `other_cpu_share`.
 
 Version 2 (2026): a record carries its attempt, what it was made with (provenance), the digests of its run's
-configuration and of its parameters, and a seal over itself. Version 1 had none of these; it is read and reported, but
-its cells cannot be resumed.
-
-Version 3 (2026): the configuration has no train.epoch_steps and no train.stop_at_loss; settings.cpus of a record are
-the processors in force while it trained, and cpus_asked those that it was given.
+configuration and of its parameters, and a seal over itself. Version 1 had none of these. Earlier versions are read,
+checked and reported, but their cells cannot be resumed.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "u
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SEAL = "sha256"
 MAXIMUM_FILE_BYTES = 2**28
+MAXIMUM_REASON_LENGTH = 500
 
 
 class UnreadableFile(ValueError):

@@ -53,7 +53,7 @@ def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> N
         with contextlib.suppress(BrokenPipeError):
             try:
                 write_message(stream, "error", {**measured, **failure})
-            except ValueError:  # What was measured cannot be told in JSON.
+            except (TypeError, ValueError):  # What was measured cannot be told in JSON.
                 write_message(stream, "error", failure)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from harness.cluster.nodes import Node
 from harness.interruption import is_interrupted
 from harness.one_line import one_line
-from harness.process import MAXIMUM_REASON_LENGTH, POLL_INTERVAL_S, Outcome
+from harness.process import POLL_INTERVAL_S, Outcome
+from harness.schema import MAXIMUM_REASON_LENGTH
 
 # How long a node may be gone before Ray says so.
 LOSS_S = 40.0

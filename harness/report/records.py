@@ -149,6 +149,8 @@ class Cell:
     exchanges_s: list[float] = field(default_factory=list)
     node: str | None = None
     nodes: list[str] = field(default_factory=list)
+    # What was wrong with the record when it was made; the fields that it was in were left out.
+    faults: list[str] = field(default_factory=list)
 
     @property
     def variant(self) -> tuple[str, str, str, str]:
