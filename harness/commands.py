@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.config import RunConfig
 from harness.environment import cpu_model, describe_environment, load_average
 from harness.environment.privacy import shorten
 from harness.interruption import Interruption, is_interrupted
+from harness.machine_load import await_quiet
 from harness.plan import Cell, Plan, plan_cells
 from harness.presets import ConfigurationError, preset_names
 from harness.process import INTERRUPTED, Outcome, missing_reason
@@ -163,6 +165,11 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
+def _warn(console: Console, text: str) -> None:
+    """Say what those who asked for quiet are told too."""
+    _say(Console(stderr=True) if console.quiet else console, text)
+
+
 def _report_cells(folder: RunFolder, console: Console) -> bool:
     """Whether it could be written: a disk may be full, and the records are there all the same."""
     try:
@@ -261,8 +268,6 @@ def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tupl
         if key in done or cell.backend.missing_packages():
             continue
         done.add(key)
-        if is_interrupted():
-            break
         verdict = verify_brief(
             cell.backend,
             cell.implementation,
@@ -271,6 +276,9 @@ def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tupl
             optimizer=selection.config.optimizer,
             model=selection.config.model_spec(),
         )
+        # What was ended is no verdict.
+        if is_interrupted():
+            break
         yield key, verdict
 
 
@@ -282,6 +290,7 @@ def _run_in_turn(
     console: Console,
 ) -> list[str]:
     statuses: list[str] = []
+    has_looked = False
     schedule, ceiling = Schedule(plan.cells), CeilingSampler(selection, plan, folder, console)
     for cell in plan.cells:
         if is_interrupted():
@@ -290,6 +299,9 @@ def _run_in_turn(
             schedule.finish(cell, None)
             statuses.append("ok")
             continue
+        if not has_looked and not cell.backend.missing_packages():
+            has_looked = True
+            folder.add_to_session(other_cpu_share=await_quiet(partial(_warn, console)))
         ceiling.begin(cell)
         if is_interrupted():
             break

@@ -2,8 +2,8 @@
 
 The parent writes one request, a JSON line and the bytes of the arrays it lists under "arrays", to the worker's
 standard input and leaves it open: its end tells the worker that the parent is gone. The worker answers on a pipe of its
-own, never on stdout: each message is a line of JSON, which may have NaN and Infinity in it, followed by the bytes of the
-arrays its header lists under "arrays" as [name, dtype, shape].
+own, never on stdout: each message is a line of JSON, which may have NaN and Infinity in it, followed by the bytes of
+the arrays its header lists under "arrays" as [name, dtype, shape].
 """
 
 from __future__ import annotations

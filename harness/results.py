@@ -144,6 +144,12 @@ class RunFolder:
             or self._parameter_fault(record, cell, config)
         )
 
+    def add_to_session(self, **facts: Any) -> None:
+        """Say more of the session that has just begun, in run.json. Raises OSError."""
+        run = read_json(self.path / "run.json")
+        *earlier, session = run["sessions"]
+        write_json(self.path / "run.json", {**run, "sessions": [*earlier, {**session, **facts}]})
+
     def begin_attempt(self, cell: Cell) -> int:
         """Put what an earlier attempt has left into attempts/, under its number; the number of the one that begins.
 

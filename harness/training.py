@@ -13,7 +13,7 @@ from harness.affinity import read_affinity
 from harness.chunks import Chunks
 from harness.config import RunConfig
 from harness.evaluation import Validation, evaluate
-from harness.group import ARRIVED, MET, build_trainer, read_group, tell_phase, time_exchanges
+from harness.group import ARRIVED, MET, TRAINED, build_trainer, read_group, tell_phase, time_exchanges
 from harness.history import History
 from harness.other_processes import OtherProcesses
 from harness.protocol import write_message
@@ -67,7 +67,7 @@ def train_cell(
     if record["status"] == "ok":
         if group is not None:
             record["ranks"], record["exchanges_s"] = group.size, time_exchanges(trainer)
-        tell_phase(stream, "evaluate")
+        tell_phase(stream, TRAINED)
         begun_s = time.perf_counter()
         try:
             record["evaluation"] = evaluate(trainer, config)

@@ -27,7 +27,7 @@ from harness.schema import (
     drop_removed_keys,
     read_json,
 )
-from harness.validation.shape import CeilingFile, shape_fault
+from harness.validation.shape import CeilingFile, Share, shape_fault
 
 # Formats that can run code when they are opened, or that nothing here writes.
 UNSAFE_SUFFIXES = (
@@ -69,6 +69,8 @@ class Session:
     started: str
     command: str
     environment: dict[str, Any]
+    # What other processes used of the processors before the first cell; None on a cluster, and of a run that was ended.
+    other_cpu_share: Share | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ TABLES = {
         "throughput": """
             backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
             seed device verified overhead_share other_cpu_share""",
-        "timeline": f"cell backend implementation precision seed repeat status {' '.join(TIMELINE)} verified data_cpu_s",
+        "timeline": f"""
+            cell backend implementation precision seed repeat status {" ".join(TIMELINE)} verified data_cpu_s""",
         "loss_distance": """
             seed left right steps largest_relative_distance_first_100 largest_relative_distance
             left_verified right_verified""",

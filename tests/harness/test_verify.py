@@ -229,7 +229,7 @@ def test_workers_share_the_processors_a_core_each(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(f"harness.{module}.find_processors", lambda: Processors((4, 6, 5, 7), 2, 2))
     met: list[Resources] = []
 
-    def observe_nothing(backend: Backend, name: str, cases: object, resources: Resources, _: object) -> Observations:
+    def observe_nothing(backend: Backend, name: str, cases: object, resources: Resources) -> Observations:
         met.append(resources)
         return Observations(Outcome("ok", None, {}, {}), [])
 
