@@ -38,6 +38,14 @@ def frameworks_hidden() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def undisturbed() -> Iterator[None]:
+    """Nor does a run in a process that tests start wait for a quiet machine: other tests may run beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNDISTURBED", "1")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def frameworks_shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """But in tests that run one."""

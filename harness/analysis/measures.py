@@ -85,8 +85,8 @@ def steady_calls(cell: Cell) -> int:
 
 
 def overhead_share(cell: Cell) -> float | None:
-    """The share of the steady chunks' elapsed time outside training calls: making data, timing, recording. What was
-    evaluated or kept between chunks is no part of it."""
+    """The share of the steady chunks' elapsed time outside training calls: waiting for data, timing, recording. What
+    was evaluated or kept between chunks is no part of it."""
     if not cell.chunks or not steady_calls(cell):
         return None
     steady = ~np.array(cell.chunks.warmup, np.bool_)
@@ -123,7 +123,7 @@ def busy_share(cells: Iterable[Cell]) -> float | None:
 
 
 def startup_s(cell: Cell) -> float | None:
-    """Seconds from starting the process to the end of its first step, data making left out."""
+    """Seconds from starting the process to the end of its first step, waiting for data left out."""
     stages = [(cell.timeline or {}).get(stage) for stage in STARTUP_STAGES]
     known = [stage for stage in stages if stage is not None]
     return sum(known) if len(known) == len(stages) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -19,7 +20,7 @@ class Chunks:
     def __init__(self, config: RunConfig, seed: int, first_step: int, group: Group | None = None) -> None:
         self.config, self.seed, self.step, self.group = config, seed, first_step, group
         self.maker = ThreadPoolExecutor(1, thread_name_prefix="chunks")
-        self.ahead: Future[Chunk] | None = None
+        self.ahead: Future[tuple[Chunk, float]] | None = None
 
     def __enter__(self) -> Chunks:
         return self
@@ -27,16 +28,19 @@ class Chunks:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.maker.shutdown(cancel_futures=True)
 
-    def take(self) -> Chunk:
-        """The next chunk; starts the making of the one after it. Raises what making it raised."""
-        chunk = self.ahead.result() if self.ahead else self._make(self.step)
+    def take(self) -> tuple[Chunk, float]:
+        """The next chunk and the CPU seconds that making it took; starts the making of the one after it. Raises what
+        making it raised."""
+        chunk, cpu_s = self.ahead.result() if self.ahead else self._make(self.step)
         self.step += len(chunk.learning_rates)
         more = self.step < self.config.train.steps
         self.ahead = self.maker.submit(self._make, self.step) if more else None
-        return chunk
+        return chunk, cpu_s
 
-    def _make(self, first_step: int) -> Chunk:
-        return share_of_chunk(make_chunk(self.config, self.seed, first_step), self.group)
+    def _make(self, first_step: int) -> tuple[Chunk, float]:
+        begun_s = time.thread_time()
+        chunk = share_of_chunk(make_chunk(self.config, self.seed, first_step), self.group)
+        return chunk, time.thread_time() - begun_s
 
 
 def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:

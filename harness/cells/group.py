@@ -12,8 +12,8 @@ from backends.contract import (
 )
 from harness.records.messages import write_message
 
-# Where the ranks meet: one says that it is there, and that all are.
-ARRIVED, MET = "arrived", "met"
+# What a worker tells of itself. Where ranks meet, that it is there, and that all are; and that its training has ended.
+ARRIVED, MET, TRAINED = "arrived", "met", "trained"
 WARMUP_EXCHANGES, N_EXCHANGES = 2, 10
 
 

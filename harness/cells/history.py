@@ -1,20 +1,16 @@
-"""What training leaves behind while it goes on: losses, times and evaluations, and who else used the machine."""
+"""What training leaves behind while it goes on: losses, times and evaluations."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.records.timeline import WARMUP_CALLS, training_stages
 
-# /proc/stat counts in ticks, of 10 ms as a rule: over less than this, what others used cannot be told.
-LEAST_STRETCH_S = 0.5
 CHUNK_COLUMNS = ("steps", "time_steps", "train_s", "data_s", "pause_s", "elapsed_s", "warmup", "first")
 
 
@@ -22,9 +18,11 @@ class History:
     """Every loss and evaluation, and a row for each chunk:
 
     steps and time_steps, which are the shape of the call, the batch being the same everywhere; train_s and data_s, the
-    seconds of training and of making its data; pause_s, those of evaluations and checkpoints since the chunk before it;
-    elapsed_s, the seconds since training began; warmup, whether the call belongs to the warm-up of its shape, and
-    first, whether it is the first of its shape in its process.
+    seconds of training and of waiting for its batches; pause_s, those of evaluations and checkpoints since the chunk
+    before it; elapsed_s, the seconds since training began; warmup, whether the call belongs to the warm-up of its
+    shape, and first, whether it is the first of its shape in its process.
+
+    data_cpu_s is what making the batches took, CPU seconds of the thread that does it beside training.
 
     The clock starts when a History is made. One that goes on from an earlier process' has its seconds so far; what that
     process did after its last checkpoint is lost and in no figure.
@@ -41,6 +39,7 @@ class History:
         self.resumed_at_steps: list[int] = list(earlier.get("resumed_at_steps", []))
         self.paused_s: dict[str, float] = dict(earlier.get("paused_s", {}))
         self.pause_s: float = earlier.get("pause_s", 0.0)
+        self.data_cpu_s: float = earlier.get("data_cpu_s", 0.0)
         if earlier:
             self.resumed_at_steps.append(len(self.losses))
         self.calls: Counter[tuple[int, int]] = Counter()
@@ -48,8 +47,8 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """What a later process needs to go on."""
-        kept = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "paused_s", "pause_s")
-        return {name: getattr(self, name) for name in kept} | {"elapsed_s": self.elapsed_s()}
+        kept = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "data_cpu_s")
+        return {name: getattr(self, name) for name in (*kept, "paused_s", "pause_s")} | {"elapsed_s": self.elapsed_s()}
 
     def elapsed_s(self) -> float:
         return time.perf_counter() - self.started_s
@@ -79,29 +78,3 @@ class History:
     def times(self) -> dict[str, float]:
         """Seconds of the stages of training."""
         return training_stages(self.chunks, self.paused_s)
-
-
-class OtherProcesses:
-    """How much of the machine's processors other processes use, from its making on."""
-
-    def __init__(self) -> None:
-        self.machine_s, self.own_s, self.started_s = machine_busy_s(), time.process_time(), time.perf_counter()
-
-    def share(self) -> float | None:
-        """0..1 of all processors; None where the system does not tell, or counts too coarsely for so short a time."""
-        busy_s, elapsed_s = machine_busy_s(), time.perf_counter() - self.started_s
-        if busy_s is None or self.machine_s is None or elapsed_s < LEAST_STRETCH_S:
-            return None
-        own_s = time.process_time() - self.own_s
-        return max(0.0, (busy_s - self.machine_s - own_s) / ((os.cpu_count() or 1) * elapsed_s))
-
-
-def machine_busy_s() -> float | None:
-    """Seconds that all processors together have worked since boot: user, nice, system, interrupts and stolen time of
-    Linux' /proc/stat; None elsewhere."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields[:8])
-    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")

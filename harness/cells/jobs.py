@@ -54,12 +54,11 @@ def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> Non
 
 def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     """Import, build, train and evaluate; the record says how long each took."""
-    record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.time() - request["spawned_at"]}}
+    record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.monotonic() - request["spawned_at"]}}
     try:
-        parameters = measure(request, record, stream)
+        write_message(stream, "result", record, measure(request, record, stream))
     except Exception as error:
         raise Incomplete(record) from error
-    write_message(stream, "result", record, parameters)
 
 
 def measure(request: dict[str, Any], record: dict[str, Any], stream: BinaryIO) -> Parameters:

@@ -11,8 +11,9 @@ import numpy as np
 from backends.contract import Group, Implementation, Parameters, Trainer
 from harness.cells.chunks import Chunks
 from harness.cells.evaluation import Validation, evaluate
-from harness.cells.group import ARRIVED, MET, read_group, tell_phase, time_exchanges
-from harness.cells.history import History, OtherProcesses
+from harness.cells.group import ARRIVED, MET, TRAINED, read_group, tell_phase, time_exchanges
+from harness.cells.history import History
+from harness.cells.other_processes import OtherProcesses
 from harness.machine.affinity import read_affinity
 from harness.proof.trainers import build_trainer
 from harness.records.messages import write_message
@@ -54,18 +55,20 @@ def train_cell(
     record["cpus_asked"], record["settings"] = request["cpus"], {**trainer.settings(), "cpus": read_affinity()}
     record["device"] = record["settings"]["device"]
     record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
+    others = OtherProcesses()
     history = History(earlier and earlier["history"])
     timeline = {stage: record["timeline"][stage] for stage in PROCESS_STAGES}
     # All ranks have the same state, so that the first's is enough.
     every_s = config.train.checkpoint_every_s if group is None or group.rank == 0 else 0.0
     checkpoints = Checkpoints(stream, every_s, timeline, lambda: total_s(request))
     train_steps(trainer, config, request["seed"], record, stream, history, checkpoints, group)
+    record["other_cpu_share"] = others.share()
     # Libraries start their threads with the first step, and may pin them themselves.
     record["settings"]["cpus"] = read_affinity()
     if record["status"] == "ok":
         if group is not None:
             record["ranks"], record["exchanges_s"] = group.size, time_exchanges(trainer)
-        tell_phase(stream, "evaluate")
+        tell_phase(stream, TRAINED)
         begun_s = time.perf_counter()
         try:
             record["evaluation"] = evaluate(trainer, config)
@@ -79,7 +82,8 @@ def train_cell(
 def total_s(request: Mapping[str, Any]) -> float:
     """Seconds since the cell's process was started, with those of earlier processes up to their last checkpoint."""
     earlier = request.get("checkpoint")
-    return time.time() - float(request["spawned_at"]) + (float(earlier["timeline"]["total_s"]) if earlier else 0.0)
+    earlier_s = float(earlier["timeline"]["total_s"]) if earlier else 0.0
+    return time.monotonic() - float(request["spawned_at"]) + earlier_s
 
 
 def train_steps(
@@ -95,11 +99,11 @@ def train_steps(
     """Take the configured steps, chunk by chunk; stop early at the target, if so configured, or where a loss or a
     prediction is not finite."""
     history = history or History()
-    others, progress, validation = OtherProcesses(), Progress(stream, config.train.batch), None
+    progress, validation = Progress(stream, config.train.batch), None
     with Chunks(config, seed, len(history.losses), group) as chunks:
         while not _is_done(config, history):
             begun_s = time.perf_counter()
-            chunk = chunks.take()
+            chunk, cpu_s = chunks.take()
             taken_s = time.perf_counter()
             losses = trainer.train(chunk)
             trained_s = time.perf_counter()
@@ -108,6 +112,7 @@ def train_steps(
             time_steps = chunk.inputs.shape[2]
             times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
             history.append(losses.tolist(), time_steps=time_steps, **times)
+            history.data_cpu_s += cpu_s
             if not np.isfinite(losses).all():
                 record.update(status="diverged", reason=history.drop_divergence())
                 break
@@ -121,8 +126,8 @@ def train_steps(
                     break
             if checkpoints:
                 checkpoints.keep(trainer, history)
-    names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps")
-    record.update({name: getattr(history, name) for name in names}, other_cpu_share=others.share())
+    names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "data_cpu_s")
+    record.update({name: getattr(history, name) for name in names})
     record["timeline"].update(history.times())
 
 

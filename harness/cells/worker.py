@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
-from harness.cells.guard import end_with_parent, start_guard
+from harness.cells.guard import adopt_orphans, end_with_parent, start_guard
 from harness.machine.affinity import set_affinity
 
 STARTED_S = time.perf_counter()
@@ -27,6 +27,7 @@ def main() -> None:
     payload = sys.stdin.buffer.read(request.get("arrays_bytes", 0))
     end_with_parent()
     start_guard(answers)
+    adopt_orphans()
     set_affinity(request["cpus"])
     with os.fdopen(answers, "wb") as stream:
         answer(request, stream, payload)
@@ -52,7 +53,7 @@ def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> N
         with contextlib.suppress(BrokenPipeError):
             try:
                 write_message(stream, "error", {**measured, **failure})
-            except ValueError:  # What was measured cannot be told in JSON.
+            except (TypeError, ValueError):  # What was measured cannot be told in JSON.
                 write_message(stream, "error", failure)
 
 

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from harness.cells.group import ARRIVED, MET, TRAINED
 from harness.processes.schedule import say_duration
 from harness.records.messages import Message
 
 PLAIN_LINE_INTERVAL_S = 10.0
+PHASES = {ARRIVED: "waiting for the other ranks", MET: "starting", TRAINED: "evaluating"}
 
 
 class CellTimeRemaining(TimeRemainingColumn):
@@ -48,7 +50,10 @@ class CellProgress:
     def show(self, message: Message) -> None:
         """Show a "progress" or "phase" message."""
         if message.kind == "phase":
-            self.bar.update(self.task, completed=self.n_steps, state=str(message.body.get("phase")))
+            phase = str(message.body.get("phase"))
+            # Before the first step and after the last; the bar counts steps.
+            completed = self.n_steps if phase == TRAINED else None
+            self.bar.update(self.task, completed=completed, state=PHASES.get(phase, phase))
             return
         step, loss, rate = (message.body.get(name) for name in ("step", "loss", "sequences_per_s"))
         if not isinstance(step, int) or not isinstance(loss, float) or not isinstance(rate, float):

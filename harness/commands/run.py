@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from backends import Backend, registered_backends
 from harness.commands.announcement import describe_plan, describe_processors
+from harness.commands.load import await_quiet
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
 from harness.machine import cpu_model, describe_environment, load_average
@@ -27,7 +29,7 @@ from harness.processes.ceiling import CeilingSampler
 from harness.processes.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
 from harness.processes.interruption import Interruption, is_interrupted
 from harness.processes.plan import Plan, plan_cells
-from harness.processes.process import INTERRUPTED, MAXIMUM_REASON_LENGTH, Outcome, missing_reason
+from harness.processes.process import INTERRUPTED, Outcome, missing_reason
 from harness.processes.runner import run_cell
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection, describe, parse_seeds
@@ -36,8 +38,9 @@ from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_
 from harness.records.folder import RunFolder, default_folder
 from harness.records.identity import Cell
 from harness.records.messages import Message
+from harness.records.reading import read_run
 from harness.records.schema import digest
-from harness.records.validation import parameter_faults, provenance_faults, record_faults
+from harness.records.validation import leave_out_faulty, parameter_faults
 from harness.report import print_summary, summary_rows, write_report
 from harness.report.quantities import count
 from harness.task.presets import ConfigurationError, preset_names
@@ -101,7 +104,8 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     harmless |= {"unsupported"} if options["implementation"] == "all" else set()
     trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
     verified = bool(trained) and all(verdict.verified for verdict in trained)
-    went_well = reported and verified and all(status in harmless for status in statuses)
+    whole = reported and not _list_faults(folder.path)
+    went_well = whole and verified and all(status in harmless for status in statuses)
     return RunEnd(folder.path, 0 if went_well else 1, False)
 
 
@@ -151,10 +155,21 @@ def _print_failures(folder: Path) -> None:
         if row["status"] != "ok":
             names = " ".join(row[name] for name in ("backend", "implementation", "status"))
             sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
+    sys.stderr.write("".join(f"{fault}\n" for fault in _list_faults(folder)))
+
+
+def _list_faults(folder: Path) -> list[str]:
+    """A line for each fault for which something was left out of the record of a cell that is ok."""
+    return [f"{cell.cell}: {fault}" for cell in read_run(folder).ok_cells for fault in cell.faults]
 
 
 def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _warn(console: Console, text: str) -> None:
+    """Say what those who asked for quiet are told too."""
+    _say(Console(stderr=True) if console.quiet else console, text)
 
 
 def _report_cells(folder: RunFolder, console: Console) -> bool:
@@ -255,8 +270,6 @@ def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tupl
         if key in done or cell.backend.missing_packages():
             continue
         done.add(key)
-        if is_interrupted():
-            break
         verdict = verify_brief(
             cell.backend,
             cell.implementation,
@@ -265,6 +278,9 @@ def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tupl
             optimizer=selection.config.optimizer,
             model=selection.config.model_spec(),
         )
+        # What was ended is no verdict.
+        if is_interrupted():
+            break
         yield key, verdict
 
 
@@ -276,6 +292,7 @@ def _run_in_turn(
     console: Console,
 ) -> list[str]:
     statuses: list[str] = []
+    has_looked = False
     schedule, ceiling = Schedule(plan.cells), CeilingSampler(selection, plan, folder, console)
     for cell in plan.cells:
         if is_interrupted():
@@ -284,6 +301,9 @@ def _run_in_turn(
             schedule.finish(cell, None)
             statuses.append("ok")
             continue
+        if not has_looked and not cell.backend.missing_packages():
+            has_looked = True
+            folder.add_to_session(other_cpu_share=await_quiet(partial(_warn, console)))
         ceiling.begin(cell)
         if is_interrupted():
             break
@@ -371,8 +391,7 @@ def _keep(
     """The record as written, with its verdict; what it makes needless is removed."""
     record["verified"] = verdict.verified if verdict else None
     record["verification_reason"] = verdict.reason if verdict else None
-    arrays = outcome.arrays if record["status"] == outcome.status else {}
-    written = folder.write_cell(cell, record, arrays)
+    written = folder.write_cell(cell, record, outcome.arrays)
     if written["status"] in ENDED_FOR_GOOD:
         checkpoint_path(folder.path, cell.name).unlink(missing_ok=True)
     return written
@@ -391,16 +410,13 @@ def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], conso
 
 
 def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:
-    """The record of what a worker sent. One that is malformed, or does not agree with itself, is a failed cell."""
+    """The record of what a worker sent, without the fields that are malformed or do not agree with the rest."""
     measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
-    provenance = {"code": measured.pop("sources", {}), **made_with}
+    sources = measured.pop("sources", {})
+    if made_with:
+        # What never came to a machine was made with nothing.
+        measured["provenance"] = {"code": sources, **made_with}
+    shapes = config.model_spec().shapes()
+    faults = [*parameter_faults(outcome.arrays, shapes)] if outcome.status == "ok" else []
     made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
-    faults = record_faults(measured, config)
-    if outcome.status == "ok":
-        faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
-        faults += provenance_faults(provenance)
-    if faults:
-        reason = f"a malformed record: {faults[0]}"
-        return {"status": "failed", "reason": reason[:MAXIMUM_REASON_LENGTH], **made}
-    # What never came to a machine was made with nothing.
-    return {**measured, **({"provenance": provenance} if made_with else {}), **made}
+    return {**leave_out_faulty(measured, config, faults), **made}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,12 @@ from rich.console import Console
 
 from backends import Backend
 from harness.machine import find_processors
+from harness.processes.interruption import Interruption, is_interrupted
 from harness.processes.process import Resources
 from harness.processes.proof import Cases, Observations, Proof, judge, observe_in_worker
 from harness.processes.selection import select_backends, select_implementations
 from harness.proof.cases import choose_cases, choose_group_cases
 from harness.proof.table import LEGEND, make_rows, make_table
-from harness.records.messages import Message
 from harness.task.presets import ConfigurationError
 
 TIMEOUT_S = 600.0
@@ -32,7 +31,8 @@ Target = tuple[Backend, str]
 
 
 def verify(options: Mapping[str, Any]) -> int:
-    """0 where every chosen implementation is proven, else 1; with "all", one that is not installed is no failure.
+    """0 where every chosen implementation is proven, else 1; with "all", one that is not installed is no failure. After
+    a signal what is proven is printed, and it is 128 and the signal's number.
 
     Raises ConfigurationError for options that cannot be used, before anything is started.
     """
@@ -40,7 +40,7 @@ def verify(options: Mapping[str, Any]) -> int:
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     started_s = time.monotonic()
     proofs = []
-    with console.status("verifying"):
+    with Interruption() as interruption, console.status("verifying"):
         for proof in prove_all(targets, choose(options), options["device"], options["ranks"]):
             proofs.append(proof)
             print_proof(proof, console)
@@ -53,6 +53,9 @@ def verify(options: Mapping[str, Any]) -> int:
         console.print(LEGEND, highlight=False)
     n_verified = sum(proof.verified for proof in proofs)
     console.print(f"{n_verified} of {len(proofs)} verified in {time.monotonic() - started_s:.0f} s", highlight=False)
+    if interruption:
+        console.print(f"{interruption.name}: {len(proofs)} of {len(targets)} were judged", highlight=False)
+        return interruption.exit_code
     harmless = ("not_installed",) if options["backends"] == "all" else ()
     return 0 if n_verified and all(proof.verified or proof.status in harmless for proof in proofs) else 1
 
@@ -78,23 +81,18 @@ def select_targets(options: Mapping[str, Any]) -> list[Target]:
 
 
 def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) -> Iterator[Proof]:
-    """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a physical core
-    each; ranks, which wait for each other, have it for themselves."""
+    """A proof of each target, in their order, until a signal. Nothing here is timed, so workers share the machine, a
+    physical core each; ranks, which wait for each other, have it for themselves."""
     n_at_once = find_processors().default if ranks == 1 else 1
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for share in range(n_at_once):
         free.put(share)
-    stopped = threading.Event()
-
-    def listen(_: Message) -> None:
-        if stopped.is_set():
-            raise InterruptedError
 
     def observe(target: Target) -> Observations:
         share = free.get()
         try:
             resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, share=share, ranks=ranks)
-            return observe_in_worker(*target, cases, resources, listen)
+            return observe_in_worker(*target, cases, resources)
         finally:
             free.put(share)
 
@@ -102,10 +100,13 @@ def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) 
         try:
             begun = {target_name(target): pool.submit(observe, target) for target in sorted(targets, key=turn)}
             for target in targets:
-                yield judge(*target, cases, begun[target_name(target)].result())
+                proof = judge(*target, cases, begun[target_name(target)].result())
+                if is_interrupted():
+                    return
+                yield proof
         finally:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            # What runs is ended by the signal, which all who wait for a worker look out for.
+            pool.shutdown(cancel_futures=True)
 
 
 def turn(target: Target) -> int:

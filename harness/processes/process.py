@@ -25,14 +25,15 @@ from harness.machine import find_processors
 from harness.machine.provenance import PROJECT
 from harness.processes.interruption import is_interrupted
 from harness.records.messages import Message, ProtocolError, encode_arrays, read_message
-from harness.records.schema import STATUSES
+from harness.records.schema import MAXIMUM_REASON_LENGTH, STATUSES, digest
 from harness.task.one_line import one_line
 
 TERMINATION_GRACE_S = 5.0
+# Who presses Ctrl-C waits for it.
+INTERRUPTION_GRACE_S = 2.0
 # How often a waiting parent looks at the clock, at its signals and at the log's size.
 POLL_INTERVAL_S = 0.5
 MAXIMUM_LOG_BYTES = 2**26
-MAXIMUM_REASON_LENGTH = 500
 N_LAST_LINES = 3
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"
@@ -102,8 +103,12 @@ def run_job(
 ) -> Outcome:
     """Do one job in a fresh process, which is handed the arrays, its output going to `log`; ended once is_stopped, and
     when `conclude` has returned, which is told how it went. Nothing that it started outlives it."""
-    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.time()}
-    mark = secrets.token_hex(16)
+    if is_stopped():
+        return Outcome(INTERRUPTED, "asked to end", {}, {})
+    # The worker reads the same clock: since Python 3.5 time.monotonic is one for all processes of a machine, and nobody
+    # can set it (https://docs.python.org/3/library/time.html#time.monotonic).
+    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.monotonic()}
+    mark = _make_mark(request)
     n_killed = out_of_memory_kills()
     try:
         worker, answers = _start(backend, resources, log, mark)
@@ -115,8 +120,16 @@ def run_job(
         outcome = _listen(answers, resources.timeout_s, log, listen, is_stopped) or _silent_end(worker, n_killed)
         conclude(outcome)
     finally:
-        _end(worker, mark, politely=outcome.status in ("timeout", INTERRUPTED))
+        graces_s = {"timeout": TERMINATION_GRACE_S, INTERRUPTED: INTERRUPTION_GRACE_S}
+        _end(worker, mark, graces_s.get(outcome.status, 0.0))
     return _explain(outcome, log)
+
+
+def _make_mark(request: Mapping[str, Any]) -> str:
+    """A mark for the worker and all that it starts: its cell's, which the ranks share, and one of its own."""
+    group = request.get("group")
+    cell = digest(group["addresses"])[:16] if group else secrets.token_hex(8)
+    return f"{cell}-{secrets.token_hex(8)}"
 
 
 def _start(backend: Backend, resources: Resources, log: Path, mark: str) -> tuple[subprocess.Popen[bytes], BinaryIO]:
@@ -224,12 +237,12 @@ def _forward(answers: BinaryIO, inbox: queue.Queue[Message | ProtocolError | Non
     inbox.put(None)
 
 
-def _end(worker: subprocess.Popen[bytes], mark: str, *, politely: bool) -> None:
-    """End the worker with its whole group, at first with TERM where it is asked politely, and what left the group."""
-    if politely:
+def _end(worker: subprocess.Popen[bytes], mark: str, grace_s: float) -> None:
+    """End the worker with its whole group, at first with TERM where it has some grace, and what left the group."""
+    if grace_s:
         _signal_group(worker, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(TERMINATION_GRACE_S)
+            worker.wait(grace_s)
     _signal_group(worker, signal.SIGKILL)
     worker.wait()
     kill_marked(mark)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import Backend
-from harness.processes.process import Listener, Outcome, Resources, missing_reason
+from harness.processes.process import Outcome, Resources, missing_reason
 from harness.processes.ranks import run_together
 from harness.proof.cases import Case
 from harness.proof.comparison import Deviation, compare
@@ -65,16 +65,13 @@ def prove(backend: Backend, implementation: str, cases: Cases, resources: Resour
     return judge(backend, implementation, cases, observe_in_worker(backend, implementation, cases, resources))
 
 
-def observe_in_worker(
-    backend: Backend, implementation: str, cases: Cases, resources: Resources, listen: Listener = lambda _: None
-) -> Observations:
-    """Have a fresh process observe the cases; `listen` hears every message too, and ends it all by raising."""
+def observe_in_worker(backend: Backend, implementation: str, cases: Cases, resources: Resources) -> Observations:
+    """Have a fresh process, or one for each rank, observe the cases."""
     if missing := backend.missing_packages():
         return Observations(Outcome("not_installed", missing_reason(backend, missing), {}, {}), [])
     messages: list[Message] = []
 
     def hear(message: Message) -> None:
-        listen(message)
         if message.kind != "phase":
             messages.append(message)
 

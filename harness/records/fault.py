@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from harness.task.one_line import one_line
@@ -17,6 +18,11 @@ class Fault:
 
     field: str
     text: str
+
+    @property
+    def name(self) -> str:
+        """Of a fault in a record, the name of the field that it is in, at whatever depth."""
+        return re.split(r"[.\[]", self.field, maxsplit=1)[0]
 
     def __str__(self) -> str:
         return one_line(f"{self.field}: {self.text}" if self.field else self.text)

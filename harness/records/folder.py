@@ -144,6 +144,12 @@ class RunFolder:
             or self._parameter_fault(record, cell, config)
         )
 
+    def add_to_session(self, **facts: Any) -> None:
+        """Say more of the session that has just begun, in run.json. Raises OSError."""
+        run = read_json(self.path / "run.json")
+        *earlier, session = run["sessions"]
+        write_json(self.path / "run.json", {**run, "sessions": [*earlier, {**session, **facts}]})
+
     def begin_attempt(self, cell: Cell) -> int:
         """Put what an earlier attempt has left into attempts/, under its number; the number of the one that begins.
 
@@ -163,15 +169,17 @@ class RunFolder:
         returned one: never raises OSError.
         """
         head = {"schema_version": SCHEMA_VERSION, "cell": cell.name, **cell.identity()}
-        whole = {**head, **record}
+        # It is not the worker that says which cell this is.
+        whole = {**head, **record, **head}
         try:
             if parameters:
                 content = save(parameters)
                 write_bytes(self.parameters(cell), content)
                 whole["parameters_sha256"] = hashlib.sha256(content).hexdigest()
             return self._write_record(cell, whole)
-        except OSError as error:
-            reason = f"it could not be written: {error.strerror}"
+        except (OSError, ValueError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else "JSON cannot hold it"
+            reason = f"it could not be written: {why}"
             return self._write_remains(cell, {**whole, "status": "failed", "reason": reason})
 
     def add_to_ceiling(self, samples: Sequence[Mapping[str, Any]]) -> None:
@@ -195,12 +203,12 @@ class RunFolder:
         """All of it where only the parameters did not fit, else how it ended."""
         self.parameters(cell).unlink(missing_ok=True)
         record.pop("parameters_sha256", None)
-        bulky = ("losses", "chunks", "evaluation", "settings", "timeline")
+        bulky = ("losses", "chunks", "evaluation", "settings", "timeline", "faulty")
         for left_out in ((), bulky):
             remains = {key: value for key, value in record.items() if key not in left_out}
             try:
                 return self._write_record(cell, remains)
-            except OSError:
+            except (OSError, ValueError, RecursionError):
                 continue
         return record
 

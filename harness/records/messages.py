@@ -2,8 +2,8 @@
 
 The parent writes one request, a JSON line and the bytes of the arrays it lists under "arrays", to the worker's
 standard input and leaves it open: its end tells the worker that the parent is gone. The worker answers on a pipe of its
-own, never on stdout: each message is a JSON line, followed by the bytes of the arrays its header lists under "arrays"
-as [name, dtype, shape].
+own, never on stdout: each message is a line of JSON, which may have NaN and Infinity in it, followed by the bytes of
+the arrays its header lists under "arrays" as [name, dtype, shape].
 """
 
 from __future__ import annotations
@@ -38,17 +38,23 @@ class Message:
 
 
 def write_message(stream: BinaryIO, kind: str, body: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> None:
-    """Raises ValueError for a number that JSON cannot hold, before anything is written."""
+    """What JSON cannot hold arrives as text: a number that is not finite by its name, anything else as str gives it.
+
+    Raises ValueError for an array of none of DTYPES, before anything is written.
+    """
     layout, payload = encode_arrays(arrays)
     header = {"kind": kind, "body": body, "arrays": layout}
-    stream.write(json.dumps(header, allow_nan=False).encode() + b"\n")
+    stream.write(json.dumps(header, default=str).encode() + b"\n")
     stream.write(payload)
     stream.flush()
 
 
 def encode_arrays(arrays: Mapping[str, Array]) -> tuple[list[list[Any]], bytes]:
-    """Their layout as [name, dtype, shape], and their bytes one after the other."""
+    """Their layout as [name, dtype, shape], and their bytes one after the other. Raises ValueError."""
     layout = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
+    for name, dtype, _ in layout:
+        if dtype not in DTYPES:
+            raise ValueError(f"{name} is an array of {dtype}; allowed: {', '.join(DTYPES)}")
     return layout, b"".join(array.tobytes() for array in arrays.values())
 
 
@@ -70,14 +76,10 @@ def _read_header(line: bytes) -> dict[str, Any]:
     if not line.endswith(b"\n"):
         cut = f"longer than {MAXIMUM_HEADER_BYTES} bytes" if len(line) == MAXIMUM_HEADER_BYTES else "cut off"
         raise ValueError(f"its first line is {cut}")
-    header: dict[str, Any] = json.loads(line, parse_constant=_refuse_constant)
+    header: dict[str, Any] = json.loads(line, parse_constant=str)
     if header["kind"] not in KINDS:
         raise ValueError(f"a message of kind {header['kind']!r}")
     return header
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def read_arrays(stream: BinaryIO, layout: list[list[Any]]) -> dict[str, Array]:

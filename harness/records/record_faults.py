@@ -17,6 +17,11 @@ from harness.task.recipe import RunConfig, product_shapes
 
 LATER_COLUMNS = ("time_steps", "pause_s", "first")
 REQUIRED = ("timeline", "settings", "device", "n_parameters", "losses", "chunks", "evaluation")
+# A cell is not ok without what it is, what it was made with and what it learned; of the rest, some may be left out.
+NEEDED = (
+    *("device", "n_parameters", "ranks", "provenance"),
+    *("losses", "evaluation", "evaluations", "target_reached"),
+)
 
 
 def record_faults(record: Mapping[str, Any], config: RunConfig) -> list[Fault]:
@@ -25,7 +30,8 @@ def record_faults(record: Mapping[str, Any], config: RunConfig) -> list[Fault]:
     if fault:
         return [fault]
     if record["status"] == "ok":
-        missing = [name for name in REQUIRED if record.get(name) is None]
+        left_out = record.get("faulty", {}).keys() - NEEDED
+        missing = [name for name in REQUIRED if record.get(name) is None and name not in left_out]
         if missing:
             return [Fault(name, "it is missing") for name in missing]
         return [*_complete_faults(record, config)]
@@ -48,19 +54,20 @@ def _incomplete_faults(record: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _complete_faults(record: Mapping[str, Any], config: RunConfig) -> Iterator[Fault]:
+    """What is there is held against the configuration and against what else is there."""
     if record.get("reason") is not None:
         yield Fault("reason", "a cell that is ok has none")
     n_parameters = sum(math.prod(shape) for shape in config.model_spec().shapes().values())
     if record["n_parameters"] != n_parameters:
         yield Fault("n_parameters", f"it is {record['n_parameters']}, but the configured model has {n_parameters}")
-    if record["settings"].get("device") != record["device"]:
-        yield Fault("settings.device", f"it is {record['settings'].get('device')!r}, not {record['device']!r}")
-    yield from _loss_faults(record["losses"], record.get("target_reached"), config)
+    placed = (record.get("settings") or {"device": record["device"]}).get("device")
+    if placed != record["device"]:
+        yield Fault("settings.device", f"it is {placed!r}, not {record['device']!r}")
+    loss_faults = [*_loss_faults(record["losses"], record.get("target_reached"), config)]
+    yield from loss_faults
     yield from _target_faults(record, config)
-    chunk_faults = [*_column_faults(record["chunks"])] or [*_chunk_faults(record["chunks"], record["losses"], config)]
-    yield from chunk_faults
-    if not chunk_faults:
-        yield from _timeline_faults(record["timeline"], record["chunks"])
+    if not loss_faults:
+        yield from _time_faults(record, config)
     yield from evaluation_faults(record["evaluation"], config)
     yield from _ceiling_faults(record.get("ceiling") or [], config)
 
@@ -71,6 +78,15 @@ def _loss_faults(losses: list[float], reached: Mapping[str, Any] | None, config:
     met_target = train.stop_at_target and (reached or {}).get("step") == len(losses)
     if not losses or len(losses) > train.steps or (len(losses) < train.steps and not met_target):
         yield Fault("losses", f"there are {len(losses)}, not {train.steps}")
+
+
+def _time_faults(record: Mapping[str, Any], config: RunConfig) -> Iterator[Fault]:
+    chunks, faults = record.get("chunks"), []
+    if chunks is not None:
+        faults = [*_column_faults(chunks)] or [*_chunk_faults(chunks, record["losses"], config)]
+    yield from faults
+    if record.get("timeline") is not None:
+        yield from _timeline_faults(record["timeline"], None if faults else chunks)
 
 
 def _column_faults(chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
@@ -99,8 +115,8 @@ def _chunk_faults(chunks: Mapping[str, list[Any]], losses: list[float], config: 
         elapsed_s = until_s
 
 
-def _timeline_faults(timeline: Mapping[str, float], chunks: Mapping[str, list[Any]]) -> Iterator[Fault]:
-    """Every stage is there; they add up to the total; those of training are what the chunks give."""
+def _timeline_faults(timeline: Mapping[str, float], chunks: Mapping[str, list[Any]] | None) -> Iterator[Fault]:
+    """Every stage is there; they add up to the total; those of training are what the chunks give, if they are known."""
     for stage in (*(stage.name for stage in STAGES if stage.is_always_there), TOTAL):
         if stage not in timeline:
             yield Fault(f"timeline.{stage}", "it is missing")
@@ -110,6 +126,8 @@ def _timeline_faults(timeline: Mapping[str, float], chunks: Mapping[str, list[An
     total_s = sum(value for stage, value in timeline.items() if stage != TOTAL)
     if not agree(total_s, timeline[TOTAL]):
         yield Fault(f"timeline.{TOTAL}", f"it is {timeline[TOTAL]}, but the stages add up to {total_s}")
+    if chunks is None:
+        return
     for stage, value in training_stages(with_later_columns(chunks), {}).items():
         if not agree(value, timeline[stage]):
             yield Fault(f"timeline.{stage}", f"it is {timeline[stage]}, but the chunks give {value}")

@@ -2,8 +2,9 @@
 
 Version 3 (2026): the samples of the ceiling are in ceiling.json alone, taken by processes of their own, each with the
 way that its framework multiplied; a record has neither `ceiling` nor the stage `ceiling_s`. settings.cpus of a record
-are the processors in force while it trained, and cpus_asked those that it was given. What was called seed_loss is
-original_loss. The configuration has evaluate.learning, and neither train.epoch_steps nor train.stop_at_loss.
+are the processors in force while it trained, and cpus_asked those that it was given. The original's loss had another
+name. The configuration has evaluate.learning, and neither train.epoch_steps nor train.stop_at_loss. A record names its
+`faults`, keeps what was left out for them (`faulty`), and has `data_cpu_s`; a session of run.json, `other_cpu_share`.
 
 Version 2 (2026): a record carries its attempt, what it was made with (provenance), the digests of its run's
 configuration and of its parameters, and a seal over itself. Version 1 had none of these.
@@ -30,6 +31,7 @@ STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "u
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SEAL = "sha256"
 MAXIMUM_FILE_BYTES = 2**28
+MAXIMUM_REASON_LENGTH = 500
 
 
 class UnreadableFile(ValueError):

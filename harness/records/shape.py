@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -124,6 +124,7 @@ class Measured:
     losses: list[NotNegative] | None = None
     chunks: Chunks | None = None
     other_cpu_share: NotNegative | None = None
+    data_cpu_s: NotNegative | None = None
     evaluation: Evaluation | None = None
     evaluations: list[Validated] = field(default_factory=list)
     target_reached: Validated | None = None
@@ -134,6 +135,9 @@ class Measured:
     # Of a cell of several ranks, which the first one tells.
     ranks: Positive = 1
     exchanges_s: list[NotNegative] = field(default_factory=list)
+    # What was wrong with it when it was made, and by its field's name what was left out for that.
+    faults: list[str] = field(default_factory=list)
+    faulty: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,12 @@ STAGES = (
         is_always_there=False,
     ),
     Stage("steady_s", "training, s", "all later optimiser steps", TRAINING),
-    Stage("data_s", "data, s", "making the batches", "making the data"),
+    Stage(
+        "data_s",
+        "waiting for data, s",
+        "training waited for its batches, which a thread makes ahead",
+        "waiting for data",
+    ),
     Stage("validation_s", "validation, s", "evaluations while training went on", EVALUATION, is_always_there=False),
     Stage(
         "checkpoint_s", "checkpoints, s", "reading and sending the state to resume from", OTHER, is_always_there=False

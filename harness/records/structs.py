@@ -143,10 +143,13 @@ class Cell:
     resumed_at_steps: list[int] = field(default_factory=list)
     peak_memory_bytes: int | None = None
     other_cpu_share: float | None = None
+    data_cpu_s: float | None = None
     ranks: Count = 1
     exchanges_s: list[float] = field(default_factory=list)
     node: str | None = None
     nodes: list[str] = field(default_factory=list)
+    # What was wrong with the record when it was made; the fields that it was in were left out.
+    faults: list[str] = field(default_factory=list)
 
     @property
     def variant(self) -> tuple[str, str, str, str]:

@@ -40,6 +40,7 @@ def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
     found = [
         _nodes_differ(run),
         _ranks_share_a_machine(run),
+        _records_incomplete(run),
         _ceiling_unread(run),
         _above_the_ceiling(variants),
         _machine_busy(run),
@@ -85,6 +86,15 @@ def _ranks_share_a_machine(run: Run) -> Caution | None:
         return None
     where = f"{sharing[0].ranks} ranks on one machine's processors"
     return Caution("Ranks share a machine", where, "These speeds prove that the ranks are right, not how they scale.")
+
+
+def _records_incomplete(run: Run) -> Caution | None:
+    faulty = [cell for cell in run.ok_cells if cell.faults]
+    if not faulty:
+        return None
+    where = f"{len(faulty)} of {count(len(run.ok_cells), 'cell')}; {faulty[0].faults[0]} in {faulty[0].cell}"
+    advice = "The fields named in `faults` of a record are in no table, and `check` lists them: run again."
+    return Caution("Records with faults", where, advice)
 
 
 def _ceiling_unread(run: Run) -> Caution | None:

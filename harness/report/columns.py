@@ -44,7 +44,8 @@ TABLES = {
         "throughput": """
             backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
             seed device verified overhead_share other_cpu_share""",
-        "timeline": f"cell backend implementation precision seed repeat status {' '.join(TIMELINE)} verified",
+        "timeline": f"""
+            cell backend implementation precision seed repeat status {" ".join(TIMELINE)} verified data_cpu_s""",
         "loss_distance": """
             seed left right steps largest_relative_distance_first_100 largest_relative_distance
             left_verified right_verified""",
@@ -74,7 +75,7 @@ SHOWN = {
         "throughput": """
             backend implementation precision device seed repeat sequences_per_s step_ms_median step_ms_p5
             step_ms_p95 steps overhead_share other_cpu_share""",
-        "timeline": f"backend implementation precision seed repeat status {' '.join(TIMELINE)}",
+        "timeline": f"backend implementation precision seed repeat status {' '.join(TIMELINE)} data_cpu_s",
         "loss_distance": "seed left right steps largest_relative_distance_first_100 largest_relative_distance",
         "not_ok": "cell status reason",
     }.items()
@@ -173,7 +174,7 @@ COLUMNS = {
         "seeds with a pair to compare; of how many, where one of a pair did not end ok",
     ),
     "sequences_per_s": Column(
-        "sequences/s", number, "batch size over the median time of a steady training step; making the data is left out"
+        "sequences/s", number, "batch size over the median time of a steady training step; waiting for data is left out"
     ),
     "sequences_per_s_interval": Column(
         "95 % interval",
@@ -197,7 +198,7 @@ COLUMNS = {
     "efficiency": Column("efficiency", percent, "sequences/s over the number of ranks times those of one process"),
     "efficiency_interval": Column("95 % interval", percent, "bootstrap interval of that ratio over processes"),
     "overhead_share": Column(
-        "overhead", percent, "the suite's own share of the steady time: making data, timing and recording"
+        "overhead", percent, "the suite's own share of the steady time: waiting for data, timing and recording"
     ),
     "other_cpu_share": Column(
         "other processes", percent, "the share of the machine's processors that others used while the cell trained"
@@ -258,6 +259,9 @@ COLUMNS = {
     "steps": Column("steps", integer, "optimiser steps behind the row"),
     **{stage.name: Column(stage.header, number, stage.meaning) for stage in STAGES},
     TOTAL: Column("total, s", number, "the cell from start to end"),
+    "data_cpu_s": Column(
+        "making data, CPU s", number, "CPU seconds of the thread that makes the batches beside training: no stage"
+    ),
     "left": Column("left", text),
     "right": Column("right", text),
     "largest_relative_distance_first_100": Column(

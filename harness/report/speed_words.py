@@ -133,7 +133,7 @@ def _overhead(ranked: list[Variant]) -> Iterator[str]:
     if known:
         label, share = max(known.items(), key=lambda pair: pair[1])
         yield (
-            "The suite's own work between training calls (making data, timing, recording) took at most"
+            "The suite's own work between training calls (waiting for data, timing, recording) took at most"
             f" {percent(share)} of the steady time ({label})."
         )
 

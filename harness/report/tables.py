@@ -119,7 +119,8 @@ def _throughput_row(run: Run, cell: Cell) -> Row:
 
 
 def _timeline_row(cell: Cell) -> Row:
-    return identity(cell) | {stage: (cell.timeline or {}).get(stage) for stage in TIMELINE}
+    stages = {stage: (cell.timeline or {}).get(stage) for stage in TIMELINE}
+    return identity(cell) | stages | {"data_cpu_s": cell.data_cpu_s}
 
 
 def _loss_frame(run: Run) -> pd.DataFrame:

@@ -22,9 +22,8 @@ from harness.commands.verify import prove_all
 from harness.machine import Processors
 from harness.processes import proof, verdict
 from harness.processes.process import Outcome, Resources
-from harness.processes.proof import Observations, Proof
+from harness.processes.proof import Observations, Proof, cases
 from harness.processes.verdict import Verdict, verify_brief
-from harness.proof import cases
 from harness.proof.cases import Case, choose_cases, make_batch, start_parameters, training_cases, wired_cases
 from harness.proof.comparison import compare, worst
 from harness.proof.observation import quantities
@@ -229,7 +228,7 @@ def test_workers_share_the_processors_a_core_each(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(f"harness.{module}.find_processors", lambda: Processors((4, 6, 5, 7), 2, 2))
     met: list[Resources] = []
 
-    def observe_nothing(backend: Backend, name: str, cases: object, resources: Resources, _: object) -> Observations:
+    def observe_nothing(backend: Backend, name: str, cases: object, resources: Resources) -> Observations:
         met.append(resources)
         return Observations(Outcome("ok", None, {}, {}), [])
 

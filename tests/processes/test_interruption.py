@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,26 @@ def test_a_second_signal_ends_at_once_and_leaves_no_process(tmp_path: Path) -> N
         assert run.process.wait(60) == 130
         assert ends(lambda: not run.marked.pids())
         assert not (run.folder / "report.html").exists()
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_ctrl_c_ends_verify_within_5_seconds_and_leaves_no_process(ranks: int, tmp_path: Path) -> None:
+    marked = Marked()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])}
+    environment |= {marked.variable: "1", "ABSORBED_IN": str(tmp_path)}
+    command = [sys.executable, "-m", "harness", "verify", "--backend", "fake_backends.absorbed"]
+    command += ["--precision", "float32", "--ranks", str(ranks)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as verify:
+        assert ends(lambda: len([*tmp_path.iterdir()]) == ranks)
+        begun_s = time.monotonic()
+        verify.send_signal(signal.SIGINT)
+        output, errors = verify.communicate(timeout=60)
+        assert time.monotonic() - begun_s < 5
+    assert verify.returncode == 130
+    assert "Traceback" not in output + errors
+    assert "SIGINT: 0 of 1 were judged" in output
+    assert not marked.pids()
 
 
 def test_nothing_outlives_a_parent_that_was_killed_even_in_native_code(tmp_path: Path) -> None:

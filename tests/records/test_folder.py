@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from harness.records import folder as results
 from harness.records.folder import RunFolder, default_folder, flatten
 from harness.records.identity import Cell
 from harness.records.schema import SCHEMA_VERSION, seal
+from harness.records.validation import record_faults
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
@@ -83,6 +85,74 @@ def test_a_record_says_whose_it_is_and_its_parameters_lie_beside_it(complete: Ru
     assert stored.keys() == outcome.arrays.keys()
     np.testing.assert_array_equal(stored["lstm.0.bias"], outcome.arrays["lstm.0.bias"])
     assert why(complete) is None
+
+
+# By the field: what is wrong with it, and how that is named.
+SPOILED: dict[str, tuple[Any, str]] = {
+    "timeline": ({"total_s": -3.0}, "timeline.spawn_s: it is missing"),
+    "chunks": ({"steps": [12]}, "chunks.train_s: it is missing"),
+    "settings": ({"device": "cuda:0"}, "settings.device: it is 'cuda:0', not 'cpu'"),
+    "ceiling": ("fast", "ceiling: expected `array | null`, got `str`"),
+    "other_cpu_share": (-1, "other_cpu_share: expected `float` >= 0.0"),
+    "losses": ([0.5], "losses: there are 1, not 12"),
+    "evaluation": ({"test": {}}, "evaluation.test.sequences: it is missing"),
+    "n_parameters": (5, "n_parameters: it is 5, but the configured model has"),
+    "ranks": (0, "ranks: expected `int` >= 1"),
+}
+# Without these it is not known what was trained, or what it learned.
+ESSENTIAL = ("losses", "evaluation", "n_parameters", "ranks")
+
+
+@pytest.mark.parametrize("field", SPOILED)
+def test_a_fault_in_one_field_leaves_that_field_out_and_keeps_all_else(
+    field: str, folder: RunFolder, outcome: Outcome
+) -> None:
+    value, fault = SPOILED[field]
+    good = make_record(outcome, CONFIG, MADE_WITH, 1)
+    spoiled = replace(outcome, body={**outcome.body, field: value})
+    record = {**make_record(spoiled, CONFIG, MADE_WITH, 1), "verified": True, "verification_reason": None}
+    folder.write_cell(CELL, record, spoiled.arrays)
+    written = json.loads(folder.record(CELL).read_text())
+    assert written["faulty"] == {field: value}
+    assert [text for text in written["faults"] if text.startswith(fault)]
+    assert field not in written
+    kept = good.keys() - {field, "status", "reason"}
+    assert {name: written[name] for name in kept} == json.loads(json.dumps({name: good[name] for name in kept}))
+    assert folder.parameters(CELL).exists()
+    if field in ESSENTIAL:
+        assert (written["status"], written["reason"]) == ("failed", f"a malformed record: {written['faults'][0]}")
+    else:
+        assert (written["status"], written["reason"]) == ("ok", None)
+        assert why(folder) is None
+    assert record_faults(written, CONFIG) == []
+
+
+def test_faults_in_several_fields_are_all_named(outcome: Outcome) -> None:
+    body = outcome.body | {name: value for name, (value, _) in SPOILED.items()}
+    record = make_record(replace(outcome, body=body), CONFIG, MADE_WITH, 1)
+    # Of what is left of a failed cell, the types alone are judged.
+    assert record["faulty"].keys() >= {"ceiling", "chunks", "evaluation", "other_cpu_share", "ranks"}
+    assert record["status"] == "failed"
+    assert record_faults(record, CONFIG) == []
+
+
+def test_a_worker_does_not_say_which_cell_it_is_nor_that_its_faults_are_excused(
+    folder: RunFolder, outcome: Outcome
+) -> None:
+    body = {name: value for name, value in outcome.body.items() if name != "losses"}
+    told = {"cell": "another", "seed": 9, "faults": [], "faulty": {"losses": None}}
+    written = folder.write_cell(CELL, make_record(replace(outcome, body=body | told), CONFIG, MADE_WITH, 1), {})
+    assert (written["cell"], written["seed"], written["status"]) == (CELL.name, 3, "failed")
+
+
+def test_what_no_file_can_hold_is_a_failed_cell(folder: RunFolder, outcome: Outcome) -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    body = outcome.body | {"ceiling": deep}
+    written = folder.write_cell(CELL, make_record(replace(outcome, body=body), CONFIG, MADE_WITH, 1), outcome.arrays)
+    assert (written["status"], written["reason"]) == ("failed", "it could not be written: JSON cannot hold it")
+    assert json.loads(folder.record(CELL).read_text())["faults"]
 
 
 def test_a_record_names_the_sources_it_was_made_with(complete: RunFolder) -> None:

@@ -27,6 +27,23 @@ def test_messages_come_back_as_they_were_written() -> None:
     assert read_message(stream) is None
 
 
+def test_what_json_cannot_hold_arrives_as_text() -> None:
+    stream = io.BytesIO()
+    told = {"memory": float("nan"), "rates": [float("-inf"), 0.5], "version": np.float32(1.5)}
+    write_message(stream, "result", told)
+    stream.seek(0)
+    message = read_message(stream)
+    assert message is not None
+    assert message.body == {"memory": "NaN", "rates": ["-Infinity", 0.5], "version": "1.5"}
+
+
+def test_an_array_that_no_message_can_carry_is_refused_before_anything_is_written() -> None:
+    stream = io.BytesIO()
+    with pytest.raises(ValueError, match="a is an array of float16"):
+        write_message(stream, "result", {}, {"a": np.zeros(3, np.float16)})
+    assert stream.getvalue() == b""
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -45,7 +45,10 @@ def check_cell(
         findings.add_all(file, _making_faults(record, description))
         _check_attempts(folder, name, record["attempt"], findings)
     _check_parameters(folder, name, record, config, findings)
-    findings.add_all(file, record_faults(modernise(record, version), config))
+    content_faults = record_faults(modernise(record, version), config)
+    findings.add_all(file, content_faults)
+    if not content_faults:
+        findings.add_all(file, [Fault("", f"{fault}; so it was left out") for fault in record.get("faults", [])])
     if record.get("status") != "not_installed" and not (folder / "logs" / f"{name}.log").is_file():
         findings.add(f"logs/{name}.log", "it is missing")
     return record
@@ -61,6 +64,8 @@ def _head_faults(record: Mapping[str, Any], name: str) -> list[Fault]:
         faults.append(Fault("backend", f"its identity is {said!r}, but the file is named {name}"))
     if record["verified"] and record["verification_reason"] is not None:
         faults.append(Fault("verification_reason", "what is verified has none"))
+    if record.get("faulty") and not record.get("faults"):
+        faults.append(Fault("faulty", "fields were left out, and no fault says why"))
     return faults
 
 

@@ -24,7 +24,7 @@ from harness.records.schema import (
     UnreadableFile,
     read_json,
 )
-from harness.records.shape import CeilingFile, shape_fault
+from harness.records.shape import CeilingFile, Share, shape_fault
 from harness.task.presets import ConfigurationError, convert
 from harness.task.recipe import RunConfig, product_shapes
 
@@ -68,6 +68,8 @@ class Session:
     started: str
     command: str
     environment: dict[str, Any]
+    # What other processes used of the processors before the first cell; None on a cluster, and of a run that was ended.
+    other_cpu_share: Share | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from harness.processes.cluster.nodes import Node
 from harness.processes.interruption import is_interrupted
-from harness.processes.process import MAXIMUM_REASON_LENGTH, POLL_INTERVAL_S, Outcome
+from harness.processes.process import POLL_INTERVAL_S, Outcome
+from harness.records.schema import MAXIMUM_REASON_LENGTH
 from harness.task.one_line import one_line
 
 # How long a node may be gone before Ray says so.

@@ -163,6 +163,14 @@ TAMPERED = {
     "a node that was not there": (set_to("node", value="nowhere"), "node: run.json names no such node"),
     "a rank's node that was not there": (set_to("nodes", value=["nowhere"]), "node: run.json names no such node"),
     "an attempt too many": (set_to("attempt", value=3), f"attempts/{CELL}.1.*: it is missing"),
+    "a field left out for no fault": (
+        lambda record: record.update(faulty={"chunks": record.pop("chunks")}),
+        "faulty: fields were left out, and no fault says why",
+    ),
+    "an essential field left out": (
+        lambda record: record.update(faults=["losses: many"], faulty={"losses": record.pop("losses")}),
+        "losses: it is missing",
+    ),
     "an infinite total": (set_to("timeline", "total_s", value=1e999), "it cannot be read: Infinity is not JSON"),
 }
 

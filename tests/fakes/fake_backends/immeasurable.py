@@ -1,17 +1,22 @@
-"""Tells of its memory what JSON cannot hold."""
+"""The NumPy reference, which tells of its memory what JSON cannot hold."""
 
 from __future__ import annotations
 
-from backends.contract import ModelSpec, OptimizerSpec, Parameters
-from fake_backends.linear import LinearTrainer
+from typing import Any
+
+from backends import reference
 
 
-class FaultyTrainer(LinearTrainer):
-    def peak_memory_bytes(self) -> int | None:
-        return float("nan")  # type: ignore[return-value]
+class FaultyTrainer:
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.trainer, name)
+
+    def peak_memory_bytes(self) -> float:
+        return float("nan")
 
 
-def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
-) -> FaultyTrainer:
-    return FaultyTrainer(model, parameters)
+def build(*arguments: Any, **options: Any) -> FaultyTrainer:
+    return FaultyTrainer(reference.build(*arguments, **options))

@@ -1,0 +1,100 @@
+"""Who used the machine while a cell trained: its own processes, of every rank and ended ones too, or others."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cells import other_processes
+from harness.cells.other_processes import OtherProcesses
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc")
+
+PROJECT = Path(__file__).parents[2]
+SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
+SMALL += ["--set", "train.steps=8", "--set", "train.chunk=2", "--set", "train.batch=4"]
+
+
+def test_whatever_a_cell_started_is_its_own(tmp_path: Path) -> None:
+    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])
+    environment = {**os.environ, "PYTHONPATH": paths, "CROWD": "1"}
+    command = [sys.executable, "-m", "harness", "run", "--backend", "fake_backends.crowded", "--threads", "1"]
+    command += ["--ranks", "2", *SMALL, "--out", str(tmp_path / "run")]
+    subprocess.run(command, env=environment, capture_output=True)
+    with (tmp_path / "run" / "tables" / "throughput.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["other_cpu_share"]) < 0.03
+
+
+def run_script(text: str, *arguments: str) -> str:
+    """What a process that does this prints."""
+    command = [sys.executable, "-c", text, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100).stdout
+
+
+LOOK = """
+import subprocess, sys, time
+from harness.cells.other_processes import OtherProcesses
+
+# A process of its own: what looks is to have a parent that started nothing else.
+if not sys.argv[1:]:
+    print(subprocess.run([sys.executable, "-c", sys.orig_argv[2], "look"], stdout=subprocess.PIPE, text=True).stdout)
+else:
+    others = OtherProcesses()
+    time.sleep(1)
+    print(others.share())
+"""
+
+
+def test_what_runs_beside_a_cell_is_another() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            assert float(run_script(LOOK)) > 0.03
+        finally:
+            other.kill()
+
+
+COUNT = """
+import os, subprocess, sys, time
+from harness.cells.guard import adopt_orphans
+from harness.cells.other_processes import cell_busy_s
+
+adopt_orphans()
+burn = [sys.executable, "-c", "import time\\nwhile time.process_time() < 0.5: pass"]
+before_s = cell_busy_s()
+if sys.argv[1] == "waited for":
+    subprocess.run(burn)
+elif sys.argv[1] == "not waited for":
+    child = subprocess.Popen(burn)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+else:
+    if not os.fork():
+        subprocess.Popen(burn)
+        os._exit(0)
+    os.wait()
+    # The orphan comes to us, and ends.
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+print(cell_busy_s() - before_s)
+"""
+
+
+@pytest.mark.parametrize("how", ["waited for", "not waited for", "orphaned"])
+def test_a_process_that_has_ended_is_still_the_cells(how: str) -> None:
+    # Ticks of 10 ms, in four numbers.
+    assert float(run_script(COUNT, how)) > 0.45
+
+
+def test_of_a_moment_nothing_is_said_and_without_proc_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = OtherProcesses()
+    assert others.share() is None
+    monkeypatch.setattr(other_processes, "LEAST_STRETCH_S", 0.0)
+    assert others.share() is not None
+    monkeypatch.setattr(other_processes, "machine_busy_s", lambda: None)
+    assert others.share() is None
+    assert OtherProcesses().share() is None
