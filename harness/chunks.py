@@ -39,19 +39,25 @@ class Chunks:
         return share_of_chunk(make_chunk(self.config, self.seed, first_step), self.group)
 
 
-def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
-    """The next batches from first_step (0-based): a chunk ends with the epoch, with the last step, before an evaluation
+def chunk_length(config: RunConfig, first_step: int) -> int:
+    """Steps from first_step (0-based) to the end of its chunk: with the epoch, with the last step, before an evaluation
     and where the number of time steps may change."""
     train = config.train
     ends = [train.chunk, train.steps - first_step, train.epoch_steps - first_step % train.epoch_steps]
     if train.evaluate_every:
         ends.append(train.evaluate_every - first_step % train.evaluate_every)
-    n_steps = min(*ends, config.task.steps_of_one_shape(first_step) or train.chunk)
+    return min(*ends, config.task.steps_of_one_shape(first_step) or train.chunk)
+
+
+def make_chunk(config: RunConfig, seed: int, first_step: int, n_steps: int | None = None) -> Chunk:
+    """The batches from first_step (0-based) to the end of its chunk, or of the first n_steps of them."""
+    n_steps = n_steps or chunk_length(config, first_step)
     batches = [
-        config.task.batch(seed=seed, step=step, size=train.batch) for step in range(first_step, first_step + n_steps)
+        config.task.batch(seed=seed, step=step, size=config.train.batch)
+        for step in range(first_step, first_step + n_steps)
     ]
     return Chunk(
         inputs=np.stack([batch.inputs for batch in batches]),
         targets=np.stack([batch.targets for batch in batches]),
-        learning_rates=train.learning_rates(first_step, n_steps),
+        learning_rates=config.train.learning_rates(first_step, n_steps),
     )

@@ -44,7 +44,8 @@ from harness.runner import Together, run_cell
 from harness.schema import digest
 from harness.selection import Selection, describe, parse_seeds
 from harness.validation import parameter_faults, provenance_faults, record_faults
-from harness.verdict import Verdict, record_verdicts, verify_brief
+from harness.verdict import Verdict, choose_run_cases, record_verdicts, verify_brief
+from harness.verification.oracle import forget
 
 WIDTH = 80
 # A cell that ended otherwise may go on from its checkpoint.
@@ -291,23 +292,18 @@ def _verify(
 
 
 def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tuple[str, ...], Verdict]]:
-    done = set()
-    for cell in cells:
-        key = cell.variant
-        if key in done or cell.backend.missing_packages():
-            continue
-        done.add(key)
-        if is_interrupted():
-            break
-        verdict = verify_brief(
-            cell.backend,
-            cell.implementation,
-            cell.precision,
-            selection.resources,
-            optimizer=selection.config.optimizer,
-            model=selection.config.model_spec(),
-        )
-        yield key, verdict
+    resources = selection.resources
+    cases = choose_run_cases(selection.config, list(dict.fromkeys(cell.seed for cell in cells)), resources.ranks)
+    try:
+        for variant, cell in {cell.variant: cell for cell in cells}.items():
+            if cell.backend.missing_packages():
+                continue
+            verdict = verify_brief(cell.backend, cell.implementation, cell.precision, resources, cases)
+            if is_interrupted():
+                break
+            yield variant, verdict
+    finally:
+        forget()
 
 
 def _run_in_turn(

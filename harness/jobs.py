@@ -16,8 +16,7 @@ from harness.group import ARRIVED, MET, read_group, tell_phase
 from harness.protocol import read_arrays, write_message
 from harness.provenance import loaded_sources
 from harness.training import total_s, train_cell
-from harness.verification.cases import Case
-from harness.verification.observation import observe
+from harness.verification.observation import observe, read_case
 
 
 class Incomplete(Exception):
@@ -89,7 +88,7 @@ def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     if group is not None:
         tell_phase(stream, ARRIVED)
     for precision, cases in request["cases"].items():
-        for case in map(Case.from_dict, cases):
+        for case in map(read_case, cases):
             about = {"case": case.name, "precision": precision}
             try:
                 observed = observe(implementation, case, device=request["device"], precision=precision, group=group)

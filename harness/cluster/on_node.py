@@ -24,6 +24,7 @@ from harness.process import MAXIMUM_LOG_BYTES, Outcome, Resources
 from harness.provenance import suite_digest, versions
 from harness.runner import run_cell
 from harness.verdict import verify_brief
+from harness.verification.observation import read_case
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -56,17 +57,11 @@ def train_here(request: str) -> Iterator[str | tuple[bytes, bytes]]:
 def verify_here(request: str) -> str:
     """The verdict on one variant, null where its framework is not installed. Remembered on this node."""
     asked = json.loads(request)
-    backend, config = find_backend(asked["backend"]), RunConfig.from_dict(asked["configuration"])
+    backend = find_backend(asked["backend"])
     if backend.missing_packages():
         return "null"
-    verdict = verify_brief(
-        backend,
-        asked["implementation"],
-        asked["precision"],
-        resources_here(asked, node_id()),
-        optimizer=config.optimizer,
-        model=config.model_spec(),
-    )
+    cases, resources = [read_case(fields) for fields in asked["cases"]], resources_here(asked, node_id())
+    verdict = verify_brief(backend, asked["implementation"], asked["precision"], resources, cases)
     return json.dumps(asdict(verdict))
 
 

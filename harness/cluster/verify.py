@@ -18,8 +18,8 @@ from harness.process import INTERRUPTED
 from harness.proof import Observations, judge, verify_request
 from harness.protocol import Message
 from harness.selection import Selection
-from harness.verdict import TIMEOUT_S, Verdict, brief_case, refuse_precision, sum_up
-from harness.verification.cases import divisible
+from harness.verdict import Cases, Verdict, choose_run_cases, limit_time, refuse_precision, sum_up
+from harness.verification.oracle import forget
 
 
 def verify_on_cluster(
@@ -35,7 +35,8 @@ def verify_on_cluster(
     import ray
 
     remote = ray.remote(**demand(cluster))(verify_here)
-    common = {"configuration": selection.config.to_dict(), **placement(cluster, selection)}
+    cases = choose_cases(cells, selection)
+    common = {"cases": [case.to_dict() for case in cases], **placement(cluster, selection)}
     variants = {cell.variant: cell for cell in cells}
     waiting = {remote.remote(json.dumps({**cell.identity(), **common})): name for name, cell in variants.items()}
     try:
@@ -65,15 +66,14 @@ def _verify_together(
     cluster: Cluster, cells: Sequence[Cell], selection: Selection
 ) -> Iterator[tuple[tuple[str, str, str], Verdict]]:
     """Each variant once, on as many nodes as a cell takes; compared with the oracle here, and not remembered."""
-    resources, config = selection.resources, selection.config
-    limited = replace(selection, resources=replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S)))
-    case = divisible(brief_case(config.optimizer, config.model_spec()), resources.ranks)
+    asked = choose_cases(cells, selection)
+    limited = replace(selection, resources=limit_time(selection.resources, asked))
 
     def verify(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
         if unknown := refuse_precision(cell.precision):
             tell((cell.variant, unknown))
             return
-        cases, messages = {cell.precision: [case]}, list[Message]()
+        cases, messages = {cell.precision: asked}, list[Message]()
         request = verify_request(cell.backend, cell.implementation, cases)
 
         def listen(message: Message) -> None:
@@ -86,4 +86,13 @@ def _verify_together(
             tell((cell.variant, sum_up(proof)))
 
     variants = {cell.variant: cell for cell in cells}
-    yield from side_by_side(verify, list(variants.values()), len(cluster.nodes) // cluster.ranks)
+    try:
+        yield from side_by_side(verify, list(variants.values()), len(cluster.nodes) // cluster.ranks)
+    finally:
+        forget()
+
+
+def choose_cases(cells: Sequence[Cell], selection: Selection) -> Cases:
+    """What is proven of each variant."""
+    seeds = list(dict.fromkeys(cell.seed for cell in cells))
+    return choose_run_cases(selection.config, seeds, selection.resources.ranks)
