@@ -207,8 +207,9 @@ def _report_cells(folder: RunFolder, console: Console) -> bool:
 def list_backends(selection: Selection, *, as_json: bool) -> None:
     """Count the parameters where they are: in each framework's own model, in a process of its own."""
     # Besides what was asked for, or all, whatever other distributions register.
-    listed = [*selection.backends, *(registered_backends() if selection.everything else [])]
-    rows = [_list_row(backend, name, selection) for backend in listed for name in backend.implementations]
+    registered = registered_backends() if selection.everything else []
+    listed = [*selection.targets(), *((backend, name) for backend in registered for name in backend.implementations)]
+    rows = [_list_row(backend, name, selection) for backend, name in listed]
     if as_json:
         sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
         return
@@ -232,7 +233,7 @@ def _list_row(backend: Backend, implementation: str, selection: Selection) -> di
         return {**row, "status": "failed", "reason": backend.problem, **unknown}
     if missing := backend.missing_packages():
         return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
-    outcome = describe(backend, implementation, selection)
+    outcome = describe(backend, implementation, selection.config, selection.precisions[0], selection.resources)
     device = outcome.body.get("settings", {}).get("device")
     counted = {"device": device, "n_parameters": outcome.body.get("n_parameters")}
     return {**row, "status": outcome.status, "reason": outcome.reason, **counted}

@@ -18,6 +18,8 @@ STREAMS = {"train": 0, "test": 1, "initial": 2, "validation": 3, "lengths": 4}
 LENGTHS_PER_BATCH = ("mixed", "one")
 PADDINGS = ("full", "trimmed")
 LOW, HIGH = np.float32(0.001), np.float32(1.0)
+# A word of the generator's key.
+LARGEST_SEED = 2**64 - 1
 END_FLAG, START_FLAG, FIRST_BIT = 0, 1, 2
 
 

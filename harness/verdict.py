@@ -1,6 +1,6 @@
 """The proof that a run makes before it times anything, remembered until something changes.
 
-One small case has the run's optimiser, depth and wiring; then the run's own network is trained at each of its own shapes.
+One small case has the run's optimiser, depth and wiring; then the run's own network is trained at each of its shapes.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def choose_run_cases(config: RunConfig, seeds: Sequence[int], ranks: int) -> Cas
     return [divisible(brief_case(config.optimizer, config.model_spec()), ranks), *choose_calls(config, seeds)]
 
 
-def verify_brief(
-    backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases
-) -> Verdict:
+def verify_brief(backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases) -> Verdict:
     """Compare the cases with the oracle. Never raises for what the backend does."""
     if unknown := refuse_precision(precision):
         return unknown

@@ -10,17 +10,25 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from backends import Backend
+from harness.config import RunConfig
 from harness.environment import available_cpus
 from harness.presets import ConfigurationError
 from harness.process import Resources
 from harness.proof import Cases, Observations, Proof, judge, observe_in_worker
 from harness.protocol import Message
-from harness.selection import select_backends, select_implementations
+from harness.selection import (
+    Target,
+    check_device,
+    check_gpus,
+    select_backends,
+    select_implementations,
+    select_targets,
+)
 from harness.verification.cases import choose_cases, choose_group_cases
 from harness.verification.table import LEGEND, make_rows, make_table
 
@@ -29,20 +37,21 @@ TIMEOUT_S = 600.0
 # By how long they compile, so that no processor is left with a long one at the end.
 LONGEST_FIRST = (("tensorflow", "tuned"), ("jax", "tuned"), ("jax", "idiomatic"), ("tensorflow", "idiomatic"))
 
-Target = tuple[Backend, str]
-
 
 def verify(options: Mapping[str, Any]) -> int:
     """0 where every chosen implementation is proven, else 1; with "all", one that is not installed is no failure.
 
     Raises ConfigurationError for options that cannot be used, before anything is started.
     """
-    targets = select_targets(options)
+    targets = select_targets(select_backends(options["backends"]), select_implementations(options["implementation"]))
+    cases, resources = choose(options), Resources(device=options["device"], timeout_s=TIMEOUT_S, ranks=options["ranks"])
+    check_gpus(resources)
+    check_device(targets, RunConfig(), resources)
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     started_s = time.monotonic()
     proofs = []
     with console.status("verifying"):
-        for proof in prove_all(targets, choose(options), options["device"], options["ranks"]):
+        for proof in prove_all(targets, cases, resources):
             proofs.append(proof)
             print_proof(proof, console)
     if options["quiet"]:
@@ -69,19 +78,10 @@ def choose(options: Mapping[str, Any]) -> Cases:
     return choose_group_cases(ranks)
 
 
-def select_targets(options: Mapping[str, Any]) -> list[Target]:
-    implementations = select_implementations(options["implementation"])
-    backends = select_backends(options["backends"])
-    targets = [(backend, name) for backend in backends for name in implementations if name in backend.implementations]
-    if not targets:
-        raise ConfigurationError(f"no chosen backend has the implementation {', '.join(implementations)}")
-    return targets
-
-
-def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) -> Iterator[Proof]:
+def prove_all(targets: list[Target], cases: Cases, resources: Resources) -> Iterator[Proof]:
     """A proof of each target, in their order. Nothing here is timed, so workers share the machine, a processor each;
     ranks, which wait for each other, have it for themselves."""
-    n_at_once = len(available_cpus() or range(os.cpu_count() or 1)) if ranks == 1 else 1
+    n_at_once = len(available_cpus() or range(os.cpu_count() or 1)) if resources.ranks == 1 else 1
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for cpu in range(n_at_once):
         free.put(cpu)
@@ -94,8 +94,7 @@ def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) 
     def observe(target: Target) -> Observations:
         cpu = free.get()
         try:
-            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, first_cpu=cpu, ranks=ranks)
-            return observe_in_worker(*target, cases, resources, listen)
+            return observe_in_worker(*target, cases, replace(resources, first_cpu=cpu), listen)
         finally:
             free.put(cpu)
 

@@ -1,6 +1,6 @@
 """What a run's own training asks for: a call of train of each shape that it meets, at its own size.
 
-A compiler's fault may depend on size (jax-ml/jax#39103: sums over more than 32,768 rows), so small cases do not show it.
+Small cases do not show a compiler's fault that depends on size, as jax-ml/jax#39103: wrong sums above 32,768 rows.
 """
 
 from __future__ import annotations

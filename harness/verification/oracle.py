@@ -6,6 +6,7 @@ import threading
 from functools import cache
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from backends.contract import Batch, ModelSpec, OptimizerSpec, Parameters
@@ -58,7 +59,8 @@ class _PartwiseTrainer(ReferenceTrainer):
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         n_rows, n_at_once = len(batch.inputs), self._rows_at_once(batch.inputs.shape[1])
-        loss, gradients = 0.0, {}
+        loss = 0.0
+        gradients: Parameters = {name: np.zeros(shape) for name, shape in self._model.shapes().items()}
         for first in range(0, n_rows, n_at_once):
             if is_interrupted():
                 raise InterruptedError("asked to end")
@@ -67,7 +69,8 @@ class _PartwiseTrainer(ReferenceTrainer):
             share = len(part.inputs) / n_rows
             part_loss, part_gradients = super().loss_and_gradients(part)
             loss += share * part_loss
-            gradients = {name: gradients.get(name, 0.0) + share * part_gradients[name] for name in part_gradients}
+            for name, gradient in part_gradients.items():
+                gradients[name] += share * gradient
         return loss, gradients
 
     def _rows_at_once(self, time_steps: int) -> int:
