@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -206,5 +207,7 @@ def select_resources(options: Mapping[str, Any], launch: Launch | None = None) -
     if threads > n_available and not options.get("cluster"):
         raise ConfigurationError(f"--threads {threads}: this process may use 1 to {n_available} processors")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
+    if not all(map(math.isfinite, limit.values())):
+        raise ConfigurationError(f"--timeout {options['timeout']}: allowed are seconds above 0")
     resources = Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
     return resources.of_rank(launch.local_rank) if launch else resources
