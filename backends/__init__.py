@@ -75,7 +75,7 @@ BACKENDS = {
         Backend(
             name="jax",
             implementations={"idiomatic": "backends.jax.idiomatic", "tuned": "backends.jax.tuned"},
-            packages=("jax", "flax", "optax"),
+            packages=("jax", "jaxlib", "flax", "optax"),
             extra="jax",
             product="backends.jax.product",
             gpu_variables={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},

@@ -13,8 +13,17 @@ import sys
 
 import torch
 
-from backends.contract import PRECISIONS, Group, ModelSpec, OptimizerSpec, Parameters, Setting, check_precision
-from backends.torch.device import product_dtype
+from backends.contract import (
+    PRECISIONS,
+    Group,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    Setting,
+    Unsupported,
+    check_precision,
+)
+from backends.torch.device import product_dtype, resolve_device
 from backends.torch.idiomatic import TorchTrainer
 from backends.torch.optimizer import build_optimizer
 
@@ -47,6 +56,18 @@ class TunedTorchTrainer(TorchTrainer):
             return super()._logits(network, inputs).to(self.dtype)
 
 
+def check_bfloat16_lstm(device: torch.device) -> None:
+    """Raise Unsupported where oneDNN has no LSTM in bfloat16 on this processor, as a step of the smallest one shows."""
+    lstm = torch.nn.LSTM(1, 1).to(device)
+    try:
+        with torch.autocast(device.type, torch.bfloat16):
+            outputs, _ = lstm(torch.zeros(1, 1, 1, device=device))
+        outputs.sum().backward()
+    except RuntimeError as error:
+        why, *_ = str(error).split(". ")
+        raise Unsupported(f"PyTorch has no LSTM in bfloat16 on this processor: {why}") from error
+
+
 def keep_freed_memory() -> bool:
     """Tell the C library to keep freed memory for the next step; False where it is not glibc."""
     if not sys.platform.startswith("linux"):
@@ -65,4 +86,6 @@ def build(
     group: Group | None = None,
 ) -> TunedTorchTrainer:
     check_precision("the tuned PyTorch implementation", precision, PRECISIONS)
+    if precision == "bfloat16":
+        check_bfloat16_lstm(resolve_device(device))
     return TunedTorchTrainer(model, optimizer, parameters, device, precision, group)

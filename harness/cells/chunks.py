@@ -6,10 +6,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-import numpy as np
-
 from backends.contract import Chunk, Group
 from harness.proof.trainers import share_of_chunk
+from harness.task.chunks import make_chunk
 from harness.task.recipe import RunConfig
 
 
@@ -41,21 +40,3 @@ class Chunks:
         begun_s = time.thread_time()
         chunk = share_of_chunk(make_chunk(self.config, self.seed, first_step), self.group)
         return chunk, time.thread_time() - begun_s
-
-
-def make_chunk(config: RunConfig, seed: int, first_step: int) -> Chunk:
-    """The next batches from first_step (0-based): a chunk ends with the last step, before an evaluation and where
-    the number of time steps may change."""
-    train = config.train
-    ends = [train.chunk, train.steps - first_step]
-    if train.evaluate_every:
-        ends.append(train.evaluate_every - first_step % train.evaluate_every)
-    n_steps = min(*ends, config.task.steps_of_one_shape(first_step) or train.chunk)
-    batches = [
-        config.task.batch(seed=seed, step=step, size=train.batch) for step in range(first_step, first_step + n_steps)
-    ]
-    return Chunk(
-        inputs=np.stack([batch.inputs for batch in batches]),
-        targets=np.stack([batch.targets for batch in batches]),
-        learning_rates=train.learning_rates(first_step, n_steps),
-    )

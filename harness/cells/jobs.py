@@ -15,8 +15,7 @@ from harness.cells.ceiling import time_products
 from harness.cells.group import ARRIVED, MET, read_group, tell_phase
 from harness.cells.training import total_s, train_cell
 from harness.machine.provenance import loaded_sources
-from harness.proof.cases import Case
-from harness.proof.observation import observe
+from harness.proof.observation import observe, read_case
 from harness.records.messages import read_arrays, write_message
 from harness.task.recipe import RunConfig
 
@@ -81,7 +80,7 @@ def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
     if group is not None:
         tell_phase(stream, ARRIVED)
     for precision, cases in request["cases"].items():
-        for case in map(Case.from_dict, cases):
+        for case in map(read_case, cases):
             about = {"case": case.name, "precision": precision}
             try:
                 observed = observe(implementation, case, device=request["device"], precision=precision, group=group)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from harness.analysis.measures import BUSY_SHARE
-from harness.processes.interruption import is_interrupted
+from harness.machine.interruption import is_interrupted
 from harness.report.quantities import percent
 from harness.task.one_line import one_line
 

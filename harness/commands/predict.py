@@ -19,7 +19,13 @@ from safetensors.numpy import load
 from backends import BACKENDS, Backend
 from backends.contract import Array, Parameters
 from harness.processes.process import Outcome, Resources, missing_reason, run_job
-from harness.processes.selection import select_backends, select_implementations, select_resources
+from harness.processes.selection import (
+    check_device,
+    select_backends,
+    select_implementations,
+    select_resources,
+    select_targets,
+)
 from harness.records.durable import write_bytes, write_text
 from harness.records.reading import read_run
 from harness.records.structs import Cell, Run
@@ -27,7 +33,7 @@ from harness.records.validation import parameter_faults
 from harness.report.markdown import one_line
 from harness.report.prediction_plot import Drawn, plot_predictions
 from harness.report.style import encode_png
-from harness.task.copy_task import CopyBatch
+from harness.task.copy_task import LARGEST_SEED, CopyBatch
 from harness.task.metrics import wrong_bits
 from harness.task.presets import ConfigurationError, convert
 from harness.task.recipe import RunConfig
@@ -70,6 +76,9 @@ def predict(folder: Path, options: Mapping[str, Any]) -> int:
     saved = {cell.cell: read_parameters(folder, cell, config) for cell in cells}
     plan = [(cell, *computing) for cell in cells for computing in select_computing(cell, options)]
     seed = config.evaluate.seed if options["sequence_seed"] is None else options["sequence_seed"]
+    if seed > LARGEST_SEED:
+        raise ConfigurationError(f"--sequence-seed {seed}: the largest seed is {LARGEST_SEED}")
+    check_device([(backend, implementation) for _, backend, implementation in plan], config, resources)
     predictions: list[Prediction] = []
     for cell, backend, implementation in plan:
         outcome = _compute(cell, saved[cell.cell], backend, implementation, config, lengths, seed, resources)
@@ -136,10 +145,8 @@ def select_computing(cell: Cell, options: Mapping[str, Any]) -> list[tuple[Backe
     asked = select_implementations(options["implementation"]) if options["implementation"] else [cell.implementation]
     computing = [(known[cell.backend], cell.implementation)]
     for backend in named or ([known[cell.backend]] if options["implementation"] else []):
-        kinds = [kind for kind in asked if kind in backend.implementations]
-        if not kinds and options["implementation"]:
-            raise ConfigurationError(f"{backend.name} has no implementation {', '.join(asked)}")
-        computing += [(backend, kind) for kind in kinds or [next(iter(backend.implementations))]]
+        has_one = {*asked} & {*backend.implementations} or options["implementation"]
+        computing += select_targets([backend], asked if has_one else [next(iter(backend.implementations))])
     if cell.implementation not in known[cell.backend].implementations:
         raise ConfigurationError(f"{cell.cell}: {cell.backend} has no implementation {cell.implementation!r}")
     return list({(backend.name, kind): (backend, kind) for backend, kind in computing}.values())

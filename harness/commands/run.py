@@ -23,17 +23,18 @@ from harness.commands.load import await_quiet
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
 from harness.machine import cpu_model, describe_environment, load_average
+from harness.machine.interruption import Interruption, is_interrupted
 from harness.machine.privacy import shorten
 from harness.machine.provenance import versions
 from harness.processes.ceiling import CeilingSampler
 from harness.processes.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
-from harness.processes.interruption import Interruption, is_interrupted
 from harness.processes.plan import Plan, plan_cells
 from harness.processes.process import INTERRUPTED, Outcome, missing_reason
 from harness.processes.runner import run_cell
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection, describe, parse_seeds
-from harness.processes.verdict import Verdict, record_verdicts, verify_brief
+from harness.processes.verdict import Verdict, choose_run_cases, record_verdicts, verify_brief
+from harness.proof.oracle import forget
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.records.folder import RunFolder, default_folder
 from harness.records.identity import Cell
@@ -186,8 +187,9 @@ def _report_cells(folder: RunFolder, console: Console) -> bool:
 def list_backends(selection: Selection, *, as_json: bool) -> None:
     """Count the parameters where they are: in each framework's own model, in a process of its own."""
     # Besides what was asked for, or all, whatever other distributions register.
-    listed = [*selection.backends, *(registered_backends() if selection.everything else [])]
-    rows = [_list_row(backend, name, selection) for backend in listed for name in backend.implementations]
+    registered = registered_backends() if selection.everything else []
+    listed = [*selection.targets(), *((backend, name) for backend in registered for name in backend.implementations)]
+    rows = [_list_row(backend, name, selection) for backend, name in listed]
     if as_json:
         sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
         return
@@ -211,7 +213,7 @@ def _list_row(backend: Backend, implementation: str, selection: Selection) -> di
         return {**row, "status": "failed", "reason": backend.problem, **unknown}
     if missing := backend.missing_packages():
         return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
-    outcome = describe(backend, implementation, selection)
+    outcome = describe(backend, implementation, selection.config, selection.precisions[0], selection.resources)
     device = outcome.body.get("settings", {}).get("device")
     counted = {"device": device, "n_parameters": outcome.body.get("n_parameters")}
     return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
@@ -264,24 +266,18 @@ def _verify(
 
 
 def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tuple[str, ...], Verdict]]:
-    done = set()
-    for cell in cells:
-        key = cell.variant
-        if key in done or cell.backend.missing_packages():
-            continue
-        done.add(key)
-        verdict = verify_brief(
-            cell.backend,
-            cell.implementation,
-            cell.precision,
-            selection.resources,
-            optimizer=selection.config.optimizer,
-            model=selection.config.model_spec(),
-        )
-        # What was ended is no verdict.
-        if is_interrupted():
-            break
-        yield key, verdict
+    resources = selection.resources
+    cases = choose_run_cases(selection.config, list(dict.fromkeys(cell.seed for cell in cells)), resources.ranks)
+    try:
+        for variant, cell in {cell.variant: cell for cell in cells}.items():
+            if cell.backend.missing_packages():
+                continue
+            verdict = verify_brief(cell.backend, cell.implementation, cell.precision, resources, cases)
+            if is_interrupted():
+                break
+            yield variant, verdict
+    finally:
+        forget()
 
 
 def _run_in_turn(

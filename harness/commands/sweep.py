@@ -14,7 +14,7 @@ from rich.console import Console
 from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import WEAK, with_efficiency
 from harness.commands.run import run_cells
-from harness.processes.selection import Selection, parse_seeds, select
+from harness.processes.selection import Selection, check_device, choose, parse_seeds
 from harness.records.folder import default_folder
 from harness.report.sweep import point_rows, print_sweep, write_sweep
 from harness.task.presets import ConfigurationError, load_preset
@@ -42,9 +42,10 @@ def sweep(options: Mapping[str, Any]) -> int:
 
     Raises ConfigurationError before anything is written.
     """
-    base = select(options)
     parse_seeds(options["seeds"])
-    plan = [(point, select_point(point, base, options)) for point in parse_points(options["sweeps"])]
+    plan = [(point, choose_point(point, options)) for point in parse_points(options["sweeps"])]
+    _, first = plan[0]
+    check_device(first.targets(), first.config, first.resources)
     folder = new_folder(options["out"])
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     rows: list[dict[str, Any]] = []
@@ -57,7 +58,7 @@ def sweep(options: Mapping[str, Any]) -> int:
         rows = with_efficiency([*rows, *point_rows(end.folder, point.axis, point.value)], folder)
         exit_code = max(exit_code, end.exit_code)
         # A sweep takes long: what is done is reported even if the rest never is.
-        write_sweep(folder, rows, base.preset)
+        write_sweep(folder, rows, options["preset"])
         if end.interrupted:
             break
     if options["as_json"]:
@@ -87,16 +88,15 @@ def parse_points(texts: Iterable[str]) -> list[Point]:
     return [point for chosen in points.values() for point in chosen]
 
 
-def select_point(point: Point, base: Selection, options: Mapping[str, Any]) -> Selection:
-    """The selection with the point's value in force. Raises ConfigurationError where it is out of range."""
+def choose_point(point: Point, options: Mapping[str, Any]) -> Selection:
+    """The selection with the point's value in force. Raises ConfigurationError where that is not allowed."""
     if point.axis == THREADS:
-        return select({**options, THREADS: point.value})
+        return choose({**options, THREADS: point.value})
     if point.axis in SCALING_AXES:
-        batch = base.config.train.batch * (point.value if point.axis == WEAK else 1)
-        overrides = [*options["overrides"], f"train.batch={batch}"]
-        return select({**options, "overrides": overrides, RANKS: point.value})
-    overrides = [*options["overrides"], f"{KEYS[point.axis]}={point.value}"]
-    return dataclasses.replace(base, config=load_preset(base.preset, overrides))
+        batch = load_preset(options["preset"], options["overrides"]).train.batch
+        batch *= point.value if point.axis == WEAK else 1
+        return choose({**options, "overrides": [*options["overrides"], f"train.batch={batch}"], RANKS: point.value})
+    return choose({**options, "overrides": [*options["overrides"], f"{KEYS[point.axis]}={point.value}"]})
 
 
 def new_folder(out: Path | None) -> Path:

@@ -8,26 +8,32 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from backends import Backend
 from harness.machine import find_processors
-from harness.processes.interruption import Interruption, is_interrupted
+from harness.machine.interruption import Interruption, is_interrupted
 from harness.processes.process import Resources
 from harness.processes.proof import Cases, Observations, Proof, judge, observe_in_worker
-from harness.processes.selection import select_backends, select_implementations
+from harness.processes.selection import (
+    Target,
+    check_device,
+    check_gpus,
+    select_backends,
+    select_implementations,
+    select_targets,
+)
 from harness.proof.cases import choose_cases, choose_group_cases
 from harness.proof.table import LEGEND, make_rows, make_table
 from harness.task.presets import ConfigurationError
+from harness.task.recipe import RunConfig
 
 TIMEOUT_S = 600.0
 
 # By how long they compile, so that no processor is left with a long one at the end.
 LONGEST_FIRST = (("tensorflow", "tuned"), ("jax", "tuned"), ("jax", "idiomatic"), ("tensorflow", "idiomatic"))
-
-Target = tuple[Backend, str]
 
 
 def verify(options: Mapping[str, Any]) -> int:
@@ -36,12 +42,15 @@ def verify(options: Mapping[str, Any]) -> int:
 
     Raises ConfigurationError for options that cannot be used, before anything is started.
     """
-    targets = select_targets(options)
+    targets = select_targets(select_backends(options["backends"]), select_implementations(options["implementation"]))
+    cases, resources = choose(options), Resources(device=options["device"], timeout_s=TIMEOUT_S, ranks=options["ranks"])
+    check_gpus(resources)
+    check_device(targets, RunConfig(), resources)
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     started_s = time.monotonic()
     proofs = []
     with Interruption() as interruption, console.status("verifying"):
-        for proof in prove_all(targets, choose(options), options["device"], options["ranks"]):
+        for proof in prove_all(targets, cases, resources):
             proofs.append(proof)
             print_proof(proof, console)
     if options["quiet"]:
@@ -71,19 +80,10 @@ def choose(options: Mapping[str, Any]) -> Cases:
     return choose_group_cases(ranks)
 
 
-def select_targets(options: Mapping[str, Any]) -> list[Target]:
-    implementations = select_implementations(options["implementation"])
-    backends = select_backends(options["backends"])
-    targets = [(backend, name) for backend in backends for name in implementations if name in backend.implementations]
-    if not targets:
-        raise ConfigurationError(f"no chosen backend has the implementation {', '.join(implementations)}")
-    return targets
-
-
-def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) -> Iterator[Proof]:
+def prove_all(targets: list[Target], cases: Cases, resources: Resources) -> Iterator[Proof]:
     """A proof of each target, in their order, until a signal. Nothing here is timed, so workers share the machine, a
     physical core each; ranks, which wait for each other, have it for themselves."""
-    n_at_once = find_processors().default if ranks == 1 else 1
+    n_at_once = find_processors().default if resources.ranks == 1 else 1
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for share in range(n_at_once):
         free.put(share)
@@ -91,8 +91,7 @@ def prove_all(targets: list[Target], cases: Cases, device: str, ranks: int = 1) 
     def observe(target: Target) -> Observations:
         share = free.get()
         try:
-            resources = Resources(device=device, threads=1, timeout_s=TIMEOUT_S, share=share, ranks=ranks)
-            return observe_in_worker(*target, cases, resources)
+            return observe_in_worker(*target, cases, replace(resources, share=share))
         finally:
             free.put(share)
 

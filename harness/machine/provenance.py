@@ -38,11 +38,12 @@ def changed_sources(backend: Backend, sources: Mapping[str, Any]) -> list[str]:
 
 def suite_digest() -> str:
     """SHA-256 of every source of the suite and its name: two machines have the same code where it is equal."""
-    digest = hashlib.sha256()
-    for package in ("backends", "harness"):
-        for path in sorted((PROJECT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return _digest_packages({"backends": PROJECT, "harness": PROJECT})
+
+
+def code_digest(backend: Backend) -> str:
+    """The same with every source of the backend's own package."""
+    return _digest_packages(_packages(backend))
 
 
 def versions(backend: Backend) -> dict[str, str]:
@@ -60,6 +61,14 @@ def _packages(backend: Backend) -> dict[str, Path]:
         for place in (spec.submodule_search_locations or []) if spec else []:
             folders.setdefault(package, Path(place).parent)
     return folders
+
+
+def _digest_packages(packages: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for package, folder in sorted(packages.items()):
+        for path in sorted((folder / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _digest_source(name: str, packages: Mapping[str, Path]) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from backends import BACKENDS, FRAMEWORKS, Backend
-from harness.processes.interruption import is_interrupted
+from harness.machine.interruption import is_interrupted
 from harness.processes.plan import Plan
 from harness.processes.process import INTERRUPTED, Resources, run_job
 from harness.processes.selection import Selection

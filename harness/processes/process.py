@@ -22,8 +22,8 @@ from backends import Backend
 from backends.contract import Array, Parameters
 from harness.cells.guard import MARK, kill_marked
 from harness.machine import find_processors
+from harness.machine.interruption import is_interrupted
 from harness.machine.provenance import PROJECT
-from harness.processes.interruption import is_interrupted
 from harness.records.messages import Message, ProtocolError, encode_arrays, read_message
 from harness.records.schema import MAXIMUM_REASON_LENGTH, STATUSES, digest
 from harness.task.one_line import one_line

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backends import Backend
-from harness.processes.process import Outcome, Resources, missing_reason
+from harness.processes.process import INTERRUPTED, Outcome, Resources, missing_reason
 from harness.processes.ranks import run_together
+from harness.proof.calls import TrainingCall
 from harness.proof.cases import Case
 from harness.proof.comparison import Deviation, compare
 from harness.proof.oracle import expect
 from harness.records.messages import Message
 
-Cases = Mapping[str, list[Case]]
+Cases = Mapping[str, Sequence[Case | TrainingCall]]
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ def judge(backend: Backend, implementation: str, cases: Cases, observations: Obs
     except (KeyError, TypeError, ValueError) as error:
         status, reason = "failed", f"an observation is malformed: {type(error).__name__}: {error}"
         deviations, unsupported = [], []
+    except InterruptedError as error:
+        status, reason, deviations, unsupported = INTERRUPTED, str(error), [], []
+    if status == "ok" and (unseen := _find_unseen(cases, observations.messages)):
+        status, reason = "failed", f"nothing was observed of {unseen}"
     return Proof(backend.name, implementation, status, reason, deviations, unsupported)
 
 
@@ -110,5 +115,13 @@ def _compare_all(cases: Cases, messages: list[Message]) -> tuple[list[Deviation]
         if message.kind == "unsupported":
             unsupported[f"{precision}: {message.body['reason']}"] = None
         else:
-            deviations += compare(name, precision, message.arrays, expect(named[name]))
+            has_state = any(array.startswith("momentum/") for array in message.arrays)
+            deviations += compare(name, precision, message.arrays, expect(named[name], has_state=has_state))
     return deviations, list(unsupported)
+
+
+def _find_unseen(cases: Cases, messages: list[Message]) -> str | None:
+    """The first case that no message is about."""
+    seen = {(message.body["precision"], message.body["case"]) for message in messages}
+    asked = ((precision, case.name) for precision, chosen in cases.items() for case in chosen)
+    return next((f"{name}, {precision}" for precision, name in asked if (precision, name) not in seen), None)

@@ -17,7 +17,7 @@ import numpy as np
 from backends import Backend
 from backends.contract import Array, Parameters
 from harness.cells.group import ARRIVED, MET
-from harness.processes.interruption import is_interrupted
+from harness.machine.interruption import is_interrupted
 from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Listener, Outcome, Resources, run_job
 from harness.records.messages import Message
 

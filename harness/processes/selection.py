@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_bac
 from backends.contract import PRECISIONS
 from harness.machine import find_processors, gpu_devices
 from harness.processes.process import Outcome, Resources, run_job
+from harness.task.copy_task import LARGEST_SEED
 from harness.task.presets import ConfigurationError, load_preset
 from harness.task.recipe import RunConfig
 
 IMPLEMENTATIONS = ("idiomatic", "tuned")
+
+
+Target = tuple[Backend, str]
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,22 @@ class Selection:
     precisions: list[str]
     resources: Resources
 
+    def targets(self) -> list[Target]:
+        """Each backend with each of the chosen implementations that it has."""
+        return select_targets(self.backends, self.implementations)
+
 
 def select(options: Mapping[str, Any]) -> Selection:
-    """Raises ConfigurationError for whatever is not allowed, before anything is started or written."""
+    """Raises ConfigurationError for whatever is not allowed, before anything is trained or written."""
+    selection = choose(options)
+    # A cluster's nodes have the devices, and we may not.
+    if not options.get("cluster"):
+        check_device(selection.targets(), selection.config, selection.resources)
+    return selection
+
+
+def choose(options: Mapping[str, Any]) -> Selection:
+    """As select, but for the device: what can be checked without starting a process."""
     selection = Selection(
         backends=select_backends(options["backends"]),
         everything=options["backends"] == "all",
@@ -42,11 +60,8 @@ def select(options: Mapping[str, Any]) -> Selection:
         precisions=select_precisions(options["precision"]),
         resources=select_resources(options),
     )
-    if selection.resources.ranks > 1:
-        check_ranks(selection, on_cluster=bool(options.get("cluster")))
-    # A cluster's nodes have the devices, and we may not.
-    if selection.resources.device.startswith("cuda") and not options.get("cluster"):
-        _check_device(selection)
+    selection.targets()
+    check_ranks(selection, on_cluster=bool(options.get("cluster")))
     return selection
 
 
@@ -56,9 +71,15 @@ def check_ranks(selection: Selection, *, on_cluster: bool) -> None:
     if batch % ranks:
         divisors = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
         raise ConfigurationError(f"--ranks {ranks} do not divide train.batch = {batch}; allowed are {divisors}")
-    if on_cluster:
+    if not on_cluster:
+        check_gpus(selection.resources)
+
+
+def check_gpus(resources: Resources) -> None:
+    """Raises ConfigurationError where ranks are to share a GPU of this machine."""
+    device, ranks, n_gpus = resources.device, resources.ranks, len(gpu_devices())
+    if ranks == 1:
         return
-    device, n_gpus = selection.resources.device, len(gpu_devices())
     if ":" in device:
         raise ConfigurationError(f"--device {device} with --ranks {ranks}: each takes a GPU; allowed: auto, cpu, cuda")
     if device != "cpu" and 0 < n_gpus < ranks:
@@ -67,24 +88,40 @@ def check_ranks(selection: Selection, *, on_cluster: bool) -> None:
         )
 
 
+def check_device(targets: Sequence[Target], config: RunConfig, resources: Resources) -> None:
+    """Raises ConfigurationError where a GPU was asked for and an installed backend sees none: never a silent run on the
+    CPU."""
+    if not resources.device.startswith("cuda"):
+        return
+    for backend, implementation in {backend.name: (backend, name) for backend, name in targets}.values():
+        if backend.missing_packages():
+            continue
+        outcome = describe(backend, implementation, config, "float32", resources)
+        if outcome.status != "ok":
+            raise ConfigurationError(f"--device {resources.device}: {outcome.reason}")
+
+
 def parse_seeds(text: str) -> list[int]:
     parts = text.split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise ConfigurationError(f"--seeds {text!r}: allowed are whole numbers of at least 0, with commas between")
-    return list(dict.fromkeys(int(part) for part in parts))
+    seeds = list(dict.fromkeys(int(part) for part in parts))
+    if max(seeds) > LARGEST_SEED:
+        raise ConfigurationError(f"--seeds {text!r}: the largest seed is {LARGEST_SEED}")
+    return seeds
 
 
-def describe(backend: Backend, implementation: str, selection: Selection) -> Outcome:
+def describe(backend: Backend, implementation: str, config: RunConfig, precision: str, resources: Resources) -> Outcome:
     """Build the model in a process of its own; its size, settings and device, or the reason why not."""
     request = {
         "job": "describe",
         "backend": backend.name,
         "implementation": implementation,
-        "precision": selection.precisions[0],
-        "configuration": selection.config.to_dict(),
+        "precision": precision,
+        "configuration": config.to_dict(),
     }
     with tempfile.TemporaryDirectory() as folder:
-        return run_job(backend, request, selection.resources, Path(folder) / "describe.log")
+        return run_job(backend, request, resources, Path(folder) / "describe.log")
 
 
 def select_backends(text: str) -> list[Backend]:
@@ -103,6 +140,20 @@ def select_implementations(text: str) -> list[str]:
         if name not in IMPLEMENTATIONS:
             raise ConfigurationError(f"unknown implementation {name!r}; allowed: all, {', '.join(IMPLEMENTATIONS)}")
     return list(dict.fromkeys(names))
+
+
+def select_targets(backends: Sequence[Backend], implementations: Sequence[str]) -> list[Target]:
+    """Each backend with each of the implementations that it has.
+
+    Raises ConfigurationError for a backend that has none of them: nothing would ever be said of it.
+    """
+    for backend in backends:
+        if not {*implementations} & {*backend.implementations}:
+            allowed = ", ".join(backend.implementations)
+            raise ConfigurationError(
+                f"{backend.name} has no implementation {', '.join(implementations)}; allowed: {allowed}"
+            )
+    return [(backend, name) for backend in backends for name in implementations if name in backend.implementations]
 
 
 def select_precisions(text: str) -> list[str]:
@@ -128,14 +179,6 @@ def select_resources(options: Mapping[str, Any]) -> Resources:
     if threads > processors.most and not options.get("cluster"):
         raise ConfigurationError(f"--threads {threads}: this process may use {processors.allowed}")
     limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
+    if not all(map(math.isfinite, limit.values())):
+        raise ConfigurationError(f"--timeout {options['timeout']}: allowed are seconds above 0")
     return Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
-
-
-def _check_device(selection: Selection) -> None:
-    """A GPU that was asked for has to be there for every installed backend: never a silent run on the CPU."""
-    for backend in selection.backends:
-        if backend.missing_packages():
-            continue
-        outcome = describe(backend, selection.implementations[0], selection)
-        if outcome.status != "ok":
-            raise ConfigurationError(f"--device {selection.resources.device}: {outcome.reason}")

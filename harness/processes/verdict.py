@@ -1,30 +1,42 @@
-"""A proof in brief: one case with a run's own optimiser, depth and wiring, remembered until something changes."""
+"""The proof that a run makes before it times anything, remembered until something changes.
+
+One small case has the run's optimiser, depth and wiring; then the run's own network is trained at each of its shapes.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.util
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from backends import Backend
 from backends.contract import ModelSpec, OptimizerSpec
-from harness.machine.provenance import PROJECT
-from harness.processes.process import Resources
+from harness.machine import cpu_model
+from harness.machine.gpu import describe_gpus
+from harness.machine.processor import describe_processor
+from harness.machine.provenance import code_digest
+from harness.machine.software import describe_variables
+from harness.machine.software import versions as installed_versions
+from harness.processes.process import Resources, worker_environment
 from harness.processes.proof import Proof, prove
+from harness.proof.calls import TrainingCall, choose_calls
 from harness.proof.cases import CLIP_VALUES, Case, divisible
 from harness.proof.table import make_rows
 from harness.proof.tolerances import PRECISIONS
 from harness.records.durable import write_json
+from harness.records.schema import digest
+from harness.task.recipe import RunConfig
 
-TIMEOUT_S = 300.0
+# What compiling and the small case may take, and how many times what the reference takes for the calls.
+TIMEOUT_S, PATIENCE = 300.0, 5.0
 CACHE_FOLDER = "lstm-copy-benchmark"
+
+Cases = Sequence[Case | TrainingCall]
 
 
 @dataclass(frozen=True)
@@ -36,29 +48,30 @@ class Verdict:
     worst: list[dict[str, Any]] = field(default_factory=list, compare=False)
 
 
-def verify_brief(
-    backend: Backend,
-    implementation: str,
-    precision: str,
-    resources: Resources,
-    *,
-    optimizer: OptimizerSpec,
-    model: ModelSpec,
-) -> Verdict:
-    """Probabilities, loss, gradients and ten steps against the oracle. Never raises for what the backend does."""
+def choose_run_cases(config: RunConfig, seeds: Sequence[int], ranks: int) -> Cases:
+    """What is proven of a run: the small case on a batch that the ranks divide, and the run's own calls."""
+    return [divisible(brief_case(config.optimizer, config.model_spec()), ranks), *choose_calls(config, seeds)]
+
+
+def verify_brief(backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases) -> Verdict:
+    """Compare the cases with the oracle. Never raises for what the backend does."""
     if unknown := refuse_precision(precision):
         return unknown
-    case = divisible(brief_case(optimizer, model), resources.ranks)
-    path = cache_path(backend, implementation, precision, resources, case)
+    path = cache_path(backend, implementation, precision, resources, cases)
     if remembered := read_verdict(path):
         return remembered
-    limited = replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S))
-    proof = prove(backend, implementation, {precision: [case]}, limited)
+    proof = prove(backend, implementation, {precision: cases}, limit_time(resources, cases))
     verdict = sum_up(proof)
     # A process that died may do better next time; what it computed will not change.
     if proof.status == "ok" and proof.deviations:
         remember(path, verdict)
     return verdict
+
+
+def limit_time(resources: Resources, cases: Cases) -> Resources:
+    """The resources for a proof of these cases."""
+    reference_s = sum(case.reference_s for case in cases if isinstance(case, TrainingCall))
+    return replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S + PATIENCE * reference_s))
 
 
 def refuse_precision(precision: str) -> Verdict | None:
@@ -69,8 +82,9 @@ def refuse_precision(precision: str) -> Verdict | None:
 
 
 def sum_up(proof: Proof) -> Verdict:
-    """The verdict that a proof is."""
-    return Verdict(proof.verified, proof.failure(), make_rows(proof.deviations))
+    """The verdict that a proof is. What could not be computed at the run's own size is not verified."""
+    reason = proof.failure() or "; ".join(proof.unsupported) or None
+    return Verdict(reason is None, reason, make_rows(proof.deviations))
 
 
 def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:
@@ -108,29 +122,31 @@ def record_verdicts(run_file: Path, verdicts: Mapping[tuple[str, ...], Verdict])
     write_json(run_file, {**run, "verification": list(kept.values())})
 
 
-def cache_path(backend: Backend, implementation: str, precision: str, resources: Resources, case: Case) -> Path:
-    """One file for everything that decides the verdict: code, versions, machine, precision, device and case."""
-    module = backend.implementations[implementation]
-    facts: dict[str, Any] = {
-        "module": module,
-        "versions": backend.versions(),
-        "machine": [platform.node(), platform.machine(), platform.python_version()],
-        "precision": precision,
-        "device": resources.device,
+def cache_path(backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases) -> Path:
+    """One file for everything that decides the verdict: code, versions, processors, variables, and what is asked."""
+    facts = {
+        "module": backend.implementations[implementation],
+        "code": code_digest(backend),
+        "python": platform.python_version(),
+        # All of them: what a framework computes with is in distributions of other names, as jaxlib or nvidia-cudnn.
+        "versions": installed_versions(),
+        "variables": describe_variables(worker_environment(backend, resources)),
+        "processor": [platform.machine(), cpu_model(), describe_processor()["instruction_sets"]],
+        "device": describe_device(resources.device),
+        "threads": resources.threads,
         "ranks": resources.ranks,
-        "case": case.to_dict(),
+        "precision": precision,
+        "cases": [case.to_dict() for case in cases],
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for file in code_files(module):
-        digest.update(str(file).encode() + b"\0" + file.read_bytes() + b"\0")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / CACHE_FOLDER / "verdicts" / f"{digest.hexdigest()}.json"
+    return Path(home) / CACHE_FOLDER / "verdicts" / f"{digest(facts)}.json"
 
 
-def code_files(module: str) -> Iterator[Path]:
-    """The sources of the backends, of the module's package and of verification, in a fixed order."""
-    folders = [PROJECT / "backends", PROJECT / "harness" / "proof", PROJECT / "harness" / "task"]
-    spec = importlib.util.find_spec(module.partition(".")[0])
-    folders += [Path(place) for place in (spec.submodule_search_locations or [] if spec else [])]
-    for folder in dict.fromkeys(folders):
-        yield from sorted(folder.rglob("*.py"))
+def describe_device(device: str) -> list[Any]:
+    """What "auto", "cpu" or "cuda[:N]" stands for here, as far as it can be known without a framework: the device and
+    the GPUs that it may be."""
+    found = describe_gpus()
+    gpus = [[gpu.get("name"), gpu.get("compute_capability")] for gpu in found["devices"]]
+    if device == "cpu" or (device == "auto" and not gpus):
+        return ["cpu"]
+    return [device, gpus, found["driver"], found["cuda"]]

@@ -1,4 +1,4 @@
-"""What the backends are asked to compute: small networks, one recipe a case, and data on which a mistake shows.
+"""What every backend is asked to compute: small networks, one recipe a case, and data on which a mistake shows.
 
 No two sizes are equal, so that an exchanged axis cannot go unnoticed; no parameter is 0, so that none drops out.
 """
@@ -17,6 +17,8 @@ from harness.task.copy_task import CopyTask, initial_parameters
 DEPTHS = (1, 3)
 TASK = CopyTask(bits=3, min_length=1, max_length=4)
 HIDDEN, BATCH_SIZE, SEED = 8, 6, 0
+# Steps of one call where several are taken: 1 + 9 + 90 steps need two lengths of chunk.
+SEVERAL = 9
 
 # Near the size of the gradients' elements, so that every form of the update is a number of its own.
 EPSILON = 3e-4
@@ -32,7 +34,8 @@ class Case:
 
     gradients: probabilities, loss and gradients at the initial parameters. steps: the parameters after so many
     optimiser steps, in rising order; none trains nothing. wiring: the switches of contract.WIRINGS that are on. batch:
-    sequences in each batch.
+    sequences in each batch. chunk: steps that a call of train takes at most; each length of chunk may cost a
+    compilation, which is where verify's time goes.
     """
 
     name: str
@@ -42,18 +45,14 @@ class Case:
     steps: tuple[int, ...] = ()
     wiring: tuple[str, ...] = ()
     batch: int = BATCH_SIZE
+    chunk: int = 1
 
     def model(self) -> ModelSpec:
         switches = dict.fromkeys(self.wiring, True)
         return ModelSpec(TASK.input_channels, TASK.output_channels, HIDDEN, self.layers, **switches)
 
-    def chunk_steps(self) -> int:
-        """Steps a call of train takes at most: several with Adam or the paper's wiring on 3 layers, else 1.
-
-        Each length of chunk may cost a compilation, which is where verify's time goes: 1 + 9 + 90 steps need two.
-        """
-        takes_several = self.layers == max(DEPTHS) and (self.wiring or self.optimizer.kind == "adam")
-        return 9 if takes_several else 1
+    def start_parameters(self) -> Parameters:
+        return start_parameters(self.model())
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -111,7 +110,8 @@ def training_cases() -> list[Case]:
     for (number, form), (place, clip) in itertools.product(enumerate(forms), enumerate(clips)):
         layers = 3 if (number + place) % len(clips) == 0 else 1
         optimizer = OptimizerSpec(**forms[form], epsilon=EPSILON, clip=clip, clip_value=CLIP_VALUES[clip])
-        cases.append(Case(f"{layers}L-{form}-{clip}", layers, optimizer, steps=(1, 10, 100)))
+        chunk = SEVERAL if layers == max(DEPTHS) and optimizer.kind == "adam" else 1
+        cases.append(Case(f"{layers}L-{form}-{clip}", layers, optimizer, steps=(1, 10, 100), chunk=chunk))
     return cases
 
 
@@ -127,7 +127,7 @@ def wired_cases() -> list[Case]:
     optimizer = OptimizerSpec(
         "rmsprop", epsilon=EPSILON, epsilon_inside_root=True, clip="element", clip_value=CLIP_VALUES["element"]
     )
-    return [Case("3L-wired-rmsprop-in-0-element", 3, optimizer, True, (1, 10, 100), WIRINGS)]
+    return [Case("3L-wired-rmsprop-in-0-element", 3, optimizer, True, (1, 10, 100), WIRINGS, chunk=SEVERAL)]
 
 
 def optimizer_forms() -> dict[str, dict[str, Any]]:

@@ -35,7 +35,9 @@ class Deviation:
         return self.error <= self.tolerance
 
     def describe(self) -> str:
-        where = f"{self.quantity} {self.tensor}".strip() + f" in case {self.case}, {self.precision}"
+        # A case has a short name; a call of the run's own is told in words.
+        case = self.case if " " in self.case else f"case {self.case}"
+        where = f"{self.quantity} {self.tensor}".strip() + f" in {case}, {self.precision}"
         if self.problem:
             return f"{where}: {self.problem}"
         return f"{where}: relative error {self.error:.1e}, tolerance {self.tolerance:.0e}"

@@ -24,7 +24,11 @@ BFLOAT16_PARAMETERS = 5e-3
 # TF32 keeps 5e-4, an eighth of that. Not measured: no GPU was at hand.
 TF32_SHARE = 1 / 8
 
-QUANTITIES = ("probabilities", "loss", "gradient", "after 1 step", "after 10 steps", "after 100 steps", "losses")
+QUANTITIES = (
+    *("probabilities", "loss", "gradient", "after 1 step", "after 10 steps", "after 100 steps"),
+    # Of a call of train at a run's own size.
+    *("momentum", "parameters", "losses"),
+)
 
 TOLERANCES: dict[str, dict[str, float]] = {
     "float32": {
@@ -34,6 +38,8 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "after 1 step": FLOAT32_BACKWARD,
         "after 10 steps": FLOAT32_BACKWARD,
         "after 100 steps": FLOAT32_HUNDRED_STEPS,
+        "momentum": FLOAT32_BACKWARD,
+        "parameters": FLOAT32_BACKWARD,
         # The losses of all steps belong to parameters that have moved.
         "losses": FLOAT32_HUNDRED_STEPS,
     },
@@ -45,6 +51,8 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "after 1 step": BFLOAT16_PARAMETERS,
         "after 10 steps": BFLOAT16_PARAMETERS,
         "after 100 steps": BFLOAT16_PARAMETERS,
+        "momentum": BFLOAT16_GRADIENT,
+        "parameters": BFLOAT16_PARAMETERS,
         "losses": BFLOAT16_FORWARD,
     },
 }

@@ -196,11 +196,16 @@ def _warnings(run: Run, variants: list[Variant]) -> Section:
 
 
 def _verification(run: Run) -> Section:
+    measured = {worst.quantity for item in run.file.verification for worst in item.worst}
+    own = (
+        " Then each trained this run's own network at each of its shapes: parameters are those after a call of train,"
+        " momentum the average of gradients that moved them."
+    )
     text = (
         "Before anything was timed, each implementation computed a small network with this run's optimiser, and so did"
-        " a reference in NumPy and float64. A column has the relative error ||a - b|| / ||b|| of the worst tensor, with"
-        " b the reference's, and the most that is allowed of it; 1e-06 is a millionth. The command verify has many more"
-        " cases."
+        f" a reference in NumPy and float64.{own if 'parameters' in measured else ''} A column has the relative error"
+        " ||a - b|| / ||b|| of the worst tensor, with b the reference's, and the most that is allowed of it; 1e-06 is a"
+        " millionth. The command verify has many more cases."
     )
     table = tabulate_verification(run)
     return Section("verification", "Verification", text, tables=[table] if table else [])

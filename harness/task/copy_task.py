@@ -18,6 +18,8 @@ STREAMS = {"train": 0, "test": 1, "initial": 2, "validation": 3, "lengths": 4}
 LENGTHS_PER_BATCH = ("mixed", "one")
 PADDINGS = ("full", "trimmed")
 LOW, HIGH = np.float32(0.001), np.float32(1.0)
+# A word of the generator's key.
+LARGEST_SEED = 2**64 - 1
 END_FLAG, START_FLAG, FIRST_BIT = 0, 1, 2
 
 
@@ -115,6 +117,19 @@ class CopyTask:
     def steps_of_one_shape(self, step: int) -> int | None:
         """From `step` on, how many training batches are sure to have as many time steps as its own; None: all."""
         return None if self.padding == "full" else self.steps_per_draw - step % self.steps_per_draw
+
+    def training_time_steps(self, *, seed: int, step: int) -> int:
+        """Time steps of the training batch of a step."""
+        return self.time_steps(self.max_length) if self.padding == "full" else self._draw(seed, step).time_steps
+
+    def possible_time_steps(self) -> set[int]:
+        """Every number of time steps that a training batch may have."""
+        in_full = {self.time_steps(self.max_length)}
+        if self.padding == "full":
+            return in_full
+        varies = self.lengths_per_batch == "one" or self.curriculum_steps
+        lengths = range(self.min_length if varies else self.max_length, self.max_length + 1)
+        return {self._time_steps_at(length) for length in lengths} | (in_full if self.padded_share else set())
 
     def evaluation_batch(self, *, seed: int, length: int, size: int, step: int = 0) -> CopyBatch:
         """`size` sequences of one length, of any length, from the test stream; 2 * length + 2 steps."""

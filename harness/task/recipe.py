@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from backends.contract import Array, ModelSpec, OptimizerSpec, Parameters, check_at_least, check_choice
-from harness.task.copy_task import CopyTask, initial_parameters
+from harness.task.copy_task import LARGEST_SEED, CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
 TARGETS = "target.original_loss or target.wrong_bits_per_sequence"
@@ -118,6 +118,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_at_least("evaluate", {"seed": self.seed}, 0)
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"evaluate.seed must be at most {LARGEST_SEED}, not {self.seed}")
         sizes = {name: getattr(self, name) for name in HELD_OUT_SIZES}
         check_at_least("evaluate", sizes, 1)
         for factor in self.beyond:

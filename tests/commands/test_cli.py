@@ -135,6 +135,16 @@ def test_resume_alone_goes_on_as_the_run_was_asked_for(tmp_path: Path) -> None:
     assert refused.stderr == f"Error: {folder} was run with train.batch = 16, not 7\n"
 
 
+def test_resume_refuses_what_a_new_run_would(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, folder = mixed_run
+    before = (folder / "run.json").read_bytes()
+    for wrong in (["--backend", "reference", "--implementation", "tuned"], ["--backend", "reference", "--ranks", "3"]):
+        finished = harness("run", *wrong, "--resume", str(folder))
+        assert finished.returncode == 2
+        assert len(finished.stderr.splitlines()) == 1
+    assert (folder / "run.json").read_bytes() == before
+
+
 def test_a_full_disk_keeps_what_can_be_kept(tmp_path: Path) -> None:
     """No file may grow beyond 130,000 bytes: the parameters of the larger model do not fit, its record does."""
     folder = tmp_path / "run"
@@ -176,6 +186,20 @@ def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
         (["--threads", "4096"], "--threads 4096: this process may use 1 "),
         (["--precision", "float8"], "unknown precision 'float8'; allowed: float32, float64, tf32, bfloat16"),
         (["--repeats", "0"], "0 is not in the range x>=1"),
+        (["--timeout", "nan"], "--timeout nan: allowed are seconds above 0"),
+        (["--seeds", "18446744073709551616"], "the largest seed is 18446744073709551615"),
+        (["--set", "evaluate.seed=18446744073709551616"], "evaluate.seed must be at most 18446744073709551615"),
+        (
+            ["--backend", "reference", "--implementation", "tuned"],
+            "reference has no implementation tuned; allowed: idiomatic",
+        ),
+        (
+            ["--backend", "torch,reference", "--implementation", "tuned"],
+            "reference has no implementation tuned; allowed: idiomatic",
+        ),
+        (["--backend", "reference", "--device", "cuda"], "--device cuda: the reference runs on a CPU only"),
+        (["--ranks", "3"], "--ranks 3 do not divide train.batch = 16; allowed are 1, 2, 4, 8, 16"),
+        (["--ranks", "2", "--device", "cuda:0"], "--device cuda:0 with --ranks 2: each takes a GPU"),
     ],
 )
 def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
@@ -251,12 +275,34 @@ def _read_terminal(descriptor: int) -> str:
     return content.decode(errors="replace")
 
 
+def test_list_has_what_was_chosen_alone() -> None:
+    chosen = json.loads(harness("list", "--backend", "reference", "--json").stdout)["backends"]
+    assert [row["implementation"] for row in chosen] == ["idiomatic"]
+    refused = harness("list", "--backend", "reference", "--implementation", "tuned")
+    assert refused.returncode == 2
+    assert refused.stderr == "Error: reference has no implementation tuned; allowed: idiomatic\n"
+
+
 @pytest.mark.parametrize(("preset", "counted"), [("original", "1,326,088"), ("paper", "1,352,969")])
 @pytest.mark.parametrize("name", each_framework())
 def test_list_counts_the_parameters_in_the_framework_itself(name: str, preset: str, counted: str) -> None:
     finished = harness("list", "--backend", name, "--preset", preset)
     assert finished.returncode == 0
     assert finished.stdout.count(counted) == len(BACKENDS[name].implementations)
+
+
+@pytest.mark.framework
+@pytest.mark.skipif(bool(BACKENDS["torch"].missing_packages()), reason="torch is not installed")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only there oneDNN can be told to do without")
+def test_a_processor_without_an_lstm_in_bfloat16_is_unsupported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    chosen = ["--backend", "torch", "--implementation", "tuned", "--precision", "bfloat16,float32", "--threads", "1"]
+    harness("run", *chosen, *SMALL, "--out", str(tmp_path / "run"))
+    rows = {row["precision"]: row for row in read_rows(tmp_path / "run" / "tables" / "summary.csv")}
+    assert {precision: row["status"] for precision, row in rows.items()} == {"bfloat16": "unsupported", "float32": "ok"}
+    assert rows["bfloat16"]["reason"].startswith("PyTorch has no LSTM in bfloat16 on this processor: ")
 
 
 @pytest.mark.framework

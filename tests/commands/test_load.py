@@ -60,7 +60,7 @@ def test_what_this_process_has_started_is_left_out(hog: Path) -> None:
 @pytest.mark.usefixtures("foreign_hog")
 def test_a_run_waits_says_for_what_and_keeps_the_share_but_no_name(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    hurried = "from harness import cli, machine_load; machine_load.PATIENCE_S = 1; cli.main()"
+    hurried = "from harness import cli; from harness.commands import load; load.PATIENCE_S = 1; cli.main()"
     command = [sys.executable, "-c", hurried, "run", "--backend", "reference", *SMALL, "--out", str(folder), "-q"]
     paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
     environment = {name: value for name, value in os.environ.items() if name != "UNDISTURBED"} | {"PYTHONPATH": paths}

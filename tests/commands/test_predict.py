@@ -226,6 +226,24 @@ def test_a_folder_that_is_not_right_is_one_line_and_exit_status_2(
     assert not (reference_run / "predictions").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--device", "cuda"), "--device cuda: the reference runs on a CPU only"),
+        (("--implementation", "tuned"), "reference has no implementation tuned; allowed: idiomatic"),
+        (("--sequence-seed", "18446744073709551616"), "the largest seed is 18446744073709551615"),
+    ],
+)
+def test_what_cannot_be_computed_is_one_line_exit_status_2_and_nothing_written(
+    reference_run: Path, options: tuple[str, ...], message: str
+) -> None:
+    finished = predict(reference_run, *options)
+    assert finished.returncode == 2
+    assert message in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert not (reference_run / "predictions").exists()
+
+
 def test_an_unknown_cell_is_told_with_those_there_are(reference_run: Path) -> None:
     finished = predict(reference_run, "--cell", "nope")
     assert finished.returncode == 2

@@ -120,6 +120,13 @@ def test_a_terminal_gets_a_line_for_each_variant_and_threads_are_an_axis(tmp_pat
         (["--sweep", "length=1", "--set", "task.min_length=2"], "task.max_length must be at least 2, not 1"),
         (["--sweep", "batch=2", "--seeds", "one"], "--seeds 'one': allowed are whole numbers"),
         ([], "Missing option '--sweep'"),
+        (
+            ["--ranks", "2", "--sweep", "batch=4,15"],
+            "--ranks 2 do not divide train.batch = 15; allowed are 1, 3, 5, 15",
+        ),
+        (["--implementation", "tuned", "--sweep", "batch=2"], "reference has no implementation tuned"),
+        (["--device", "cuda", "--sweep", "batch=2"], "--device cuda: the reference runs on a CPU only"),
+        (["--device", "cuda:0", "--sweep", "ranks=2"], "--device cuda:0 with --ranks 2: each takes a GPU"),
     ],
 )
 def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
@@ -136,6 +143,13 @@ def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
     finished = sweep("--backend", "reference", "--sweep", "batch=2", "--out", str(tmp_path))
     assert finished.returncode == 2
     assert "already exists; a sweep starts a new folder" in finished.stderr
+
+
+def test_ranks_need_to_divide_what_is_swept_and_not_the_preset(tmp_path: Path) -> None:
+    """The preset's batch is 16."""
+    chosen = ["--backend", "fake_backends.together", *SMALL, "--ranks", "3", "--sweep", "batch=6"]
+    finished = sweep(*chosen, "--out", str(tmp_path / "sweep"))
+    assert [row["status"] for row in read_rows(tmp_path / "sweep" / "sweep.csv")] == ["ok"], finished.stderr
 
 
 def test_values_keep_their_order_and_count_once() -> None:

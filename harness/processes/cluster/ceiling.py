@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from harness.machine.interruption import is_interrupted
 from harness.processes.ceiling import Taken
 from harness.processes.cluster.connection import Cluster
 from harness.processes.cluster.losses import count_alive, explain
 from harness.processes.cluster.on_node import time_products_here
-from harness.processes.interruption import is_interrupted
 from harness.processes.process import POLL_INTERVAL_S
 from harness.processes.selection import Selection
 

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.machine.interruption import is_interrupted
 from harness.processes.cluster.connection import Cluster
 from harness.processes.cluster.losses import explain
 from harness.processes.cluster.messages import unpack
 from harness.processes.cluster.placement import IsStopped, NotGathered, Rank, gather
-from harness.processes.interruption import is_interrupted
 from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Listener, Outcome
 from harness.processes.ranks import Meeting, join_group, meet
 from harness.processes.runner import train_request

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from harness.machine.interruption import is_interrupted
 from harness.processes.cluster.nodes import Node
-from harness.processes.interruption import is_interrupted
 from harness.processes.process import POLL_INTERVAL_S, Outcome
 from harness.records.schema import MAXIMUM_REASON_LENGTH
 from harness.task.one_line import one_line

@@ -11,8 +11,8 @@ from harness.processes.cluster.placement import IsStopped
 from harness.processes.process import INTERRUPTED
 from harness.processes.proof import Observations, judge, verify_request
 from harness.processes.selection import Selection
-from harness.processes.verdict import TIMEOUT_S, Verdict, brief_case, refuse_precision, sum_up
-from harness.proof.cases import divisible
+from harness.processes.verdict import Verdict, choose_run_cases, limit_time, refuse_precision, sum_up
+from harness.proof.oracle import forget
 from harness.records.identity import Cell
 from harness.records.messages import Message
 
@@ -25,15 +25,15 @@ def verify_on_cluster(
     Compared with the oracle here, and not remembered. What is not installed there has no verdict. After a signal the
     rest is ended.
     """
-    resources, config = selection.resources, selection.config
-    limited = replace(selection, resources=replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S)))
-    case = divisible(brief_case(config.optimizer, config.model_spec()), resources.ranks)
+    seeds = list(dict.fromkeys(cell.seed for cell in cells))
+    asked = choose_run_cases(selection.config, seeds, selection.resources.ranks)
+    limited = replace(selection, resources=limit_time(selection.resources, asked))
 
     def verify(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
         if unknown := refuse_precision(cell.precision):
             tell((cell.variant, unknown))
             return
-        cases, messages = {cell.precision: [case]}, list[Message]()
+        cases, messages = {cell.precision: asked}, list[Message]()
         request = verify_request(cell.backend, cell.implementation, cases)
 
         def listen(message: Message) -> None:
@@ -46,4 +46,7 @@ def verify_on_cluster(
             tell((cell.variant, sum_up(proof)))
 
     variants = {cell.variant: cell for cell in cells}
-    yield from side_by_side(verify, list(variants.values()), cluster.n_at_once)
+    try:
+        yield from side_by_side(verify, list(variants.values()), cluster.n_at_once)
+    finally:
+        forget()

@@ -12,7 +12,7 @@ from fake_backends.linear import LinearTrainer
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
-        if chunk.inputs.shape[1] != 4:
+        if chunk.inputs.shape[1] != 4 or not self.steps:
             return super().train(chunk)
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         print("numb", flush=True)

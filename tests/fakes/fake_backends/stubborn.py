@@ -16,7 +16,7 @@ def take_note(number: int, frame: FrameType | None) -> None:
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
-        if chunk.inputs.shape[1] == 4:
+        if chunk.inputs.shape[1] == 4 and self.steps:
             signal.signal(signal.SIGTERM, take_note)
             print("stubborn", flush=True)
             while True:

@@ -1,4 +1,4 @@
-"""Waits for ever in the first training it is asked for with a batch of four, as a run of the tests has."""
+"""Waits for ever in the second call of train with a batch of four, which a run of the tests has and no proof."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fake_backends.linear import LinearTrainer
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
-        if chunk.inputs.shape[1] == 4:
+        if chunk.inputs.shape[1] == 4 and self.steps:
             print("waiting", flush=True)
             time.sleep(600)
         return super().train(chunk)
