@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.analysis import measures
+from harness.analysis.ceiling import Ceilings
 from harness.analysis.speed import Round, Speed, measure_speed, sample_rates
 from harness.records.structs import Cell, Run
 
@@ -74,7 +75,7 @@ class Place:
         return measures.busy_share(cell for variant in self.ranked for cell in variant.timed_cells)
 
 
-def find_variants(run: Run) -> list[Variant]:
+def find_variants(run: Run, ceilings: Ceilings) -> list[Variant]:
     """The run's variants with ok cells: the fastest first, then those without a rank, which are not verified.
 
     The second set of the A/A pair belongs to none. Those that are ranked in one place have their speed from the rounds
@@ -86,7 +87,11 @@ def find_variants(run: Run) -> list[Variant]:
         if cell.status == "ok":
             grouped.setdefault(cell.variant, []).append(cell)
     shared = _shared_rounds(run, grouped)
-    variants = [_make_variant(run, cells, shared.get(key[2:], set())) for key, cells in grouped.items()]
+    variants = []
+    for key, cells in grouped.items():
+        compared = [cell for cell in cells if (cell.seed, cell.repeat) in shared.get(key[2:], set())]
+        is_compared = bool(compared) and _all_verified(cells) is not False
+        variants.append(_make_variant(run, cells, measure_speed(run, compared if is_compared else cells, ceilings)))
     return sorted(variants, key=_order)
 
 
@@ -137,15 +142,13 @@ def _shared_rounds(run: Run, grouped: Mapping[Key, list[Cell]]) -> dict[tuple[st
     return shared
 
 
-def _make_variant(run: Run, cells: list[Cell], shared: set[Round]) -> Variant:
-    verified = _all_verified(cells)
-    compared = [cell for cell in cells if (cell.seed, cell.repeat) in shared and verified is not False]
+def _make_variant(run: Run, cells: list[Cell], speed: Speed | None) -> Variant:
     return Variant(
         *cells[0].variant,
         label=short_label(run, cells[0]),
         cells=cells,
-        speed=measure_speed(run, compared or cells),
-        verified=verified,
+        speed=speed,
+        verified=_all_verified(cells),
         started=run.started_like(cells[0]),
     )
 

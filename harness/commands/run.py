@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backends import Backend, registered_backends
+from harness.analysis.analysis import Analysis
 from harness.commands.announcement import describe_plan, describe_processors
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
@@ -38,7 +39,7 @@ from harness.records.identity import Cell
 from harness.records.messages import Message
 from harness.records.schema import digest
 from harness.records.validation import parameter_faults, provenance_faults, record_faults
-from harness.report import print_summary, summary_rows, write_report
+from harness.report import analyse_folder, print_summary, summary_rows, write_analysis
 from harness.report.quantities import count
 from harness.task.presets import ConfigurationError, preset_names
 from harness.task.recipe import RunConfig
@@ -50,9 +51,10 @@ ENDED_FOR_GOOD = ("ok", "diverged")
 
 @dataclass(frozen=True)
 class RunEnd:
-    """A run's folder and the exit code that tells how it went."""
+    """A run's folder, what its records come to, and the exit code that tells how it went."""
 
     folder: Path
+    analysis: Analysis
     exit_code: int
     interrupted: bool
 
@@ -63,13 +65,13 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     end = run_cells(selection, options, console)
     if options["quiet"]:
-        _print_failures(end.folder)
+        _print_failures(end.analysis)
     if options["as_json"]:
-        _print_json(end.folder)
+        _print_json(end.folder, end.analysis)
     elif options["quiet"]:
         sys.stdout.write(f"{end.folder}\n")
     else:
-        _print_report(end.folder, console)
+        _print_report(end.folder, end.analysis, console)
     return end.exit_code
 
 
@@ -90,19 +92,20 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
             statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
         else:
             statuses = _run_in_turn(plan, verdicts, selection, folder, console)
-        reported = _report_cells(folder, console)
+        analysis = analyse_folder(folder.path)
+        reported = _report_cells(analysis, folder.path, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         done = f"{n_done} of {count(len(cells), 'cell')} done"
         _say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
-        return RunEnd(folder.path, interruption.exit_code, True)
+        return RunEnd(folder.path, analysis, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}
     harmless |= {"unsupported"} if options["implementation"] == "all" else set()
     trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
     verified = bool(trained) and all(verdict.verified for verdict in trained)
     went_well = reported and verified and all(status in harmless for status in statuses)
-    return RunEnd(folder.path, 0 if went_well else 1, False)
+    return RunEnd(folder.path, analysis, 0 if went_well else 1, False)
 
 
 def _plan(selection: Selection, options: Mapping[str, Any]) -> Plan:
@@ -125,45 +128,45 @@ def report(folder: Path, *, as_json: bool) -> None:
     if not (folder / "run.json").is_file():
         raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
     try:
-        write_report(folder)
+        analysis = analyse_folder(folder)
+        write_analysis(analysis, folder)
     except OSError as error:
         raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"{folder}: {error}") from None
     if as_json:
-        _print_json(folder)
+        _print_json(folder, analysis)
     else:
-        _print_report(folder, Console())
+        _print_report(folder, analysis, Console())
 
 
-def _print_json(folder: Path) -> None:
-    rows = {"folder": str(folder), "summary": summary_rows(folder)}
+def _print_json(folder: Path, analysis: Analysis) -> None:
+    rows = {"folder": str(folder), "summary": summary_rows(analysis)}
     sys.stdout.write(json.dumps(rows, indent=1) + "\n")
 
 
-def _print_report(folder: Path, console: Console) -> None:
-    print_summary(folder, console)
+def _print_report(folder: Path, analysis: Analysis, console: Console) -> None:
+    print_summary(analysis, console)
     _say(console, f"Report: {folder / 'report.html'}")
 
 
-def _print_failures(folder: Path) -> None:
-    for row in summary_rows(folder):
-        if row["status"] != "ok":
-            names = " ".join(row[name] for name in ("backend", "implementation", "status"))
-            sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
+def _print_failures(analysis: Analysis) -> None:
+    for row in analysis.summary:
+        if row.status != "ok":
+            reason = " ".join(str(row.reason).split())
+            sys.stderr.write(f"{row.backend} {row.implementation} {row.status}: {reason}\n")
 
 
 def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _report_cells(folder: RunFolder, console: Console) -> bool:
+def _report_cells(analysis: Analysis, folder: Path, console: Console) -> bool:
     """Whether it could be written: a disk may be full, and the records are there all the same."""
     try:
-        write_report(folder.path)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
+        write_analysis(analysis, folder)
+    except OSError as error:
+        _say(console, f"The report could not be written: {error.strerror}; `report {folder}` makes it again")
         return False
     return True
 

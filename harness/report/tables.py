@@ -4,55 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from harness.analysis import measures
+from harness.analysis.analysis import Analysis
 from harness.analysis.ceiling import ceiling_rows, product_rows
-from harness.analysis.comparisons import compare_all, comparison_rows
-from harness.analysis.distance import distance_rows
+from harness.analysis.comparisons import comparison_rows
 from harness.analysis.positions import position_rows
-from harness.analysis.quality import compare_quality, quality_rows
-from harness.analysis.summary import Row, identity, make_summary
+from harness.analysis.quality import quality_rows
+from harness.analysis.summary import Row, identity
 from harness.analysis.target import evaluation_rows, target_rows
-from harness.analysis.variants import find_variants
-from harness.records.reading import read_run
 from harness.records.structs import Cell, LengthMeasures, Run
 from harness.report.columns import TABLES, TIMELINE
 
 FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a", "target_reached")
 
 
-def make_tables(run: Run) -> dict[str, pd.DataFrame]:
+def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Cells hold plain int, float, str, bool or None, but for the long loss table."""
-    variants = find_variants(run)
+    run = analysis.run
     rows: dict[str, Iterable[Row]] = {
-        "summary": make_summary(run, variants),
-        "comparisons": comparison_rows(compare_all(run, variants)),
-        "ceiling": ceiling_rows(run.products),
-        "products": product_rows(run.products),
+        "summary": map(vars, analysis.summary),
+        "comparisons": comparison_rows(analysis.comparisons),
+        "ceiling": ceiling_rows(run.products, analysis.ceilings),
+        "products": product_rows(analysis.products, analysis.ceilings),
         "bit_error_by_length": [row for cell in run.ok_cells for row in _length_rows(run, cell)],
         "throughput": [_throughput_row(run, cell) for cell in run.ok_cells if measures.step_ms(cell).size],
         "timeline": [_timeline_row(cell) for cell in run.cells],
-        "loss_distance": distance_rows(run, variants),
+        "loss_distance": map(vars, analysis.distances),
         "time_to_target": target_rows(run),
         "evaluations": evaluation_rows(run),
-        "quality_comparisons": quality_rows(compare_quality(run, variants)),
+        "quality_comparisons": quality_rows(analysis.quality),
         "bit_error_by_position": position_rows(run),
-        "not_ok": [identity(cell) for cell in run.cells if cell.status != "ok"],
+        "not_ok": map(identity, analysis.not_ok),
     }
     frames = {name: _frame(name, rows[name]) for name in rows}
     return {**frames, "loss": _loss_frame(run)}
 
 
-def summary_rows(folder: Path) -> list[Row]:
-    """The summary of a run's folder as plain rows, with the columns of summary.csv; None where unknown or infinite,
+def summary_rows(analysis: Analysis) -> list[Row]:
+    """The summary as plain rows, with the columns of summary.csv; None where unknown or infinite,
     which JSON cannot hold."""
-    run = read_run(folder)
-    rows = make_summary(run, find_variants(run))
-    return [{column: _finite(row.get(column)) for column in TABLES["summary"]} for row in rows]
+    columns = TABLES["summary"]
+    return [{column: _finite(getattr(row, column)) for column in columns} for row in analysis.summary]
 
 
 def _finite(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.variants import Variant
 from harness.records.stages import PARTS, TOTAL, TRAINING, part_of
 from harness.records.structs import Cell
@@ -40,8 +41,9 @@ class BarChart:
     mark: float | None = None
 
 
-def stack_times(variants: list[Variant]) -> BarChart:
+def stack_times(analysis: Analysis) -> BarChart:
     """Seconds of each part of a variant's median process, on one scale for all; training steps first."""
+    variants = analysis.variants
     times = {variant: _part_times(variant.cells) for variant in variants}
     known = {variant: parts for variant, parts in times.items() if sum(parts.values()) > 0}
     longest = max((sum(parts.values()) for parts in known.values()), default=1.0)
@@ -49,8 +51,9 @@ def stack_times(variants: list[Variant]) -> BarChart:
     return BarChart(bars, list(zip(PARTS, PART_COLOURS, strict=True)))
 
 
-def show_ceiling(variants: list[Variant]) -> BarChart:
+def show_ceiling(analysis: Analysis) -> BarChart:
     """Each variant's share of the ceiling, which the mark shows; the longest bar may go beyond it."""
+    variants = analysis.variants
     shares = [(v, v.speed.ceiling_share) for v in variants if v.speed and v.speed.ceiling_share is not None]
     full = max([1.0, *(share for _, share in shares)])
     return BarChart([_share_bar(variant, share, full, variants) for variant, share in shares], [], round(100 / full, 2))
