@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.analysis import measures, stats
-from harness.analysis.bit_errors import LengthErrors, find_bit_errors
+from harness.analysis.bit_errors import EvaluatedLength, LengthErrors, evaluate_lengths, find_bit_errors
 from harness.analysis.ceiling import Ceilings, ProductRate, find_ceilings, product_rates
 from harness.analysis.comparisons import Comparison, compare_all, compare_with_itself
 from harness.analysis.distance import LossDistance, measure_distances
@@ -16,6 +16,8 @@ from harness.analysis.positions import MiddleTest, PositionErrors, check_middles
 from harness.analysis.quality import QualityComparison, compare_quality
 from harness.analysis.summary import SummaryRow, make_summary
 from harness.analysis.target import Arrival, find_arrivals
+from harness.analysis.throughput import Throughput, measure_throughputs
+from harness.analysis.times import find_times
 from harness.analysis.variants import Place, Variant, find_lost, find_places, find_variants
 from harness.records.structs import Cell, Run
 
@@ -25,7 +27,8 @@ class Analysis:
     """A run and what follows from its records; made by analyse, and handed to whatever shows a part of it.
 
     variants have ok cells, the fastest first; lost were started and have none. ceilings are by precision and device.
-    comparisons end with the A/A pair, where the run has one. bit_errors are by variant, then by length. Floors are the
+    comparisons end with the A/A pair, where the run has one. bit_errors are by variant, then by length;
+    times are the seconds of each part of a variant's median process. Floors are the
     least that a loss can be, nats.
     """
 
@@ -45,6 +48,9 @@ class Analysis:
     middles: list[MiddleTest]
     positions: list[PositionErrors]
     bit_errors: dict[Variant, dict[int, LengthErrors]]
+    evaluated: list[EvaluatedLength]
+    throughputs: list[Throughput]
+    times: dict[Variant, dict[str, float]]
     train_loss_floor: float | None
     original_loss_floor: float | None
     doubts: Doubts
@@ -109,6 +115,9 @@ def analyse(run: Run) -> Analysis:
         middles=check_middles(run),
         positions=measure_positions(run, variants),
         bit_errors=find_bit_errors(variants),
+        evaluated=evaluate_lengths(run),
+        throughputs=measure_throughputs(run),
+        times=find_times(variants),
         train_loss_floor=measures.train_loss_floor(run),
         original_loss_floor=measures.median(map(measures.original_loss_floor, run.ok_cells)),
         doubts=find_doubts(run, variants),

@@ -70,6 +70,17 @@ class Place:
         return " on ".join(part for part in (self.precision, self.device) if part)
 
     @property
+    def shared_rounds(self) -> set[Round] | None:
+        """The rounds that every speed here is of; None where no round is common, so that each is of all its own."""
+        first, *others = (set(variant.rates) for variant in self.ranked)
+        return first if all(rounds == first for rounds in others) else None
+
+    @property
+    def n_left_out(self) -> int:
+        """How many ok cells of the variants ranked here have no part in their speeds."""
+        return sum(len(variant.cells) - len(variant.timed_cells) for variant in self.ranked)
+
+    @property
     def busy_share(self) -> float | None:
         """What other processes used, where that was too much for a ranking (measures.busy_share)."""
         return measures.busy_share(cell for variant in self.ranked for cell in variant.timed_cells)

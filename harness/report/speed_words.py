@@ -76,16 +76,14 @@ def _fastest(place: Place, comparisons: list[Comparison], where: str) -> str:
 
 def _rounds(place: Place, where: str) -> Iterator[str]:
     """Which processes the speeds of a place are of, where that are not simply all."""
-    rounds = {tuple(sorted(variant.rates)) for variant in place.ranked}
-    if len(rounds) > 1:
+    rounds, n_others = place.shared_rounds, place.n_left_out
+    if rounds is None:
         yield (
             f"No seed and repeat is common to all implementations ranked {where}, so each speed is of all processes of"
             " its implementation, and ratios are unpaired."
         )
-        return
-    n_others = sum(len(variant.cells) - len(variant.timed_cells) for variant in place.ranked)
-    if n_others:
-        n_rounds = len(rounds.pop())
+    elif n_others:
+        n_rounds = len(rounds)
         yield (
             f"Speeds {where} are of the {n_rounds} {'pairs' if n_rounds > 1 else 'pair'} of seed and repeat that all"
             f" {len(place.ranked)} ranked implementations have; {n_others} more"
