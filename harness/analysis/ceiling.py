@@ -10,8 +10,6 @@ import numpy as np
 
 from harness.records.structs import Product
 
-Row = dict[str, object]
-
 
 @dataclass(frozen=True)
 class ProductRate:
@@ -40,6 +38,11 @@ class ProductRate:
         return f"{self.backend} ({self.way})" if self.way else self.backend
 
 
+# By precision and device.
+Ceilings = dict[tuple[str, str], ProductRate]
+Row = dict[str, object]
+
+
 def gflop_per_s(product: Product) -> float:
     """The rate of one sample: each of the m x n results takes k multiply-adds."""
     return 2 * product.m * product.k * product.n / product.seconds / 1e9
@@ -55,17 +58,17 @@ def product_rates(products: Iterable[Product]) -> list[ProductRate]:
     return sorted(rates, key=lambda rate: (rate.precision, rate.device, -rate.gflop_per_s))
 
 
-def find_ceilings(products: Iterable[Product]) -> dict[tuple[str, str], ProductRate]:
-    """By precision and device: the product of the best median rate, over backends, their ways and shapes."""
-    ceilings: dict[tuple[str, str], ProductRate] = {}
-    for rate in product_rates(products):
+def find_ceilings(rates: Iterable[ProductRate]) -> Ceilings:
+    """By precision and device: the product of the best median rate, over backends, their ways and shapes; rates as
+    product_rates has them."""
+    ceilings: Ceilings = {}
+    for rate in rates:
         ceilings.setdefault((rate.precision, rate.device), rate)
     return ceilings
 
 
-def ceiling_rows(products: list[Product]) -> list[Row]:
+def ceiling_rows(products: list[Product], ceilings: Ceilings) -> list[Row]:
     """Every sample with its rate, and beside it the ceiling of its precision and device."""
-    ceilings = find_ceilings(products)
     return [
         {
             **{name: getattr(item, name) for name in ("after", "backend", "precision", "device", "m", "k", "n")},
@@ -79,9 +82,8 @@ def ceiling_rows(products: list[Product]) -> list[Row]:
     ]
 
 
-def product_rows(products: list[Product]) -> list[Row]:
+def product_rows(rates: list[ProductRate], ceilings: Ceilings) -> list[Row]:
     """For a reader: one row for each product, with the range that its rate drifted over."""
-    ceilings = find_ceilings(products).values()
     return [
         {
             "precision": rate.precision,
@@ -93,7 +95,7 @@ def product_rows(products: list[Product]) -> list[Row]:
             "low": min(rate.samples),
             "high": max(rate.samples),
             "samples": len(rate.samples),
-            "is_ceiling": rate in ceilings,
+            "is_ceiling": rate in ceilings.values(),
         }
-        for rate in product_rates(products)
+        for rate in rates
     ]

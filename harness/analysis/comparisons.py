@@ -50,13 +50,12 @@ class Comparison:
         return RIGHT_FASTER if stats.shown_slower(self.ratio, self.noise_floor) else NO_DIFFERENCE
 
 
-def compare_all(run: Run, variants: list[Variant]) -> list[Comparison]:
+def compare_all(variants: list[Variant], a_a: Comparison | None) -> list[Comparison]:
     """Every pair of ranked variants on one device and in one precision, and every implementation's precisions, the
-    faster at the left; then the A/A pair."""
-    itself = compare_with_itself(run)
-    floor = itself.noise_floor if itself else 1.0
+    faster at the left; then the A/A pair, where there is one."""
+    floor = a_a.noise_floor if a_a else 1.0
     compared = list(_compare_pairs([variant for variant in variants if variant.is_ranked], floor))
-    return [*compared, itself] if itself else compared
+    return [*compared, a_a] if a_a else compared
 
 
 def compare_with_itself(run: Run) -> Comparison | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
@@ -10,20 +10,34 @@ from numpy.typing import NDArray
 
 from harness.analysis import measures
 from harness.analysis.variants import Variant
-from harness.records.structs import Run
 
 EARLY_STEPS = 100
-Row = dict[str, object]
 
 
-def distance_rows(run: Run, variants: list[Variant]) -> Iterator[Row]:
-    """One row for each seed and pair of variants: the largest |a - b| / max(|a|, |b|) of any two of their cells."""
+@dataclass(frozen=True)
+class LossDistance:
+    """The largest |a - b| / max(|a|, |b|) of the training losses of any two cells of left and right, by label, at the
+    same step of one seed: over the first 100 of the steps that all of them reached, and over all of these."""
+
+    seed: int
+    left: str
+    right: str
+    steps: int
+    largest_relative_distance_first_100: float
+    largest_relative_distance: float
+    left_verified: bool | None
+    right_verified: bool | None
+
+
+def measure_distances(variants: list[Variant]) -> list[LossDistance]:
+    """One for each seed and pair of variants that have losses of it."""
     named = sorted(variants, key=lambda variant: variant.label)
-    for seed in sorted({cell.seed for cell in run.ok_cells}):
-        for left, right in combinations(named, 2):
-            distances = _distances(left, right, seed)
-            if distances.size:
-                yield _row(seed, left, right, distances)
+    return [
+        _measure(seed, left, right, distances)
+        for seed in sorted({cell.seed for variant in variants for cell in variant.cells})
+        for left, right in combinations(named, 2)
+        if (distances := _distances(left, right, seed)).size
+    ]
 
 
 def _distances(left: Variant, right: Variant, seed: int) -> NDArray[np.float64]:
@@ -45,14 +59,14 @@ def _relative_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArra
     return np.abs(a - b) / np.where(larger == 0, 1, larger)
 
 
-def _row(seed: int, left: Variant, right: Variant, distances: NDArray[np.float64]) -> Row:
-    return {
-        "seed": seed,
-        "left": left.label,
-        "right": right.label,
-        "steps": distances.size,
-        "largest_relative_distance_first_100": float(distances[:EARLY_STEPS].max()),
-        "largest_relative_distance": float(distances.max()),
-        "left_verified": left.verified,
-        "right_verified": right.verified,
-    }
+def _measure(seed: int, left: Variant, right: Variant, distances: NDArray[np.float64]) -> LossDistance:
+    return LossDistance(
+        seed=seed,
+        left=left.label,
+        right=right.label,
+        steps=distances.size,
+        largest_relative_distance_first_100=float(distances[:EARLY_STEPS].max()),
+        largest_relative_distance=float(distances.max()),
+        left_verified=left.verified,
+        right_verified=right.verified,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.analysis import measures
-from harness.analysis.variants import Variant, find_lost
+from harness.analysis.variants import Variant
 from harness.records.structs import Cell, Run
 
 
@@ -25,12 +25,12 @@ class Learning:
         return self.n_learned == self.n_cells
 
 
-def judge_learning(run: Run, variants: list[Variant]) -> list[Learning]:
-    """One for each variant that was evaluated, and for each that was started and never ended ok, which did not learn;
+def judge_learning(run: Run, variants: list[Variant], lost: list[Variant]) -> list[Learning]:
+    """One for each variant that was evaluated, and for each that is lost, which did not learn;
     none where the recipe trains for speed alone, or nothing was evaluated."""
     judged = [_judge(run, variant) for variant in variants if run.evaluate.learning]
     found = [item for item in judged if item is not None]
-    return [*found, *(Learning(lost, None, 0, len(lost.started)) for lost in find_lost(run))] if found else []
+    return [*found, *(Learning(each, None, 0, len(each.started)) for each in lost)] if found else []
 
 
 def _judge(run: Run, variant: Variant) -> Learning | None:

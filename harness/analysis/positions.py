@@ -40,6 +40,23 @@ class Middle:
 
 
 @dataclass(frozen=True)
+class MiddleTest:
+    """Whether errors gather mid-sequence at one length, each of the trained networks tested by itself; those of too few
+    errors are left out."""
+
+    length: int
+    middles: list[Middle]
+
+    @property
+    def n_fuller(self) -> int:
+        return sum(middle.is_fuller for middle in self.middles)
+
+    @property
+    def n_emptier(self) -> int:
+        return sum(middle.is_emptier for middle in self.middles)
+
+
+@dataclass(frozen=True)
 class PositionErrors:
     """The bit error of every cell at each position of patterns of one length, 0..1, by variant (cells, length)."""
 
@@ -82,6 +99,16 @@ def measure_middle(item: LengthMeasures | None) -> Middle | None:
         return None
     share = share_interval(item.wrong_bits_middle, item.wrong_bits_by_sequence or [])
     return Middle(item.length, share, float(middle_third(item.length).mean()))
+
+
+def check_middles(run: Run) -> list[MiddleTest]:
+    """The remark, at each length that it is tested at and that was evaluated."""
+    tests = []
+    for length in measured_lengths(run):
+        items = [item for cell in run.drawn_cells if (item := find_length(cell, length))]
+        if items and length >= 3:
+            tests.append(MiddleTest(length, [middle for item in items if (middle := measure_middle(item))]))
+    return tests
 
 
 def position_rows(run: Run) -> Iterator[Row]:

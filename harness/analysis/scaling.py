@@ -7,12 +7,10 @@ sequences a second over N times those of one process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.analysis.stats import Interval, ratio_interval
-from harness.analysis.variants import find_variants
-from harness.records.reading import read_run
+from harness.analysis.variants import Variant
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]
@@ -26,22 +24,17 @@ SHARED_MACHINE = (
 )
 
 
-def with_efficiency(rows: list[Row], folder: Path) -> list[Row]:
+def with_efficiency(rows: list[Row], measured: Mapping[tuple[str, int], list[Variant]]) -> list[Row]:
     """The rows of a sweep, those of an axis of ranks with their efficiency where one process was measured as well.
 
-    It is computed from every process' own rate, which the folders of the points hold.
+    It is computed from every process' own rate; measured has the variants of each point, by axis and value.
     """
-    rates = {
-        (axis, value): read_rates(folder / f"{axis}-{value}")
-        for axis, value in dict.fromkeys((row["axis"], row["value"]) for row in rows)
-        if axis in AXES
-    }
+    rates = {point: _find_rates(variants) for point, variants in measured.items() if point[0] in AXES}
     return [{**row, **_efficiency(row, rates)} for row in rows]
 
 
-def read_rates(folder: Path) -> dict[Key, list[float]]:
-    """Sequences a second of every process of a run, by backend, implementation and precision."""
-    variants = find_variants(read_run(folder))
+def _find_rates(variants: list[Variant]) -> dict[Key, list[float]]:
+    """Sequences a second of every process, by backend, implementation and precision."""
     return {(each.backend, each.implementation, each.precision): list(each.rates.values()) for each in variants}
 
 

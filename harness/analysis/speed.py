@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.analysis import measures
-from harness.analysis.ceiling import find_ceilings
+from harness.analysis.ceiling import Ceilings
 from harness.analysis.stats import Interval, median_interval
 from harness.records.schema import CEILING_APART_SINCE
 from harness.records.structs import Cell, Run
@@ -31,7 +31,7 @@ class Speed:
     overhead_share: float | None
 
 
-def measure_speed(run: Run, cells: list[Cell]) -> Speed | None:
+def measure_speed(run: Run, cells: list[Cell], ceilings: Ceilings) -> Speed | None:
     """The speed of cells of one variant; None where none of them has a steady step."""
     rates = sample_rates(run, cells)
     if not rates:
@@ -44,7 +44,7 @@ def measure_speed(run: Run, cells: list[Cell]) -> Speed | None:
         sequences_per_s=median_interval(list(rates.values())),
         step_ms=measures.median(map(measures.median_step_ms, timed)),
         gflop_per_s=operations,
-        ceiling_share=_ceiling_share(run, cells[0], operations),
+        ceiling_share=_ceiling_share(run, cells[0], operations, ceilings),
         overhead_share=measures.median(map(measures.overhead_share, timed)),
     )
 
@@ -55,8 +55,8 @@ def sample_rates(run: Run, cells: list[Cell]) -> dict[Round, float]:
     return {round_: rate for round_, rate in sorted(rates.items()) if rate is not None}
 
 
-def _ceiling_share(run: Run, cell: Cell, operations: float | None) -> float | None:
-    ceiling = find_ceilings(run.products).get((cell.precision, cell.device or ""))
+def _ceiling_share(run: Run, cell: Cell, operations: float | None, ceilings: Ceilings) -> float | None:
+    ceiling = ceilings.get((cell.precision, cell.device or ""))
     if ceiling is None or operations is None:
         return None
     # Ranks on the processors of one machine share what was measured on all of them; others have a node or a GPU each,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ class Interval:
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     """The median of the samples with its interval. ValueError where there is no sample."""
-    return _interval(_median, (tuple(samples),), confidence, paired=False)
+    return _interval(_median, [samples], confidence, paired=False)
 
 
 def ratio_interval(
@@ -56,7 +55,7 @@ def ratio_interval(
     """
     if paired and len(left) != len(right):
         raise ValueError(f"{len(left)} and {len(right)} samples do not make pairs")
-    return _interval(_ratio, (tuple(left), tuple(right)), confidence, paired=paired)
+    return _interval(_ratio, [left, right], confidence, paired=paired)
 
 
 def mean_difference_interval(left: Sequence[float], right: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -104,7 +103,7 @@ def clustered_proportion_interval(
 
 def share_interval(parts: Sequence[float], wholes: Sequence[float], confidence: float = 0.95) -> Interval:
     """The sum of parts over the sum of wholes, bootstrapped over their pairs; all wholes positive, at least one."""
-    return _interval(_ratio_of_sums, (tuple(parts), tuple(wholes)), confidence, paired=True)
+    return _interval(_ratio_of_sums, [parts, wholes], confidence, paired=True)
 
 
 def excludes_one(ratio: Interval) -> bool:
@@ -142,9 +141,7 @@ def largest_coverage(n_samples: int) -> float:
     return 1 - 2.0 ** (1 - n_samples)
 
 
-# A report needs the same intervals in its tables, figures and sentences, and each takes milliseconds.
-@lru_cache(maxsize=1024)
-def _interval(statistic: Any, samples: tuple[tuple[float, ...], ...], confidence: float, *, paired: bool) -> Interval:
+def _interval(statistic: Any, samples: Sequence[Sequence[float]], confidence: float, *, paired: bool) -> Interval:
     arrays = [np.asarray(sample, np.float64) for sample in samples]
     if not all(array.size for array in arrays):
         raise ValueError("there are no samples")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.analysis import measures
 from harness.analysis.speed import Speed
 from harness.analysis.target import measure_time_to_target
-from harness.analysis.variants import Variant, find_places, mark_label, short_label
+from harness.analysis.variants import Place, Variant, mark_label, short_label
 from harness.records.structs import Cell, Run
 
 Row = dict[str, Any]
@@ -23,7 +24,59 @@ def identity(cell: Cell) -> Row:
     return {name: getattr(cell, name) for name in IDENTITY}
 
 
-def make_summary(run: Run, variants: list[Variant]) -> list[Row]:
+@dataclass(frozen=True, kw_only=True)
+class SummaryRow:
+    """What the cells of one variant and status come to: medians over them, None where unknown.
+
+    Losses are in nats, errors and shares 0..1. cells of cells_started have this status; timed_cells are those that the
+    speed is of. Seconds, sequences and steps to the target are infinite where half the seeds or more never arrived.
+    """
+
+    backend: str
+    implementation: str
+    precision: str
+    device: str | None
+    status: str
+    seeds: str
+    train_loss: float | None = None
+    original_loss: float | None = None
+    bits_per_sequence: float | None = None
+    bit_error: float | None = None
+    sequences_per_s: float | None = None
+    step_ms: float | None = None
+    startup_s: float | None = None
+    peak_memory_bytes: int | None = None
+    verified: bool | None
+    rank: int | None = None
+    original_loss_floor: float | None = None
+    original_loss_excess: float | None = None
+    n_parameters: int | None = None
+    cells: int
+    reason: str | None
+    sequences_per_s_low: float | None = None
+    sequences_per_s_high: float | None = None
+    gflop_per_s: float | None = None
+    ceiling_share: float | None = None
+    overhead_share: float | None = None
+    wrong_bits_per_sequence: float | None = None
+    mean_absolute_error: float | None = None
+    seeds_reached: str | None = None
+    seconds_to_target: float | None = None
+    sequences_to_target: float | None = None
+    steps_to_target: float | None = None
+    ranks: int | None = None
+    exchange_share: float | None = None
+    cells_started: int | None
+    timed_cells: int | None = None
+    marked_label: str
+
+    @property
+    def variant(self) -> tuple[str, str, str, str]:
+        """Whose row it is, as Variant.key."""
+        return self.backend, self.implementation, self.precision, self.device or ""
+
+
+def make_summary(run: Run, variants: list[Variant], places: list[Place]) -> list[SummaryRow]:
     """One row for each variant and status, ranked ones first and fastest first, failed ones last.
 
     The second set of the A/A pair has no part in it. Where other processes used the processors nothing has a rank.
@@ -32,28 +85,33 @@ def make_summary(run: Run, variants: list[Variant]) -> list[Row]:
     for cell in run.own_cells:
         grouped.setdefault((*cell.variant, cell.status), []).append(cell)
     speeds = {(*variant.key, "ok"): variant.speed for variant in variants}
-    rows = sorted((_summary_row(run, cells, speeds.get(key)) for key, cells in grouped.items()), key=_summary_order)
-    idle = {(place.precision, place.device) for place in find_places(variants) if place.busy_share is None}
-    for rank, row in enumerate((row for row in rows if _is_ranked(row, idle)), start=1):
-        row["rank"] = rank
-    return rows
+    rows = sorted((_summarise(run, cells, speeds.get(key)) for key, cells in grouped.items()), key=_order)
+    idle = {(place.precision, place.device) for place in places if place.busy_share is None}
+    ranked = [row for row in rows if _is_ranked(row, idle)]
+    ranks = {id(row): rank for rank, row in enumerate(ranked, start=1)}
+    return [replace(row, rank=ranks.get(id(row))) for row in rows]
 
 
-def _summary_row(run: Run, cells: list[Cell], speed: Speed | None) -> Row:
+def _summarise(run: Run, cells: list[Cell], speed: Speed | None) -> SummaryRow:
     is_ok, started = cells[0].status == "ok", run.started_like(cells[0])
     label, verified = short_label(run, cells[0]), measures.all_verified(cell.verified for cell in cells)
     # The target is the whole variant's matter, so the row of what ended ok speaks for the other rows.
     tells_of_target = is_ok or not any(cell.status == "ok" for cell in started)
-    return identity(cells[0]) | {
-        "marked_label": mark_label(label, verified, len(cells), len(started) if is_ok else 0),
-        "seeds": " ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
-        "verified": verified,
-        "cells": len(cells),
-        "cells_started": len(started) if cells[0].has_started else None,
+    return SummaryRow(
+        backend=cells[0].backend,
+        implementation=cells[0].implementation,
+        precision=cells[0].precision,
+        device=cells[0].device,
+        status=cells[0].status,
+        marked_label=mark_label(label, verified, len(cells), len(started) if is_ok else 0),
+        seeds=" ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
+        verified=verified,
+        cells=len(cells),
+        cells_started=len(started) if cells[0].has_started else None,
+        reason="; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
         **(_to_target(run, started) if tells_of_target else {}),
-        "reason": "; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
         **(_medians(run, cells) | _speed(speed) if is_ok else {}),
-    }
+    )
 
 
 def _medians(run: Run, cells: list[Cell]) -> Row:
@@ -102,11 +160,11 @@ def _speed(speed: Speed | None) -> Row:
     }
 
 
-def _is_ranked(row: Row, idle: set[tuple[str, str]]) -> bool:
-    is_sound = row.get("sequences_per_s") is not None and row["verified"] is not False
-    return is_sound and (row["precision"], row["device"] or "") in idle
+def _is_ranked(row: SummaryRow, idle: set[tuple[str, str]]) -> bool:
+    is_sound = row.sequences_per_s is not None and row.verified is not False
+    return is_sound and (row.precision, row.device or "") in idle
 
 
-def _summary_order(row: Row) -> tuple[bool, bool, float, str]:
-    name = " ".join(str(row[column]) for column in ("backend", "implementation", "precision", "device", "status"))
-    return row["status"] != "ok", row["verified"] is False, -(row.get("sequences_per_s") or 0.0), name
+def _order(row: SummaryRow) -> tuple[bool, bool, float, str]:
+    name = " ".join(map(str, (row.backend, row.implementation, row.precision, row.device, row.status)))
+    return row.status != "ok", row.verified is False, -(row.sequences_per_s or 0.0), name

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.analysis.variants import Variant
 from harness.records.structs import Cell, Run
 
 Row = dict[str, object]
@@ -30,6 +31,20 @@ class TimeToTarget:
     @property
     def reached(self) -> str:
         return f"{self.n_reached} of {self.n_seeds}"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A variant's time to target."""
+
+    variant: Variant
+    taken: TimeToTarget
+
+
+def find_arrivals(run: Run, variants: list[Variant]) -> list[Arrival]:
+    """One for each variant that was started; none where the run has no target."""
+    measured = [(variant, measure_time_to_target(run, variant.started)) for variant in variants]
+    return [Arrival(variant, taken) for variant, taken in measured if taken is not None]
 
 
 def measure_time_to_target(run: Run, cells: list[Cell]) -> TimeToTarget | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.analysis import measures
+from harness.analysis.ceiling import Ceilings
 from harness.analysis.speed import Round, Speed, measure_speed, sample_rates
 from harness.records.structs import Cell, Run
 
@@ -69,12 +70,23 @@ class Place:
         return " on ".join(part for part in (self.precision, self.device) if part)
 
     @property
+    def shared_rounds(self) -> set[Round] | None:
+        """The rounds that every speed here is of; None where no round is common, so that each is of all its own."""
+        first, *others = (set(variant.rates) for variant in self.ranked)
+        return first if all(rounds == first for rounds in others) else None
+
+    @property
+    def n_left_out(self) -> int:
+        """How many ok cells of the variants ranked here have no part in their speeds."""
+        return sum(len(variant.cells) - len(variant.timed_cells) for variant in self.ranked)
+
+    @property
     def busy_share(self) -> float | None:
         """What other processes used, where that was too much for a ranking (measures.busy_share)."""
         return measures.busy_share(cell for variant in self.ranked for cell in variant.timed_cells)
 
 
-def find_variants(run: Run) -> list[Variant]:
+def find_variants(run: Run, ceilings: Ceilings) -> list[Variant]:
     """The run's variants with ok cells: the fastest first, then those without a rank, which are not verified.
 
     The second set of the A/A pair belongs to none. Those that are ranked in one place have their speed from the rounds
@@ -86,7 +98,11 @@ def find_variants(run: Run) -> list[Variant]:
         if cell.status == "ok":
             grouped.setdefault(cell.variant, []).append(cell)
     shared = _shared_rounds(run, grouped)
-    variants = [_make_variant(run, cells, shared.get(key[2:], set())) for key, cells in grouped.items()]
+    variants = []
+    for key, cells in grouped.items():
+        compared = [cell for cell in cells if (cell.seed, cell.repeat) in shared.get(key[2:], set())]
+        is_compared = bool(compared) and _all_verified(cells) is not False
+        variants.append(_make_variant(run, cells, measure_speed(run, compared if is_compared else cells, ceilings)))
     return sorted(variants, key=_order)
 
 
@@ -137,15 +153,13 @@ def _shared_rounds(run: Run, grouped: Mapping[Key, list[Cell]]) -> dict[tuple[st
     return shared
 
 
-def _make_variant(run: Run, cells: list[Cell], shared: set[Round]) -> Variant:
-    verified = _all_verified(cells)
-    compared = [cell for cell in cells if (cell.seed, cell.repeat) in shared and verified is not False]
+def _make_variant(run: Run, cells: list[Cell], speed: Speed | None) -> Variant:
     return Variant(
         *cells[0].variant,
         label=short_label(run, cells[0]),
         cells=cells,
-        speed=measure_speed(run, compared or cells),
-        verified=verified,
+        speed=speed,
+        verified=_all_verified(cells),
         started=run.started_like(cells[0]),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.analysis import Analysis, analyse
 from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.report.exports.pyperf import to_pyperf
@@ -15,7 +16,7 @@ from harness.report.exports.pytest_benchmark import to_pytest_benchmark
 from harness.report.exports.tensorboard import write_run
 from harness.task.presets import ConfigurationError
 
-DOCUMENTS: dict[str, Callable[[Run], dict[str, Any]]] = {
+DOCUMENTS: dict[str, Callable[[Analysis], dict[str, Any]]] = {
     "pytest-benchmark": to_pytest_benchmark,
     "pyperf": to_pyperf,
 }
@@ -32,7 +33,7 @@ def export(options: Mapping[str, Any]) -> None:
     if kind == TENSORBOARD:
         _write_events(run, out)
         return
-    document = DOCUMENTS[kind](run)
+    document = DOCUMENTS[kind](analyse(run))
     if not document["benchmarks"]:
         raise ConfigurationError(f"{options['folder']} has no timed steps to export; its report says why")
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backends import Backend, registered_backends
+from harness.analysis.analysis import Analysis
 from harness.commands.announcement import describe_plan, describe_processors
 from harness.commands.load import await_quiet
 from harness.commands.progress import CellProgress
@@ -39,10 +40,9 @@ from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_
 from harness.records.folder import RunFolder, default_folder
 from harness.records.identity import Cell
 from harness.records.messages import Message
-from harness.records.reading import read_run
 from harness.records.schema import digest
 from harness.records.validation import leave_out_faulty, parameter_faults
-from harness.report import print_summary, summary_rows, write_report
+from harness.report import analyse_folder, print_summary, summary_rows, write_analysis
 from harness.report.quantities import count
 from harness.task.presets import ConfigurationError, preset_names
 from harness.task.recipe import RunConfig
@@ -54,9 +54,10 @@ ENDED_FOR_GOOD = ("ok", "diverged")
 
 @dataclass(frozen=True)
 class RunEnd:
-    """A run's folder and the exit code that tells how it went."""
+    """A run's folder, what its records come to, and the exit code that tells how it went."""
 
     folder: Path
+    analysis: Analysis
     exit_code: int
     interrupted: bool
 
@@ -67,13 +68,13 @@ def run(selection: Selection, options: Mapping[str, Any]) -> int:
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     end = run_cells(selection, options, console)
     if options["quiet"]:
-        _print_failures(end.folder)
+        _print_failures(end.analysis)
     if options["as_json"]:
-        _print_json(end.folder)
+        _print_json(end.folder, end.analysis)
     elif options["quiet"]:
         sys.stdout.write(f"{end.folder}\n")
     else:
-        _print_report(end.folder, console)
+        _print_report(end.folder, end.analysis, console)
     return end.exit_code
 
 
@@ -94,20 +95,21 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
             statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
         else:
             statuses = _run_in_turn(plan, verdicts, selection, folder, console)
-        reported = _report_cells(folder, console)
+        analysis = analyse_folder(folder.path)
+        reported = _report_cells(analysis, folder.path, console)
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         done = f"{n_done} of {count(len(cells), 'cell')} done"
         _say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
-        return RunEnd(folder.path, interruption.exit_code, True)
+        return RunEnd(folder.path, analysis, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}
     harmless |= {"unsupported"} if options["implementation"] == "all" else set()
     trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
     verified = bool(trained) and all(verdict.verified for verdict in trained)
-    whole = reported and not _list_faults(folder.path)
+    whole = reported and not _list_faults(analysis)
     went_well = whole and verified and all(status in harmless for status in statuses)
-    return RunEnd(folder.path, 0 if went_well else 1, False)
+    return RunEnd(folder.path, analysis, 0 if went_well else 1, False)
 
 
 def _plan(selection: Selection, options: Mapping[str, Any]) -> Plan:
@@ -130,38 +132,39 @@ def report(folder: Path, *, as_json: bool) -> None:
     if not (folder / "run.json").is_file():
         raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
     try:
-        write_report(folder)
+        analysis = analyse_folder(folder)
+        write_analysis(analysis, folder)
     except OSError as error:
         raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"{folder}: {error}") from None
     if as_json:
-        _print_json(folder)
+        _print_json(folder, analysis)
     else:
-        _print_report(folder, Console())
+        _print_report(folder, analysis, Console())
 
 
-def _print_json(folder: Path) -> None:
-    rows = {"folder": str(folder), "summary": summary_rows(folder)}
+def _print_json(folder: Path, analysis: Analysis) -> None:
+    rows = {"folder": str(folder), "summary": summary_rows(analysis)}
     sys.stdout.write(json.dumps(rows, indent=1) + "\n")
 
 
-def _print_report(folder: Path, console: Console) -> None:
-    print_summary(folder, console)
+def _print_report(folder: Path, analysis: Analysis, console: Console) -> None:
+    print_summary(analysis, console)
     _say(console, f"Report: {folder / 'report.html'}")
 
 
-def _print_failures(folder: Path) -> None:
-    for row in summary_rows(folder):
-        if row["status"] != "ok":
-            names = " ".join(row[name] for name in ("backend", "implementation", "status"))
-            sys.stderr.write(f"{names}: {' '.join(str(row['reason']).split())}\n")
-    sys.stderr.write("".join(f"{fault}\n" for fault in _list_faults(folder)))
+def _print_failures(analysis: Analysis) -> None:
+    for row in analysis.summary:
+        if row.status != "ok":
+            reason = " ".join(str(row.reason).split())
+            sys.stderr.write(f"{row.backend} {row.implementation} {row.status}: {reason}\n")
+    sys.stderr.write("".join(f"{fault}\n" for fault in _list_faults(analysis)))
 
 
-def _list_faults(folder: Path) -> list[str]:
+def _list_faults(analysis: Analysis) -> list[str]:
     """A line for each fault for which something was left out of the record of a cell that is ok."""
-    return [f"{cell.cell}: {fault}" for cell in read_run(folder).ok_cells for fault in cell.faults]
+    return [f"{cell.cell}: {fault}" for cell in analysis.run.ok_cells for fault in cell.faults]
 
 
 def _say(console: Console, text: str) -> None:
@@ -173,13 +176,12 @@ def _warn(console: Console, text: str) -> None:
     _say(Console(stderr=True) if console.quiet else console, text)
 
 
-def _report_cells(folder: RunFolder, console: Console) -> bool:
+def _report_cells(analysis: Analysis, folder: Path, console: Console) -> bool:
     """Whether it could be written: a disk may be full, and the records are there all the same."""
     try:
-        write_report(folder.path)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        _say(console, f"The report could not be written: {why}; `report {folder.path}` makes it again")
+        write_analysis(analysis, folder)
+    except OSError as error:
+        _say(console, f"The report could not be written: {error.strerror}; `report {folder}` makes it again")
         return False
     return True
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import WEAK, with_efficiency
+from harness.analysis.variants import Variant
 from harness.commands.run import run_cells
 from harness.processes.selection import Selection, check_device, choose, parse_seeds
 from harness.records.folder import default_folder
@@ -49,13 +50,15 @@ def sweep(options: Mapping[str, Any]) -> int:
     folder = new_folder(options["out"])
     console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
     rows: list[dict[str, Any]] = []
+    measured: dict[tuple[str, int], list[Variant]] = {}
     exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
         console.print(f"Point {number} of {len(plan)}: {point.axis} = {point.value}", highlight=False)
         ranks = selection.resources.ranks
         point_options = {**options, RANKS: ranks, "out": folder / point.name, "resume": None}
         end = run_cells(selection, point_options, console)
-        rows = with_efficiency([*rows, *point_rows(end.folder, point.axis, point.value)], folder)
+        measured[point.axis, point.value] = end.analysis.variants
+        rows = with_efficiency([*rows, *point_rows(end.analysis, point.axis, point.value)], measured)
         exit_code = max(exit_code, end.exit_code)
         # A sweep takes long: what is done is reported even if the rest never is.
         write_sweep(folder, rows, options["preset"])

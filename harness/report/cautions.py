@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from harness.analysis import measures
+from harness.analysis.analysis import Analysis
+from harness.analysis.doubts import WIDE_INTERVAL, Excess
 from harness.analysis.stats import ENOUGH_SAMPLES, largest_coverage
-from harness.analysis.variants import Variant, short_label
+from harness.analysis.variants import Variant
 from harness.machine import write_list
 from harness.records.structs import Cell, Run
 from harness.report.quantities import count, number, percent, span
-
-SLOW_START = 0.10
-WIDE_INTERVAL = 0.20
-UNSTEADY_RATIO = 1.5
-# Steps of one call share its time: of fewer calls a quarter, or a twentieth, would be one call's luck.
-ENOUGH_CALLS = 8
 
 
 @dataclass(frozen=True)
@@ -35,39 +28,23 @@ class Caution:
         return f"{self.finding}: {self.where}. {self.advice}"
 
 
-def find_cautions(run: Run, variants: list[Variant]) -> list[Caution]:
+def find_cautions(analysis: Analysis) -> list[Caution]:
     """At most one for each kind of doubt, those about the machine first."""
+    run, doubts = analysis.run, analysis.doubts
     found = [
         _nodes_differ(run),
         _ranks_share_a_machine(run),
         _records_incomplete(run),
         _ceiling_unread(run),
-        _above_the_ceiling(variants),
-        _machine_busy(run),
+        _above_the_ceiling(doubts.above_ceiling),
+        _machine_busy(doubts.busy),
         _placed_otherwise(run),
-        _warmup_not_ended(run),
-        _steps_unsteady(run),
-        _wide_intervals(variants),
-        _few_repeats(variants),
+        _warmup_not_ended(doubts.slow_start),
+        _steps_unsteady(doubts.unsteady),
+        _wide_intervals(doubts.wide_intervals),
+        _few_repeats(doubts.few_processes),
     ]
     return [caution for caution in found if caution]
-
-
-def slow_start(cell: Cell) -> float | None:
-    """How much longer the median step of the first quarter took than that of the rest, as a share; None if unknown."""
-    samples = measures.step_ms(cell)
-    quarter = samples.size // 4
-    if measures.steady_calls(cell) < ENOUGH_CALLS:
-        return None
-    return float(np.median(samples[:quarter]) / np.median(samples[quarter:]) - 1)
-
-
-def unsteadiness(cell: Cell) -> float | None:
-    """The 95th over the 5th percentile of the steady steps; None where too few calls were timed."""
-    if measures.steady_calls(cell) < ENOUGH_CALLS:
-        return None
-    fast, slow = np.percentile(measures.step_ms(cell), [5, 95])
-    return float(slow / fast)
 
 
 def _nodes_differ(run: Run) -> Caution | None:
@@ -104,8 +81,7 @@ def _ceiling_unread(run: Run) -> Caution | None:
 
 
 def _above_the_ceiling(variants: list[Variant]) -> Caution | None:
-    shares = {variant.label: variant.speed.ceiling_share or 0.0 for variant in variants if variant.speed}
-    where = "; ".join(f"{label} ({percent(share)})" for label, share in shares.items() if share > 1)
+    where = "; ".join(f"{each.label} ({percent(each.speed.ceiling_share)})" for each in variants if each.speed)
     advice = (
         "Training multiplied faster than any product that was timed by itself, so this ceiling is too low, and no share"
         " of it says what is left: install the other frameworks, whose products count too, and run on an idle machine."
@@ -113,8 +89,8 @@ def _above_the_ceiling(variants: list[Variant]) -> Caution | None:
     return Caution("Above the ceiling", where, advice) if where else None
 
 
-def _machine_busy(run: Run) -> Caution | None:
-    where = _doubtful_cells(run, lambda cell: cell.other_cpu_share, measures.BUSY_SHARE, percent)
+def _machine_busy(excesses: list[Excess]) -> Caution | None:
+    where = _describe(excesses, percent)
     advice = "End what else runs on the machine, and run again."
     return Caution("Other processes used the processors", where, advice) if where else None
 
@@ -144,14 +120,14 @@ def other_placement(cell: Cell, resources: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _warmup_not_ended(run: Run) -> Caution | None:
-    where = _doubtful_cells(run, slow_start, SLOW_START, lambda share: f"{percent(share)} slower")
+def _warmup_not_ended(excesses: list[Excess]) -> Caution | None:
+    where = _describe(excesses, lambda share: f"{percent(share)} slower")
     advice = "The first quarter of the steady steps was slower than the rest: train for more steps."
     return Caution("Warm-up had not ended", where, advice) if where else None
 
 
-def _steps_unsteady(run: Run) -> Caution | None:
-    where = _doubtful_cells(run, unsteadiness, UNSTEADY_RATIO, lambda ratio: f"{ratio:.1f} times")
+def _steps_unsteady(excesses: list[Excess]) -> Caution | None:
+    where = _describe(excesses, lambda ratio: f"{ratio:.1f} times")
     advice = (
         "The 95th percentile of the steps was that many times the 5th, so they may have two speeds: fix the processor's"
         " frequency, or give the run whole cores."
@@ -161,44 +137,26 @@ def _steps_unsteady(run: Run) -> Caution | None:
 
 def _wide_intervals(variants: list[Variant]) -> Caution | None:
     rates = {variant.label: variant.speed.sequences_per_s for variant in variants if variant.speed}
-    wide = [
-        f"{label} ({span(number(rate.low), number(rate.high))} sequences/s)"
-        for label, rate in rates.items()
-        if (rate.relative_width or 0) > WIDE_INTERVAL
-    ]
+    wide = [f"{label} ({span(number(rate.low), number(rate.high))} sequences/s)" for label, rate in rates.items()]
     limit = percent(WIDE_INTERVAL)
     advice = f"The 95 % interval is wider than {limit} of the median: repeat more often, on an idle machine."
     return Caution("Processes differ", "; ".join(wide), advice) if wide else None
 
 
 def _few_repeats(variants: list[Variant]) -> Caution | None:
-    few = {v.label: len(v.rates) for v in variants if 1 < len(v.rates) < ENOUGH_SAMPLES}
-    if not few:
+    if not variants:
         return None
-    least = min(few.values())
+    least = min(len(variant.rates) for variant in variants)
     advice = (
         f"An interval from {least} processes holds the true median with a probability of at most"
         f" {percent(largest_coverage(least))}, so differences show too easily: use --repeats {ENOUGH_SAMPLES} or more."
     )
-    where = "; ".join(f"{label} ({count})" for label, count in few.items())
+    where = "; ".join(f"{variant.label} ({len(variant.rates)})" for variant in variants)
     return Caution("Too few processes for a 95 % interval", where, advice)
 
 
-def _doubtful_cells(
-    run: Run, measure: Callable[[Cell], float | None], limit: float, show: Callable[[float], str]
-) -> str:
-    """Variants with cells above the limit: how many of them, and the worst with its size; empty where there is none."""
-    grouped: dict[str, dict[str, float | None]] = {}
-    for cell in run.ok_cells:
-        grouped.setdefault(short_label(run, cell), {})[cell.cell] = measure(cell)
-    return "; ".join(_describe_worst(grouped, limit, show))
-
-
-def _describe_worst(
-    grouped: dict[str, dict[str, float | None]], limit: float, show: Callable[[float], str]
-) -> Iterator[str]:
-    for label, measured in sorted(grouped.items()):
-        above = {name: value for name, value in measured.items() if value is not None and value > limit}
-        if above:
-            worst = max(above, key=lambda name: above[name])
-            yield f"{label} ({len(above)} of {len(measured)}; {show(above[worst])} in {worst})"
+def _describe(excesses: list[Excess], show: Callable[[float], str]) -> str:
+    """How many cells of each variant, and the worst with its size; empty where there is none."""
+    return "; ".join(
+        f"{item.label} ({item.n_above} of {item.n_cells}; {show(item.worst)} in {item.worst_cell})" for item in excesses
+    )

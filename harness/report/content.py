@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.comparisons import compare_all
-from harness.analysis.variants import Variant, short_label
+from harness.analysis.analysis import Analysis
+from harness.analysis.variants import short_label
 from harness.records.structs import Run
 from harness.report.cautions import Caution, find_cautions
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
@@ -68,30 +68,31 @@ class Content:
     command: str
 
 
-def make_content(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
+def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
     """The whole report; `plots` are the names of the files in plots/."""
+    run = analysis.run
     sections = [
         _results(tables),
         _failures(tables),
         _learning(tables, plots),
         _quality(run, tables, plots),
-        _lengths(run, variants, plots),
+        _lengths(analysis, plots),
         _positions(plots),
         _copies(run, plots),
         _time(tables),
         _throughput(run, tables, plots),
         _ceiling(tables),
-        _comparisons(run, variants, tables),
-        _warnings(run, variants),
+        _comparisons(analysis, tables),
+        _warnings(analysis),
         _verification(run),
         *_settings(run),
     ]
     return Content(
         title=f"Copy task benchmark: {run.file.preset or 'run'}",
         subtitle=describe_shortly(run),
-        headline=conclude_in_one_sentence(run, variants),
-        key_figures=key_figures(run, variants),
-        conclusions=conclude(run, variants, tables),
+        headline=conclude_in_one_sentence(analysis),
+        key_figures=key_figures(analysis),
+        conclusions=conclude(analysis),
         sections=_explain_once([section for section in sections if not section.is_empty]),
         description=describe_run(run),
         command=run.file.command,
@@ -136,14 +137,15 @@ def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     return Section("learning", "Learning", text, picture, _readable(tables, "loss_distance"))
 
 
-def _lengths(run: Run, variants: list[Variant], plots: list[str]) -> Section:
+def _lengths(analysis: Analysis, plots: list[str]) -> Section:
+    task = analysis.run.task
     text = (
         "The bit error is the share of wrong bits in what the network gives back; guessing has 50 %."
-        f" Training showed {lengths(run.task.min_length, run.task.max_length)}; beyond that is generalisation, which an"
+        f" Training showed {lengths(task.min_length, task.max_length)}; beyond that is generalisation, which an"
         " LSTM is not expected to manage. Zero wrong bits lie on the lower edge of the plot."
     )
     picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
-    compared = compare_lengths(run, variants)
+    compared = compare_lengths(analysis)
     return Section("lengths", "Bit error", text, picture, [compared] if compared.rows else [])
 
 
@@ -185,14 +187,14 @@ def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))
 
 
-def _comparisons(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> Section:
-    text = " ".join([COMPARED, *(describe_floor(item) for item in compare_all(run, variants) if item.is_a_a)])
+def _comparisons(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> Section:
+    text = f"{COMPARED} {describe_floor(analysis.a_a)}" if analysis.a_a else COMPARED
     return Section("comparisons", "Comparisons and the noise floor", text, tables=_readable(tables, "comparisons"))
 
 
-def _warnings(run: Run, variants: list[Variant]) -> Section:
+def _warnings(analysis: Analysis) -> Section:
     text = "What makes the figures of this run doubtful, and what to do about it."
-    return Section("warnings", "Warnings", text, cautions=find_cautions(run, variants))
+    return Section("warnings", "Warnings", text, cautions=find_cautions(analysis))
 
 
 def _verification(run: Run) -> Section:

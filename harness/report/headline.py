@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.analysis.comparisons import LEFT_FASTER, Comparison, compare_all, compare_fastest
-from harness.analysis.learned import Learning, judge_learning
+from harness.analysis.analysis import Analysis
+from harness.analysis.comparisons import LEFT_FASTER, Comparison, compare_fastest
+from harness.analysis.learned import Learning
 from harness.analysis.stats import excludes_one
-from harness.analysis.variants import Place, Variant, find_places
+from harness.analysis.variants import Place
 from harness.records.structs import Run
 from harness.report.quantities import count, join, lengths, number, percent, ratio, span
 from harness.report.speed_words import TOO_FEW, interval_text, refuse_ranking
@@ -23,23 +24,20 @@ class KeyFigure:
     note: str
 
 
-def conclude_in_one_sentence(run: Run, variants: list[Variant]) -> str:
+def conclude_in_one_sentence(analysis: Analysis) -> str:
     """Which is fastest, by how much and how sure that is; did all learn; was everything verified."""
-    comparisons = compare_all(run, variants)
-    said = [*_speeds(find_places(variants), comparisons), *_doubtful_floor(comparisons)]
-    said += [*_learning(judge_learning(run, variants)), *_verification(variants), *_failures(run)]
+    said = [*_speeds(analysis), *_doubtful_floor(analysis.a_a)]
+    said += [*_learning(analysis), *_verification(analysis), *_failures(analysis)]
     sentence = "; ".join(said)
-    starts_with_name = any(sentence.startswith(variant.label) for variant in variants)
+    starts_with_name = any(sentence.startswith(variant.label) for variant in analysis.variants)
     return f"{sentence[:1] if starts_with_name else sentence[:1].upper()}{sentence[1:]}."
 
 
-def key_figures(run: Run, variants: list[Variant]) -> list[KeyFigure]:
+def key_figures(analysis: Analysis) -> list[KeyFigure]:
     """The fastest and its lead in each precision and device, who learned, who was verified, and the noise floor."""
-    comparisons = compare_all(run, variants)
-    speeds = [figure for place in find_places(variants) for figure in _speed_figures(place, comparisons)]
-    floors = [_floor_figure(item) for item in comparisons if item.is_a_a]
-    learning = _learning_figures(judge_learning(run, variants))
-    return [*speeds, *learning, *_verification_figures(variants), *floors]
+    speeds = [figure for place in analysis.places for figure in _speed_figures(place, analysis.comparisons)]
+    floors = [_floor_figure(analysis.a_a)] if analysis.a_a else []
+    return [*speeds, *_learning_figures(analysis), *_verification_figures(analysis), *floors]
 
 
 def describe_shortly(run: Run) -> str:
@@ -58,11 +56,11 @@ def describe_shortly(run: Run) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _speeds(places: list[Place], comparisons: list[Comparison]) -> Iterator[str]:
-    if not places:
+def _speeds(analysis: Analysis) -> Iterator[str]:
+    if not analysis.places:
         yield "no implementation gave a throughput that can be ranked"
-    for place in places:
-        yield (f"in {place.name}, " if len(places) > 1 else "") + _speed(place, comparisons)
+    for place in analysis.places:
+        yield (f"in {place.name}, " if len(analysis.places) > 1 else "") + _speed(place, analysis.comparisons)
 
 
 def _speed(place: Place, comparisons: list[Comparison]) -> str:
@@ -84,20 +82,19 @@ def _speed(place: Place, comparisons: list[Comparison]) -> str:
     return f"{leading}, but no difference is shown between it and {join([item.right for item in close])}"
 
 
-def _doubtful_floor(comparisons: list[Comparison]) -> Iterator[str]:
-    for item in comparisons:
-        if item.is_a_a and excludes_one(item.ratio):
-            yield f"the noise floor is doubtful, as {item.left} differs from itself by {_off(item)}"
+def _doubtful_floor(a_a: Comparison | None) -> Iterator[str]:
+    if a_a and excludes_one(a_a.ratio):
+        yield f"the noise floor is doubtful, as {a_a.left} differs from itself by {_off(a_a)}"
 
 
 def _off(item: Comparison) -> str:
     return percent(abs(item.ratio.estimate - 1))
 
 
-def _learning(found: list[Learning]) -> Iterator[str]:
+def _learning(analysis: Analysis) -> Iterator[str]:
+    found, n_learned = analysis.learnings, analysis.n_learned
     if not found:
         return
-    n_learned = sum(item.has_learned for item in found)
     shown = f"bit error {_error_range(found)}"
     if len(found) == 1:
         yield f"it {'learned' if n_learned else 'did not learn'} the task ({shown})"
@@ -109,20 +106,19 @@ def _learning(found: list[Learning]) -> Iterator[str]:
         yield f"none of the {len(found)} learned the task in this run ({shown}, where guessing has 50 %)"
 
 
-def _verification(variants: list[Variant]) -> Iterator[str]:
-    wrong = [variant.label for variant in variants if variant.verified is False]
-    unknown = [variant.label for variant in variants if variant.verified is None]
-    if wrong:
-        yield f"{join(wrong)} did not pass verification"
-    if unknown:
-        yield f"{join(unknown)} {'was' if len(unknown) == 1 else 'were'} not checked against the reference"
-    if variants and not wrong and not unknown:
-        yield f"{'it' if len(variants) == 1 else 'every one'} was verified against the reference"
+def _verification(analysis: Analysis) -> Iterator[str]:
+    refuted, unchecked = ([each.label for each in found] for found in (analysis.refuted, analysis.unchecked))
+    if refuted:
+        yield f"{join(refuted)} did not pass verification"
+    if unchecked:
+        yield f"{join(unchecked)} {'was' if len(unchecked) == 1 else 'were'} not checked against the reference"
+    if analysis.variants and not refuted and not unchecked:
+        yield f"{'it' if len(analysis.variants) == 1 else 'every one'} was verified against the reference"
 
 
-def _failures(run: Run) -> Iterator[str]:
-    if n_failed := len(run.cells) - len(run.ok_cells):
-        yield f"{n_failed} of {count(len(run.cells), 'cell')} did not end ok"
+def _failures(analysis: Analysis) -> Iterator[str]:
+    if n_failed := len(analysis.not_ok):
+        yield f"{n_failed} of {count(len(analysis.run.cells), 'cell')} did not end ok"
 
 
 def _speed_figures(place: Place, comparisons: list[Comparison]) -> Iterator[KeyFigure]:
@@ -144,16 +140,16 @@ def _speed_figures(place: Place, comparisons: list[Comparison]) -> Iterator[KeyF
         yield KeyFigure("Lead over the next", value, f"{size} {lead.right} ({sure})")
 
 
-def _learning_figures(found: list[Learning]) -> Iterator[KeyFigure]:
-    if found:
-        n_learned = sum(item.has_learned for item in found)
-        yield KeyFigure("Learned the task", f"{n_learned} of {len(found)}", f"bit error {_error_range(found)}")
+def _learning_figures(analysis: Analysis) -> Iterator[KeyFigure]:
+    if found := analysis.learnings:
+        value = f"{analysis.n_learned} of {len(found)}"
+        yield KeyFigure("Learned the task", value, f"bit error {_error_range(found)}")
 
 
-def _verification_figures(variants: list[Variant]) -> Iterator[KeyFigure]:
-    if variants:
-        n_verified = sum(variant.verified is True for variant in variants)
-        yield KeyFigure("Verified", f"{n_verified} of {len(variants)}", "against the reference, before timing")
+def _verification_figures(analysis: Analysis) -> Iterator[KeyFigure]:
+    if n_variants := len(analysis.variants):
+        n_verified = n_variants - len(analysis.refuted) - len(analysis.unchecked)
+        yield KeyFigure("Verified", f"{n_verified} of {n_variants}", "against the reference, before timing")
 
 
 def _floor_figure(item: Comparison) -> KeyFigure:

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from harness.analysis import measures
-from harness.analysis.positions import PositionErrors, measure_positions
+from harness.analysis.analysis import Analysis
+from harness.analysis.positions import PositionErrors
 from harness.analysis.variants import Variant
-from harness.records.structs import Run, Validated
+from harness.records.structs import Validated
 from harness.report.quantities import number
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
 from harness.task.metrics import middle_third
@@ -29,9 +29,10 @@ EFFORTS = {"sequences": "training sequences", "elapsed_s": "seconds, evaluations
 LINEAR_WRONG_BITS = 0.1
 
 
-def plot_quality(run: Run, variants: list[Variant]) -> Figure | None:
+def plot_quality(analysis: Analysis) -> Figure | None:
     """The validation measures against sequences and seconds: a faint line for each seed, the median of all, and a
     marker where a seed met the target."""
+    variants = analysis.variants
     learned = [variant for variant in variants if any(cell.evaluations for cell in variant.cells)]
     if not learned:
         return None
@@ -41,7 +42,7 @@ def plot_quality(run: Run, variants: list[Variant]) -> Figure | None:
         for axes, effort in zip(row, EFFORTS, strict=True):
             for variant in learned:
                 _draw_quality(axes, variant, learned, effort, quality)
-            _finish_quality(axes, run, effort, quality)
+            _finish_quality(axes, analysis, effort, quality)
         row[1].set_ylabel("")
     for axes in grid[0]:
         axes.set_xlabel("")
@@ -52,9 +53,9 @@ def plot_quality(run: Run, variants: list[Variant]) -> Figure | None:
     return figure
 
 
-def plot_positions(run: Run, variants: list[Variant]) -> Figure | None:
+def plot_positions(analysis: Analysis) -> Figure | None:
     """Bit error by position in the pattern, a panel for each length: medians over cells with their range."""
-    measured = measure_positions(run, variants)
+    measured = analysis.positions
     if not measured:
         return None
     figure = make_figure(6 * len(measured) + 3, 4.5)
@@ -88,16 +89,16 @@ def _median(curves: list[list[Validated]], name: str) -> NDArray[np.float64]:
     return np.asarray(np.median([_values(curve, name) for curve in curves], axis=0), np.float64)
 
 
-def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
+def _finish_quality(axes: Axes, analysis: Analysis, effort: str, quality: str) -> None:
+    floor = analysis.original_loss_floor
     if quality == "original_loss":
         axes.set_yscale("log")
-        floor = measures.median(measures.original_loss_floor(cell) for cell in run.ok_cells)
         _mark_bound(axes, floor, "least possible", side="top")
         axes.set_ylim(bottom=0.9 * floor if floor else None)
     else:
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS)
         axes.set_ylim(bottom=0)
-    _mark_bound(axes, getattr(run.target, quality), "target")
+    _mark_bound(axes, getattr(analysis.run.target, quality), "target")
     plain_number = FuncFormatter(lambda value, _: number(value))
     axes.yaxis.set_major_formatter(plain_number)
     if quality == "original_loss":

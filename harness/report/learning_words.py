@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.comparisons import NO_DIFFERENCE
-from harness.analysis.positions import Middle, find_length, measure_middle, measured_lengths
-from harness.analysis.quality import MEASURES, QualityComparison, compare_quality
-from harness.analysis.target import TimeToTarget, measure_time_to_target
-from harness.analysis.variants import Variant, find_lost, mark_label
-from harness.records.structs import Run, TargetSection
+from harness.analysis.positions import MiddleTest
+from harness.analysis.quality import MEASURES, QualityComparison
+from harness.analysis.target import Arrival
+from harness.analysis.variants import mark_label
+from harness.records.structs import TargetSection
 from harness.report.quantities import count, integer, join, number, out_of, percent, span
 
 NAMES = {
@@ -20,8 +21,8 @@ NAMES = {
 }
 
 
-def conclude_learning(run: Run, variants: list[Variant]) -> list[str]:
-    found = [_target(run, variants), _quality(compare_quality(run, variants)), *_middles(run)]
+def conclude_learning(analysis: Analysis) -> list[str]:
+    found = [_target(analysis), _quality(analysis.quality), *map(_middle, analysis.middles)]
     return [sentence for sentence in found if sentence]
 
 
@@ -30,15 +31,15 @@ def describe_target(target: TargetSection) -> str:
     return " and ".join(f"{NAMES[name]} at most {number(bound)}" for name, bound in target.bounds().items())
 
 
-def _target(run: Run, variants: list[Variant]) -> str:
-    measured = [(each, measure_time_to_target(run, each.started)) for each in [*variants, *find_lost(run)]]
-    parts = [_arrival(mark_label(each.label, each.verified), taken) for each, taken in measured if taken is not None]
-    if not parts:
+def _target(analysis: Analysis) -> str:
+    if not analysis.arrivals:
         return ""
-    return f"Time to target ({describe_target(run.target)}, on validation data): {'; '.join(parts)}."
+    parts = "; ".join(map(_arrival, analysis.arrivals))
+    return f"Time to target ({describe_target(analysis.run.target)}, on validation data): {parts}."
 
 
-def _arrival(label: str, taken: TimeToTarget) -> str:
+def _arrival(arrival: Arrival) -> str:
+    label, taken = mark_label(arrival.variant.label, arrival.variant.verified), arrival.taken
     seeds = f"{taken.n_reached} of {count(taken.n_seeds, 'seed')} arrived"
     if math.isinf(taken.seconds):
         return f"{label} never in the median ({seeds})"
@@ -68,33 +69,24 @@ def _difference(item: QualityComparison) -> str:
     return f"{better} is better than {worse} in {NAMES[item.measure]} by {size} (95 % interval without 0)"
 
 
-def _middles(run: Run) -> list[str]:
-    return [_middle(run, length) for length in measured_lengths(run)]
-
-
-def _middle(run: Run, length: int) -> str:
-    """Whether the original's remark held in the trained networks, each tested by itself."""
-    cells = [cell for cell in run.drawn_cells if find_length(cell, length)]
-    middles = [middle for cell in cells if (middle := measure_middle(find_length(cell, length)))]
-    if not cells or length < 3:
-        return ""
-    remark = f"Do errors gather mid-sequence, as the original's author remarked? At length {length}"
-    if not middles:
+def _middle(test: MiddleTest) -> str:
+    """Whether the original's remark held in the trained networks."""
+    remark = f"Do errors gather mid-sequence, as the original's author remarked? At length {test.length}"
+    if not test.middles:
         return f"{remark} too few sequences have a wrong bit to tell."
-    return f"{remark} {_verdict(middles)}: {_shares(middles)}."
+    return f"{remark} {_verdict(test)}: {_shares(test)}."
 
 
-def _verdict(middles: list[Middle]) -> str:
-    fuller, emptier = sum(each.is_fuller for each in middles), sum(each.is_emptier for each in middles)
-    n = len(middles)
-    if fuller == n:
+def _verdict(test: MiddleTest) -> str:
+    n = len(test.middles)
+    if test.n_fuller == n:
         return f"yes, in {'each of the ' if n > 1 else 'the '}{f'{n} networks' if n > 1 else 'network'} tested"
-    if fuller == 0:
-        return f"no ({n} tested, {emptier} with fewer errors there than elsewhere)"
-    return f"in {fuller} of the {n} networks tested"
+    if test.n_fuller == 0:
+        return f"no ({n} tested, {test.n_emptier} with fewer errors there than elsewhere)"
+    return f"in {test.n_fuller} of the {n} networks tested"
 
 
-def _shares(middles: list[Middle]) -> str:
-    shares = [middle.share.estimate for middle in middles]
-    found = span(percent(min(shares)), percent(max(shares)))
-    return f"the middle third holds {found} of the wrong bits, where {percent(middles[0].even_share)} would be even"
+def _shares(test: MiddleTest) -> str:
+    shares = [middle.share.estimate for middle in test.middles]
+    found, even = span(percent(min(shares)), percent(max(shares))), percent(test.middles[0].even_share)
+    return f"the middle third holds {found} of the wrong bits, where {even} would be even"

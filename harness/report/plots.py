@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from harness.analysis import measures
+from harness.analysis.analysis import Analysis
+from harness.analysis.bit_errors import LengthErrors
 from harness.analysis.variants import Variant
-from harness.records.structs import Cell, Run
+from harness.records.structs import Run
 from harness.report.quantities import number
-from harness.report.readable import median_bit_errors
 from harness.report.style import QUIET, colour, finish_axes, line, make_figure
 
 # A trailing mean over 1 % of the run, at most 200 steps, hides the noise of batches but no trend.
@@ -26,8 +26,9 @@ NEXT_TICK_RATIO = 1.18
 NOTE: dict[str, Any] = {"color": QUIET, "fontsize": 9}
 
 
-def plot_loss(run: Run, variants: list[Variant]) -> Figure | None:
+def plot_loss(analysis: Analysis) -> Figure | None:
     """Training loss against the optimiser step: medians over cells, smoothed, with the range between cells."""
+    variants = analysis.variants
     learned = [variant for variant in variants if loss_curves(variant).size]
     if not learned:
         return None
@@ -35,7 +36,7 @@ def plot_loss(run: Run, variants: list[Variant]) -> Figure | None:
     axes = figure.subplots()
     for variant in learned:
         _draw_curve(axes, variant, learned)
-    _draw_floor(axes, run)
+    _draw_floor(axes, analysis.train_loss_floor)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(FuncFormatter(_minor_label))
@@ -44,17 +45,18 @@ def plot_loss(run: Run, variants: list[Variant]) -> Figure | None:
     return figure
 
 
-def plot_bit_error(run: Run, variants: list[Variant]) -> Figure | None:
+def plot_bit_error(analysis: Analysis) -> Figure | None:
     """Bit error against length: medians over cells with the range between them; zero is on the axis."""
-    measured = [variant for variant in variants if median_bit_errors(variant)]
+    run, variants = analysis.run, analysis.variants
+    measured = [variant for variant in variants if analysis.bit_errors[variant]]
     if not measured:
         return None
     figure = make_figure(9, 5)
     axes = figure.subplots()
     for variant in measured:
-        _draw_errors(axes, variant, measured)
+        _draw_errors(axes, variant, analysis.bit_errors[variant], measured)
     _mark_chance_and_training(axes, run)
-    _scale_error_axes(axes, sorted({length for variant in measured for length in median_bit_errors(variant)}), run)
+    _scale_error_axes(axes, analysis.lengths, run)
     finish_axes(axes, "Bit error by length", "length of the pattern, vectors (log scale)", "wrong bits, % (log scale)")
     axes.legend(frameon=False, handlelength=4, loc="lower right")
     return figure
@@ -87,8 +89,7 @@ def _draw_curve(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
     axes.plot(steps, np.median(smoothed, axis=0), **line(variant, variants))
 
 
-def _draw_floor(axes: Axes, run: Run) -> None:
-    floor = measures.train_loss_floor(run)
+def _draw_floor(axes: Axes, floor: float | None) -> None:
     if floor is not None:
         label = f"least possible on the test set: {number(floor)}"
         axes.axhline(floor, color=QUIET, linewidth=1, linestyle=(0, (1, 2)), label=label)
@@ -99,22 +100,14 @@ def _minor_label(value: float, _: int) -> str:
     return number(value) if leading in "25" else ""
 
 
-def _draw_errors(axes: Axes, variant: Variant, variants: list[Variant]) -> None:
-    medians = median_bit_errors(variant)
-    lengths = list(medians)
-    ranges = [error_range(variant.cells, length) for length in lengths]
-    percents = [100 * error for error in medians.values()]
+def _draw_errors(axes: Axes, variant: Variant, errors: dict[int, LengthErrors], variants: list[Variant]) -> None:
+    lengths = list(errors)
+    percents = [100 * each.median for each in errors.values()]
     if len(variant.cells) > 1:
-        low, high = [100 * least for least, _ in ranges], [100 * most for _, most in ranges]
+        low, high = [100 * each.low for each in errors.values()], [100 * each.high for each in errors.values()]
         axes.fill_between(lengths, low, high, color=colour(variant, variants), alpha=0.15, linewidth=0)
     properties = line(variant, variants)
     axes.plot(lengths, percents, marker="o", markersize=properties["linewidth"] + 2.5, clip_on=False, **properties)
-
-
-def error_range(cells: Iterable[Cell], length: int) -> tuple[float, float]:
-    measured = [item for cell in cells if cell.evaluation for item in cell.evaluation.lengths]
-    errors = [item.bit_error for item in measured if item.length == length]
-    return min(errors), max(errors)
 
 
 def _mark_chance_and_training(axes: Axes, run: Run) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis import measures
-from harness.analysis.variants import NOT_VERIFIED, Variant
+from harness.analysis.analysis import Analysis
+from harness.analysis.variants import NOT_VERIFIED
 from harness.records.structs import Run
 from harness.report import quantities
 from harness.report.columns import BOUNDS, COLUMNS, OUT_OF, SHOWN, TELLING
@@ -53,10 +54,11 @@ def read_columns(names: list[str], records: list[dict[str, Any]]) -> Readable:
     )
 
 
-def compare_lengths(run: Run, variants: list[Variant]) -> Readable:
+def compare_lengths(analysis: Analysis) -> Readable:
     """Bit error with a row for each length and a column for each variant, medians over its cells."""
-    lengths = sorted({item.length for cell in run.ok_cells if cell.evaluation for item in cell.evaluation.lengths})
-    errors = {length: [median_bit_errors(variant).get(length) for variant in variants] for length in lengths}
+    run, variants, lengths = analysis.run, analysis.variants, analysis.lengths
+    known = [analysis.bit_errors[variant] for variant in variants]
+    errors = {length: [found[length].median if length in found else None for found in known] for length in lengths}
     rows = [[f"{length:,}", _trained(run, length), *map(quantities.percent, errors[length])] for length in lengths]
     return Readable(
         headers=["length", "trained", *(variant.marked_label for variant in variants)],
@@ -65,16 +67,6 @@ def compare_lengths(run: Run, variants: list[Variant]) -> Readable:
         meanings=[(COLUMNS[name].header, COLUMNS[name].meaning) for name in ("length", "trained", "bit_error")],
         values=[[length, _trained(run, length), *errors[length]] for length in lengths],
     )
-
-
-def median_bit_errors(variant: Variant) -> dict[int, float]:
-    """The median bit error over a variant's cells, 0..1, by length."""
-    errors: dict[int, list[float | None]] = {}
-    for cell in variant.cells:
-        for item in cell.evaluation.lengths if cell.evaluation else []:
-            errors.setdefault(item.length, []).append(item.bit_error)
-    medians = {length: measures.median(errors[length]) for length in sorted(errors)}
-    return {length: error for length, error in medians.items() if error is not None}
 
 
 def _order(columns: list[str], records: list[dict[str, Any]]) -> list[str]:

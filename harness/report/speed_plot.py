@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.analysis import measures
+from harness.analysis.analysis import Analysis
 from harness.analysis.speed import Speed
 from harness.analysis.variants import Variant
 from harness.report.quantities import number, percent, span
@@ -19,9 +20,10 @@ BARS_FRACTION = 0.66
 BAR_HEIGHT = 0.6
 
 
-def plot_throughput(variants: list[Variant]) -> Figure | None:
+def plot_throughput(analysis: Analysis) -> Figure | None:
     """Sequences a second, a bar for each variant. Whiskers are the interval of the median where there are repeats,
     otherwise they go from the slow to the fast steps. A line at each bar is the ceiling in its precision."""
+    variants = analysis.variants
     timed = [(variant, variant.speed) for variant in variants if variant.speed]
     if not timed:
         return None

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.analysis.ceiling import find_ceilings
-from harness.analysis.comparisons import BUSY, LEFT_FASTER, Comparison, compare_all, compare_fastest
+from harness.analysis.analysis import Analysis
+from harness.analysis.comparisons import BUSY, LEFT_FASTER, Comparison, compare_fastest
 from harness.analysis.stats import ENOUGH_SAMPLES, Interval, excludes_one
-from harness.analysis.variants import Place, Variant, find_places
-from harness.records.structs import Run
+from harness.analysis.variants import Place, Variant
 from harness.report.quantities import join, number, percent, ratio, span
 
 DOUBTFUL = "a difference shows where there is none"
 TOO_FEW = "too few processes for an interval"
 
 
-def conclude_speed(run: Run, variants: list[Variant]) -> list[str]:
+def conclude_speed(analysis: Analysis) -> list[str]:
     """Sentences: the fastest of each precision and device, implementations of one framework, noise floor, ceiling."""
-    places = find_places(variants)
+    places, comparisons = analysis.places, analysis.comparisons
     if not places:
         return ["No implementation gave a throughput that can be ranked."]
-    comparisons, said = compare_all(run, variants), []
+    said: list[str] = []
     for place in places:
         where = f"in {place.name}" if len(places) > 1 else "on this run"
         said += [_fastest(place, comparisons, where), *_rounds(place, where)]
-    ranked = [variant for place in places for variant in place.ranked]
-    return [*said, *_within_frameworks(ranked, comparisons), *describe_bounds(run, comparisons), *_overhead(ranked)]
+    within = _within_frameworks(analysis.ranked, comparisons)
+    return [*said, *within, *describe_bounds(analysis), *_overhead(analysis.ranked)]
 
 
-def describe_bounds(run: Run, comparisons: list[Comparison]) -> list[str]:
+def describe_bounds(analysis: Analysis) -> list[str]:
     """The noise floor below which no difference counts, and the ceilings above which no speed is to be expected."""
-    return [describe_floor(item) for item in comparisons if item.is_a_a] + list(_ceilings(run))
+    return [*([describe_floor(analysis.a_a)] if analysis.a_a else []), *_ceilings(analysis)]
 
 
 def describe_floor(item: Comparison) -> str:
@@ -77,16 +76,14 @@ def _fastest(place: Place, comparisons: list[Comparison], where: str) -> str:
 
 def _rounds(place: Place, where: str) -> Iterator[str]:
     """Which processes the speeds of a place are of, where that are not simply all."""
-    rounds = {tuple(sorted(variant.rates)) for variant in place.ranked}
-    if len(rounds) > 1:
+    rounds, n_others = place.shared_rounds, place.n_left_out
+    if rounds is None:
         yield (
             f"No seed and repeat is common to all implementations ranked {where}, so each speed is of all processes of"
             " its implementation, and ratios are unpaired."
         )
-        return
-    n_others = sum(len(variant.cells) - len(variant.timed_cells) for variant in place.ranked)
-    if n_others:
-        n_rounds = len(rounds.pop())
+    elif n_others:
+        n_rounds = len(rounds)
         yield (
             f"Speeds {where} are of the {n_rounds} {'pairs' if n_rounds > 1 else 'pair'} of seed and repeat that all"
             f" {len(place.ranked)} ranked implementations have; {n_others} more"
@@ -120,8 +117,8 @@ def _say(item: Comparison) -> str:
     return f"{item.left} is {_times(item)} as fast as {item.right}{_bounds(item.ratio)}"
 
 
-def _ceilings(run: Run) -> Iterator[str]:
-    for (precision, device), best in find_ceilings(run.products).items():
+def _ceilings(analysis: Analysis) -> Iterator[str]:
+    for (precision, device), best in analysis.ceilings.items():
         yield (
             f"The ceiling in {precision} on {device} is {number(best.gflop_per_s)} GFLOP/s, the best median rate of a"
             f" matrix product: {best.shape} by {best.multiplier}."

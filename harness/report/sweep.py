@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rich.console import Console
 from rich.table import Table
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import EFFICIENCY, SHARED_MACHINE, STRONG, WEAK
 from harness.analysis.variants import Variant
@@ -46,9 +47,9 @@ AXIS_LABELS = {
 }
 
 
-def point_rows(folder: Path, axis: str, value: int) -> list[Row]:
+def point_rows(analysis: Analysis, axis: str, value: int) -> list[Row]:
     """The summary of a point's run as rows of the sweep."""
-    return [{"axis": axis, "value": value, **{name: row[name] for name in SUMMARY}} for row in summary_rows(folder)]
+    return [{"axis": axis, "value": value, **{name: row[name] for name in SUMMARY}} for row in summary_rows(analysis)]
 
 
 def write_sweep(folder: Path, rows: list[Row], preset: str) -> None:

@@ -4,55 +4,65 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from harness.analysis import measures
+from harness.analysis.analysis import Analysis
+from harness.analysis.bit_errors import EvaluatedLength
 from harness.analysis.ceiling import ceiling_rows, product_rows
-from harness.analysis.comparisons import compare_all, comparison_rows
-from harness.analysis.distance import distance_rows
+from harness.analysis.comparisons import comparison_rows
 from harness.analysis.positions import position_rows
-from harness.analysis.quality import compare_quality, quality_rows
-from harness.analysis.summary import Row, identity, make_summary
+from harness.analysis.quality import quality_rows
+from harness.analysis.summary import Row, identity
 from harness.analysis.target import evaluation_rows, target_rows
-from harness.analysis.variants import find_variants
-from harness.records.reading import read_run
-from harness.records.structs import Cell, LengthMeasures, Run
+from harness.analysis.throughput import Throughput
+from harness.records.structs import Cell, Run
 from harness.report.columns import TABLES, TIMELINE
 
+# What the table by length has as the record has it.
+MEASURED = (
+    "length",
+    "sequences",
+    "bit_error",
+    "exact_fraction",
+    "bits_per_sequence",
+    "wrong_bits",
+    "mean_absolute_error",
+    "original_loss",
+    "original_loss_floor",
+)
 FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a", "target_reached")
 
 
-def make_tables(run: Run) -> dict[str, pd.DataFrame]:
+def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Cells hold plain int, float, str, bool or None, but for the long loss table."""
-    variants = find_variants(run)
+    run = analysis.run
     rows: dict[str, Iterable[Row]] = {
-        "summary": make_summary(run, variants),
-        "comparisons": comparison_rows(compare_all(run, variants)),
-        "ceiling": ceiling_rows(run.products),
-        "products": product_rows(run.products),
-        "bit_error_by_length": [row for cell in run.ok_cells for row in _length_rows(run, cell)],
-        "throughput": [_throughput_row(run, cell) for cell in run.ok_cells if measures.step_ms(cell).size],
+        "summary": map(vars, analysis.summary),
+        "comparisons": comparison_rows(analysis.comparisons),
+        "ceiling": ceiling_rows(run.products, analysis.ceilings),
+        "products": product_rows(analysis.products, analysis.ceilings),
+        "bit_error_by_length": map(_length_row, analysis.evaluated),
+        "throughput": map(_throughput_row, analysis.throughputs),
         "timeline": [_timeline_row(cell) for cell in run.cells],
-        "loss_distance": distance_rows(run, variants),
+        "loss_distance": map(vars, analysis.distances),
         "time_to_target": target_rows(run),
         "evaluations": evaluation_rows(run),
-        "quality_comparisons": quality_rows(compare_quality(run, variants)),
+        "quality_comparisons": quality_rows(analysis.quality),
         "bit_error_by_position": position_rows(run),
-        "not_ok": [identity(cell) for cell in run.cells if cell.status != "ok"],
+        "not_ok": map(identity, analysis.not_ok),
     }
     frames = {name: _frame(name, rows[name]) for name in rows}
     return {**frames, "loss": _loss_frame(run)}
 
 
-def summary_rows(folder: Path) -> list[Row]:
-    """The summary of a run's folder as plain rows, with the columns of summary.csv; None where unknown or infinite,
+def summary_rows(analysis: Analysis) -> list[Row]:
+    """The summary as plain rows, with the columns of summary.csv; None where unknown or infinite,
     which JSON cannot hold."""
-    run = read_run(folder)
-    rows = make_summary(run, find_variants(run))
-    return [{column: _finite(row.get(column)) for column in TABLES["summary"]} for row in rows]
+    columns = TABLES["summary"]
+    return [{column: _finite(getattr(row, column)) for column in columns} for row in analysis.summary]
 
 
 def _finite(value: object) -> object:
@@ -76,46 +86,24 @@ def _frame(name: str, rows: Iterable[Row]) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=TABLES[name], dtype=object)
 
 
-def _length_rows(run: Run, cell: Cell) -> list[Row]:
-    measured = cell.evaluation.lengths if cell.evaluation else []
-    return [
-        identity(cell)
+def _length_row(item: EvaluatedLength) -> Row:
+    measured = {name: getattr(item.measured, name) for name in MEASURED}
+    interval = item.interval
+    return (
+        identity(item.cell)
+        | measured
         | {
-            "length": item.length,
-            "sequences": item.sequences,
-            "bit_error": item.bit_error,
-            "exact_fraction": item.exact_fraction,
-            "bits_per_sequence": item.bits_per_sequence,
-            "wrong_bits": item.wrong_bits,
-            "mean_absolute_error": item.mean_absolute_error,
-            "original_loss": item.original_loss,
-            "original_loss_floor": item.original_loss_floor,
-            "original_loss_excess": measures.excess(item.original_loss, item.original_loss_floor),
-            "bits_by_chance": item.length * run.task.bits,
-            **_interval(item, run),
-            "trained": measures.is_trained(item.length, run.task),
+            "original_loss_excess": item.original_loss_excess,
+            "bits_by_chance": item.bits_by_chance,
+            "bit_error_low": interval and interval.low,
+            "bit_error_high": interval and interval.high,
+            "trained": item.is_trained,
         }
-        for item in measured
-    ]
+    )
 
 
-def _interval(item: LengthMeasures, run: Run) -> Row:
-    interval = measures.bit_error_interval(item, run.task)
-    return {"bit_error_low": interval.low, "bit_error_high": interval.high} if interval else {}
-
-
-def _throughput_row(run: Run, cell: Cell) -> Row:
-    samples = measures.step_ms(cell)
-    p5, p50, p95 = (float(value) for value in np.percentile(samples, [5, 50, 95]))
-    return identity(cell) | {
-        "sequences_per_s": measures.sequences_per_s(cell, run.batch),
-        "step_ms_median": p50,
-        "step_ms_p5": p5,
-        "step_ms_p95": p95,
-        "steps": samples.size,
-        "overhead_share": measures.overhead_share(cell),
-        "other_cpu_share": cell.other_cpu_share,
-    }
+def _throughput_row(item: Throughput) -> Row:
+    return identity(item.cell) | vars(item) | {"other_cpu_share": item.cell.other_cpu_share}
 
 
 def _timeline_row(cell: Cell) -> Row:

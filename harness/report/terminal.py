@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.comparisons import compare_all
-from harness.analysis.summary import Row, make_summary
-from harness.analysis.variants import find_variants
-from harness.records.reading import read_run
+from harness.analysis.analysis import Analysis
+from harness.analysis.summary import SummaryRow
 from harness.records.structs import Cell
 from harness.report.cautions import find_cautions
 from harness.report.headline import conclude_in_one_sentence
@@ -36,41 +32,38 @@ NUMBERS = {
 MOST_NUMBERS = 5
 
 
-def print_summary(folder: Path, console: Console) -> None:
+def print_summary(analysis: Analysis, console: Console) -> None:
     """Print what ended ok, the fastest first, what bounds the speeds, what makes them doubtful, what did not end ok and
     why, and the conclusion in one sentence, in at most 80 columns."""
-    run = read_run(folder)
-    variants = find_variants(run)
     width = min(WIDTH, console.width)
-    measured = [row for row in make_summary(run, variants) if row["status"] == "ok"]
-    failed = [cell for cell in run.cells if cell.status != "ok"]
+    measured = [row for row in analysis.summary if row.status == "ok"]
     if measured:
         console.print(_results(measured), width=width)
-    for sentence in describe_bounds(run, compare_all(run, variants)):
+    for sentence in describe_bounds(analysis):
         console.print(Text(one_line(sentence)), width=width)
-    for caution in find_cautions(run, variants):
+    for caution in find_cautions(analysis):
         console.print(Text(f"Warning: {one_line(caution.text)}"), width=width)
-    if failed:
-        console.print(_failures(failed), width=width)
-    console.print(Text(one_line(conclude_in_one_sentence(run, variants)), "bold"), width=width)
+    if analysis.not_ok:
+        console.print(_failures(analysis.not_ok), width=width)
+    console.print(Text(one_line(conclude_in_one_sentence(analysis)), "bold"), width=width)
 
 
-def _results(rows: list[Row]) -> Table:
+def _results(rows: list[SummaryRow]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("#", justify="right")
     table.add_column("trained", min_width=NAME_WIDTH, overflow="fold")
-    shown = [column for column in NUMBERS if any(show(column, row) for row in rows)][:MOST_NUMBERS]
+    shown = [column for column in NUMBERS if any(_shown(column, row) for row in rows)][:MOST_NUMBERS]
     for column in shown:
         table.add_column(NUMBERS[column], justify="right", overflow="fold")
     for row in rows:
-        texts = [_shown("rank", row), one_line(row["marked_label"]), *(_shown(column, row) for column in shown)]
+        texts = [_shown("rank", row), one_line(row.marked_label), *(_shown(column, row) for column in shown)]
         table.add_row(*map(Text, texts))
     return table
 
 
-def _shown(column: str, row: Row) -> str:
-    text = show(column, row)
-    return f"{text} ({row['seeds_reached']})" if text and column == "seconds_to_target" else text
+def _shown(column: str, row: SummaryRow) -> str:
+    text = show(column, vars(row))
+    return f"{text} ({row.seeds_reached})" if text and column == "seconds_to_target" else text
 
 
 def _failures(cells: list[Cell]) -> Table:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from backends.contract import WIRINGS
-from harness.analysis.learned import Learning, judge_learning
+from harness.analysis.analysis import Analysis
+from harness.analysis.distance import LossDistance
+from harness.analysis.learned import Learning
 from harness.analysis.measures import LEARNED_BIT_ERROR
 from harness.analysis.variants import Variant
 from harness.records.structs import Run
@@ -23,12 +23,12 @@ def describe_run(run: Run) -> str:
     return " ".join(part for part in parts if part)
 
 
-def conclude(run: Run, variants: list[Variant], tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def conclude(analysis: Analysis) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
-    found = [*conclude_speed(run, variants), _caution(variants)]
-    if run.evaluate.learning:
-        found += [*_learning(run, judge_learning(run, variants)), *conclude_learning(run, variants)]
-    found += [_distance(tables["loss_distance"]), _doubt(variants), _failures(run)]
+    found = [*conclude_speed(analysis), _caution(analysis.variants)]
+    if analysis.run.evaluate.learning:
+        found += [*_learning(analysis.run, analysis.learnings), *conclude_learning(analysis)]
+    found += [_distance(analysis.distances), _doubt(analysis), _failures(analysis)]
     return [sentence for sentence in found if sentence]
 
 
@@ -118,28 +118,27 @@ def _error_text(item: Learning) -> str:
     return f"{percent(item.bit_error)} ({item.variant.marked_label}{some})"
 
 
-def _distance(distances: pd.DataFrame) -> str:
-    early = distances["largest_relative_distance_first_100"]
-    if early.empty:
+def _distance(distances: list[LossDistance]) -> str:
+    if not distances:
         return ""
+    largest = max(item.largest_relative_distance_first_100 for item in distances)
     return (
-        f"On the same seed, the training losses of any two implementations differ by at most {percent(early.max())}"
+        f"On the same seed, the training losses of any two implementations differ by at most {percent(largest)}"
         " over the first 100 steps."
     )
 
 
-def _doubt(variants: list[Variant]) -> str:
-    doubtful = [variant.label for variant in variants if variant.verified is False]
-    unchecked = [variant.label for variant in variants if variant.verified is None]
-    sentences = [f"Did not pass verification, so listed but not ranked: {join(doubtful)}."] if doubtful else []
+def _doubt(analysis: Analysis) -> str:
+    refuted, unchecked = ([each.label for each in found] for found in (analysis.refuted, analysis.unchecked))
+    sentences = [f"Did not pass verification, so listed but not ranked: {join(refuted)}."] if refuted else []
     sentences += [f"Not checked against the reference on this run: {join(unchecked)}."] if unchecked else []
     return " ".join(sentences)
 
 
-def _failures(run: Run) -> str:
-    n_failed = len(run.cells) - len(run.ok_cells)
-    if not run.cells:
+def _failures(analysis: Analysis) -> str:
+    n_cells, n_failed = len(analysis.run.cells), len(analysis.not_ok)
+    if not n_cells:
         return "The run has no cells."
     if not n_failed:
-        return f"All {len(run.cells)} cells ended ok." if len(run.cells) > 1 else "The only cell ended ok."
-    return f"{n_failed} of {count(len(run.cells), 'cell')} did not end ok; the reasons are listed below."
+        return f"All {n_cells} cells ended ok." if n_cells > 1 else "The only cell ended ok."
+    return f"{n_failed} of {count(n_cells, 'cell')} did not end ok; the reasons are listed below."

@@ -8,10 +8,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.analysis.variants import Variant, find_variants
+from harness.analysis.analysis import Analysis, analyse
 from harness.records.durable import write_bytes, write_text
 from harness.records.reading import read_run
-from harness.records.structs import Run
 from harness.report import html, markdown
 from harness.report.content import make_content
 from harness.report.copies import plot_copies
@@ -44,14 +43,22 @@ def write_report(folder: Path) -> None:
 
     Raises ValueError, in one line, where run.json is missing, malformed or names a cell unsafely.
     """
-    run = read_run(folder)
-    variants = find_variants(run)
-    tables = make_tables(run)
+    write_analysis(analyse_folder(folder), folder)
+
+
+def analyse_folder(folder: Path) -> Analysis:
+    """What follows from the records of a run's folder. Raises ValueError as write_report does."""
+    return analyse(read_run(folder))
+
+
+def write_analysis(analysis: Analysis, folder: Path) -> None:
+    """The files of write_report, for a run that is analysed already."""
+    tables = make_tables(analysis)
     _write_tables(folder / "tables", tables)
-    images = _write_plots(folder / "plots", run, variants)
-    content = make_content(run, variants, tables, list(images))
+    images = _write_plots(folder / "plots", analysis)
+    content = make_content(analysis, tables, list(images))
     write_text(folder / "report.md", markdown.render(content))
-    write_text(folder / "report.html", html.render(content, make_page(run, variants, content)))
+    write_text(folder / "report.html", html.render(content, make_page(analysis, content)))
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -63,29 +70,29 @@ def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
         write_text(folder / f"{name}.md", table)
 
 
-def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, bytes]:
+def _write_plots(folder: Path, analysis: Analysis) -> dict[str, bytes]:
     """Write the plots there is data for, remove those of an earlier report; return the PNG files by name."""
     folder.mkdir(exist_ok=True)
     for pattern in PLOTS:
         for stale in folder.glob(pattern):
             stale.unlink()
-    images = dict(_plots(run, variants))
+    images = dict(_plots(analysis))
     for name, image in images.items():
         write_bytes(folder / name, image)
     return images
 
 
-def _plots(run: Run, variants: list[Variant]) -> Iterator[tuple[str, bytes]]:
-    for name, figure in _figures(run, variants):
+def _plots(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
+    for name, figure in _figures(analysis):
         if figure is not None:
             yield name, encode_png(figure)
 
 
-def _figures(run: Run, variants: list[Variant]) -> Iterator[tuple[str, Figure | None]]:
-    yield "loss.png", plot_loss(run, variants)
-    yield "bit_error_by_length.png", plot_bit_error(run, variants)
-    yield "quality.png", plot_quality(run, variants)
-    yield "bit_error_by_position.png", plot_positions(run, variants)
-    yield "throughput.png", plot_throughput(variants)
-    for cell in run.drawn_cells:
-        yield f"copies_{cell.cell}.png", plot_copies(cell, run.task)
+def _figures(analysis: Analysis) -> Iterator[tuple[str, Figure | None]]:
+    yield "loss.png", plot_loss(analysis)
+    yield "bit_error_by_length.png", plot_bit_error(analysis)
+    yield "quality.png", plot_quality(analysis)
+    yield "bit_error_by_position.png", plot_positions(analysis)
+    yield "throughput.png", plot_throughput(analysis)
+    for cell in analysis.run.drawn_cells:
+        yield f"copies_{cell.cell}.png", plot_copies(cell, analysis.run.task)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.ceiling import ceiling_rows, find_ceilings, gflop_per_s, product_rows
+from harness.analysis.analysis import analyse
+from harness.analysis.ceiling import ceiling_rows, find_ceilings, gflop_per_s, product_rates, product_rows
 from harness.records.reading import read_run
 from harness.records.structs import Product
 
@@ -28,7 +29,7 @@ def test_a_rate_counts_a_multiplication_and_an_addition(products: list[Product])
 
 
 def test_the_ceiling_is_the_best_median_not_the_best_sample(products: list[Product]) -> None:
-    ceilings = find_ceilings(products)
+    ceilings = find_ceilings(product_rates(products))
     assert {place: rate.gflop_per_s for place, rate in ceilings.items()} == pytest.approx(
         {("float32", "cpu"): 115, ("bfloat16", "cpu"): 500}
     )
@@ -38,7 +39,7 @@ def test_the_ceiling_is_the_best_median_not_the_best_sample(products: list[Produ
 def test_ways_of_one_framework_are_not_mixed(run_folder: Callable[..., Path], product: Make) -> None:
     by_mkl, by_onednn = product(2e-4, way="torch.mm"), product(1e-4, way="oneDNN linear")
     run = read_run(run_folder(products=[by_mkl, by_mkl, by_onednn]))
-    best = find_ceilings(run.products)["float32", "cpu"]
+    best = analyse(run).ceilings["float32", "cpu"]
     assert (best.way, best.gflop_per_s) == ("oneDNN linear", pytest.approx(OPERATIONS / 1e5))
     assert best.multiplier == "torch (oneDNN linear)"
 
@@ -46,18 +47,19 @@ def test_ways_of_one_framework_are_not_mixed(run_folder: Callable[..., Path], pr
 def test_shapes_are_not_mixed(run_folder: Callable[..., Path], product: Make) -> None:
     large = product(1e-3, m=672)
     small = product(1e-4)
-    best = find_ceilings(read_run(run_folder(products=[large, small])).products)["float32", "cpu"]
+    best = analyse(read_run(run_folder(products=[large, small]))).ceilings["float32", "cpu"]
     assert best.m == 672
 
 
 def test_every_sample_is_kept_beside_its_ceiling(products: list[Product]) -> None:
-    rows = ceiling_rows(products)
+    rows = ceiling_rows(products, find_ceilings(product_rates(products)))
     assert [row["ceiling_gflop_per_s"] for row in rows] == pytest.approx([115] * 5 + [500])
     assert [row["after"] for row in rows] == [None] * 5 + ["jax-tuned-bfloat16-seed0-r0"]
 
 
 def test_a_reader_sees_one_row_a_product_with_its_drift(products: list[Product]) -> None:
-    rows = product_rows(products)
+    rates = product_rates(products)
+    rows = product_rows(rates, find_ceilings(rates))
     shown = [(row["precision"], row["backend"], row["samples"], row["is_ceiling"]) for row in rows]
     assert shown == [("bfloat16", "jax", 1, True), ("float32", "jax", 2, True), ("float32", "torch", 3, False)]
     assert (rows[2]["low"], rows[2]["high"]) == pytest.approx((80, 300))
@@ -65,4 +67,4 @@ def test_a_reader_sees_one_row_a_product_with_its_drift(products: list[Product])
 
 def test_no_samples_are_no_ceiling() -> None:
     assert find_ceilings([]) == {}
-    assert ceiling_rows([]) == product_rows([]) == []
+    assert ceiling_rows([], {}) == product_rows([], {}) == []

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.comparisons import Comparison, compare_all, compare_with_itself
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
+from harness.analysis.comparisons import Comparison
 from harness.records.reading import read_run
 
 Make = Callable[..., dict[str, Any]]
@@ -15,8 +15,7 @@ MakeAll = Callable[..., list[dict[str, Any]]]
 
 
 def comparisons_of(folder: Path) -> list[Comparison]:
-    run = read_run(folder)
-    return compare_all(run, find_variants(run))
+    return analyse(read_run(folder)).comparisons
 
 
 def test_every_pair_is_compared_and_the_pair_of_one_with_itself_comes_last(repeated_run: Path) -> None:
@@ -30,7 +29,7 @@ def test_every_pair_is_compared_and_the_pair_of_one_with_itself_comes_last(repea
 
 def test_drift_that_falls_on_both_does_not_widen_the_ratio(repeated_run: Path) -> None:
     run = read_run(repeated_run)
-    speed = find_variants(run)[0].speed
+    speed = analyse(run).variants[0].speed
     ratio = comparisons_of(repeated_run)[0].ratio
     assert speed is not None
     assert (ratio.relative_width or 1) < (speed.sequences_per_s.relative_width or 0) / 2
@@ -69,7 +68,7 @@ def test_a_pair_whose_second_set_failed_is_no_comparison(
 ) -> None:
     pair = {"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 1}
     folder = run_folder(record("torch"), failure("torch", "failed", "broken", repeat=1), a_a=pair)
-    assert compare_with_itself(read_run(folder)) is None
+    assert analyse(read_run(folder)).a_a is None
 
 
 @pytest.mark.parametrize(("again_s", "conclusion"), [(0.0101, "left faster"), (0.0125, "no difference shown")])

@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.distance import distance_rows
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 
 Make = Callable[..., dict[str, Any]]
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
-    run = read_run(folder)
-    return list(distance_rows(run, find_variants(run)))
+    return [vars(item) for item in analyse(read_run(folder)).distances]
 
 
 def test_the_distance_is_relative_to_the_larger_and_splits_at_step_100(

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from harness.analysis.analysis import analyse
 from harness.analysis.measures import bit_error_interval
 from harness.analysis.positions import find_length, measure_middle, measured_lengths, position_rows
-from harness.analysis.variants import find_variants
 from harness.records.reading import read_run
 from harness.report import write_report
 from harness.report.learning_plots import plot_positions
@@ -60,7 +60,7 @@ def errors_run(run_folder: Callable[..., Path], record: Make) -> Callable[..., P
 
 def conclusion(folder: Path) -> str:
     run = read_run(folder)
-    return next(text for text in conclude_learning(run, find_variants(run)) if "mid-sequence" in text)
+    return next(text for text in conclude_learning(analyse(run)) if "mid-sequence" in text)
 
 
 def test_errors_in_the_middle_are_found(errors_run: Callable[..., Path]) -> None:
@@ -122,8 +122,8 @@ def test_the_page_and_the_plot_show_the_medians_of_the_table(run_folder: Callabl
     run = read_run(run_folder(*records))
     rows = pd.DataFrame(position_rows(run))
     medians = 100 * rows.groupby(["length", "position"])["bit_error"].median()
-    variants = find_variants(run)
-    figure, charts = plot_positions(run, variants), chart_positions(run, variants)
+    analysis = analyse(run)
+    figure, charts = plot_positions(analysis), chart_positions(analysis)
     assert figure is not None
     assert [axes.get_title("left") for axes in figure.axes] == ["Length 20, not trained"]
     assert [chart.title for chart in charts] == ["Length 20 (not trained)"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.quality import QualityComparison, compare_quality
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
+from harness.analysis.quality import QualityComparison
 from harness.records.reading import read_run
 from harness.report import write_report
 from harness.report.learning_words import conclude_learning
@@ -23,7 +23,7 @@ def with_loss(make: Make, backend: str, seed: int, loss: float, **changes: Any) 
 
 def compare(folder: Path) -> dict[str, QualityComparison]:
     run = read_run(folder)
-    return {item.measure: item for item in compare_quality(run, find_variants(run))}
+    return {item.measure: item for item in analyse(run).quality}
 
 
 def test_a_difference_on_the_same_seeds_is_found_though_seeds_differ_more(
@@ -44,7 +44,7 @@ def test_an_interval_that_holds_zero_shows_no_difference(run_folder: Callable[..
     folder = run_folder(*ours, *theirs)
     assert compare(folder)["original_loss"].conclusion == "no difference shown"
     run = read_run(folder)
-    assert any("are shown to differ in original loss" in text for text in conclude_learning(run, find_variants(run)))
+    assert any("are shown to differ in original loss" in text for text in conclude_learning(analyse(run)))
 
 
 def test_one_seed_concludes_nothing(run_folder: Callable[..., Path], record: Make) -> None:

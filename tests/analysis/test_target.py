@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness.analysis.analysis import analyse
 from harness.analysis.target import evaluation_rows, measure_time_to_target, target_rows
-from harness.analysis.variants import find_variants
 from harness.records.reading import read_run
 from harness.records.structs import TargetSection
-from harness.report import print_summary, summary_rows, write_report
+from harness.report import analyse_folder, print_summary, summary_rows, write_report
 from harness.report.learning_words import conclude_learning, describe_target
 
 Make = Callable[..., dict[str, Any]]
@@ -62,7 +62,7 @@ def test_a_seed_that_ended_otherwise_never_arrived(
         text = (folder / name).read_text("utf-8")
         assert "torch idiomatic never in the median (1 of 3 seeds arrived)" in text
         assert re.search(r"(\| |<td[^>]*>)1 of 3( \||</td>)", text)
-    print_summary(folder, console)
+    print_summary(analyse_folder(folder), console)
     assert "never (1 of 3)" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -110,7 +110,7 @@ def test_the_report_shows_what_never_arrived(aimed_run: Callable[..., Path]) -> 
     assert rows[0].startswith("backend,implementation,precision,seed,repeat,target_reached,seconds_to_target")
     assert any(",false,inf,inf,inf," in row for row in rows)
     assert (folder / "plots" / "quality.png").is_file()
-    json.dumps(summary_rows(folder), allow_nan=False)
+    json.dumps(summary_rows(analyse_folder(folder)), allow_nan=False)
     text = (folder / "report.md").read_text()
     assert "jax idiomatic never in the median (0 of 1 seed arrived)" in text
     assert "torch idiomatic 10 s and 1,600 sequences (1 of 1 seed arrived)" in text
@@ -126,5 +126,5 @@ def test_the_target_in_words() -> None:
 
 def test_one_seed_says_that_it_cannot_tell(aimed_run: Callable[..., Path]) -> None:
     run = read_run(aimed_run(("torch", 0, 100), ("jax", 0, 100)))
-    sentences = conclude_learning(run, find_variants(run))
+    sentences = conclude_learning(analyse(run))
     assert any(sentence.startswith("One seed cannot tell") for sentence in sentences)

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backends import BACKENDS
-from harness.analysis.variants import find_variants
 from harness.cli import main
 from harness.commands.check import check
 from harness.commands.check.folder import find_faults
@@ -25,8 +24,7 @@ from harness.records.folder import RunFolder, read_description
 from harness.records.identity import Cell
 from harness.records.reading import read_run
 from harness.records.schema import SCHEMA_VERSION, seal
-from harness.report import markdown
-from harness.report.cautions import find_cautions
+from harness.report import analyse_folder, markdown
 from harness.report.content import make_content
 from harness.report.tables import make_tables
 from harness.report.write import write_report
@@ -153,11 +151,8 @@ def folder(good_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def render(folder: Path) -> None:
     """All of a report but its plots, which are slow."""
-    run = read_run(folder)
-    variants = find_variants(run)
-    tables = make_tables(run)
-    find_cautions(run, variants)
-    markdown.render(make_content(run, variants, tables, []))
+    analysis = analyse_folder(folder)
+    markdown.render(make_content(analysis, make_tables(analysis), []))
 
 
 def hold(folder: Path) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.variants import find_variants
+from harness.analysis.doubts import slow_start, unsteadiness
 from harness.records.reading import read_run
-from harness.report.cautions import find_cautions, slow_start, unsteadiness
+from harness.report import analyse_folder
+from harness.report.cautions import find_cautions
 
 Make = Callable[..., dict[str, Any]]
 MakeAll = Callable[..., list[dict[str, Any]]]
@@ -16,8 +17,7 @@ NAME = "torch-idiomatic-float32-seed0-r0"
 
 
 def cautions_of(folder: Path) -> list[str]:
-    run = read_run(folder)
-    return [caution.text for caution in find_cautions(run, find_variants(run))]
+    return [caution.text for caution in find_cautions(analyse_folder(folder))]
 
 
 def test_a_sound_run_has_none(repeated_run: Path) -> None:

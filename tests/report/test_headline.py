@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.report import write_report
@@ -26,7 +26,7 @@ def sentence_of(folder: Path) -> str:
 
 
 def sentence_of_run(run: Run) -> str:
-    return conclude_in_one_sentence(run, find_variants(run))
+    return conclude_in_one_sentence(analyse(run))
 
 
 def evaluated(bit_error: float) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_what_never_ended_ok_did_not_learn(run_folder: Callable[..., Path], reco
     folder = run_folder(*ours, failure("tensorflow", "diverged", "nan"))
     assert "only 2 of 3 learned the task" in sentence_of(folder)
     run = read_run(folder)
-    figures = {figure.name: figure.value for figure in key_figures(run, find_variants(run))}
+    figures = {figure.name: figure.value for figure in key_figures(analyse(run))}
     assert figures["Learned the task"] == "2 of 3"
     write_report(folder)
     assert "Every implementation learned" not in (folder / "report.md").read_text()
@@ -111,7 +111,7 @@ def test_what_never_ended_ok_did_not_learn(run_folder: Callable[..., Path], reco
 
 def test_the_figures_at_a_glance(repeated_run: Path) -> None:
     run = read_run(repeated_run)
-    figures = {figure.name: figure for figure in key_figures(run, find_variants(run))}
+    figures = {figure.name: figure for figure in key_figures(analyse(run))}
     assert list(figures) == ["Highest rate", "Lead over the next", "Learned the task", "Verified", "Noise floor"]
     assert re.fullmatch(r"[\d,]+ sequences/s \(95 % interval [\d,]+ to [\d,]+\)", figures["Highest rate"].note)
     assert figures["Lead over the next"].value == "none shown"
@@ -127,13 +127,13 @@ def test_the_lead_is_the_ratio_of_the_rates_in_the_table(
     steps_s = {("torch", 0): 0.010, ("torch", 1): 0.012, ("torch", 2): 0.012, ("jax", 0): 0.014}
     cells = [record(name, seed=seed, chunks=chunks([step] * 12)) for (name, seed), step in steps_s.items()]
     run = read_run(run_folder(*cells))
-    summary = make_tables(run)["summary"]
+    summary = make_tables(analyse(run))["summary"]
     rates = dict(zip(summary["backend"], summary["sequences_per_s"], strict=True))
     assert rates["torch"] / rates["jax"] == pytest.approx(1.4)
     assert summary["step_ms"].tolist() == pytest.approx([10, 14])
     assert summary["cells"].tolist() == [3, 1]
     assert summary["timed_cells"].tolist() == [1, 1]
-    (ratio,) = make_tables(run)["comparisons"]["ratio"]
+    (ratio,) = make_tables(analyse(run))["comparisons"]["ratio"]
     assert ratio == rates["torch"] / rates["jax"]
     assert "highest rate, 1.4 times that of jax idiomatic" in sentence_of_run(run)
 
@@ -145,8 +145,8 @@ def test_a_lead_over_one_seed_is_not_made_of_another(
     steps_s = {("torch", 0): 0.010, ("torch", 1): 0.012, ("torch", 2): 0.020, ("jax", 3): 0.018, ("jax", 4): 0.018}
     cells = [record(name, seed=seed, chunks=chunks([step] * 12)) for (name, seed), step in steps_s.items()]
     run = read_run(run_folder(*cells))
-    assert make_tables(run)["summary"]["step_ms"].tolist() == pytest.approx([12, 18])
-    assert make_tables(run)["comparisons"]["ratio"].tolist() == pytest.approx([1.5])
+    assert make_tables(analyse(run))["summary"]["step_ms"].tolist() == pytest.approx([12, 18])
+    assert make_tables(analyse(run))["comparisons"]["ratio"].tolist() == pytest.approx([1.5])
 
 
 def test_on_a_busy_machine_there_is_no_ranking(run_folder: Callable[..., Path], repeats: MakeAll) -> None:
@@ -156,10 +156,10 @@ def test_on_a_busy_machine_there_is_no_ranking(run_folder: Callable[..., Path], 
     why = "other processes used up to 48 % of the processors while the cells compared trained"
     assert sentence.startswith(f"No ranking: {why}; all 2 learned the task")
     assert "fast" not in sentence
-    figure, *others = key_figures(run, find_variants(run))
+    figure, *others = key_figures(analyse(run))
     assert (figure.name, figure.value, figure.note) == ("Fastest in training", "no ranking", why)
     assert [other.name for other in others] == ["Learned the task", "Verified"]
-    assert make_tables(run)["summary"]["rank"].tolist() == [None, None]
+    assert make_tables(analyse(run))["summary"]["rank"].tolist() == [None, None]
 
 
 def test_work_of_others_beside_cells_that_are_not_compared_is_none(
@@ -193,7 +193,7 @@ def test_with_a_target_learned_is_its_target(
     content["evaluation"]["test"] |= {"original_loss": original_loss, "wrong_bits_per_sequence": 0.05}
     path.write_text(json.dumps(content))
     run = read_run(folder)
-    figures = {figure.name: figure.value for figure in key_figures(run, find_variants(run))}
+    figures = {figure.name: figure.value for figure in key_figures(analyse(run))}
     assert figures["Learned the task"] == f"{n_learned} of 2"
 
 
@@ -208,10 +208,10 @@ def test_a_recipe_for_speed_alone_says_nothing_of_learning(run_folder: Callable[
     description["configuration"]["evaluate"]["learning"] = False
     (folder / "run.json").write_text(json.dumps(description))
     run = read_run(folder)
-    variants = find_variants(run)
+    analysis = analyse(run)
     assert "learn" not in sentence_of_run(run)
-    assert "Learned the task" not in [figure.name for figure in key_figures(run, variants)]
-    assert not [text for text in conclude(run, variants, make_tables(run)) if "learn" in text or "error" in text]
+    assert "Learned the task" not in [figure.name for figure in key_figures(analysis)]
+    assert not [text for text in conclude(analysis) if "learn" in text or "error" in text]
 
 
 def test_the_subtitle_says_what_and_where(mixed_run: Path) -> None:

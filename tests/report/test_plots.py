@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.records.structs import Copy, Run
 from harness.report.copies import count_wrong_bits, plot_copies
@@ -25,18 +25,18 @@ def mixed(mixed_run: Path) -> Run:
 
 
 def test_what_is_not_verified_is_marked_in_every_plot(mixed: Run) -> None:
-    variants = find_variants(mixed)
-    for figure in (plot_loss(mixed, variants), plot_bit_error(mixed, variants)):
+    analysis = analyse(mixed)
+    for figure in (plot_loss(analysis), plot_bit_error(analysis)):
         assert figure is not None
         assert "tensorflow idiomatic (not verified)" in [text.get_text() for text in figure.axes[0].get_legend().texts]
-    bars = plot_throughput(variants)
+    bars = plot_throughput(analysis)
     assert bars is not None
     names = [label.get_text() for label in bars.axes[0].get_yticklabels()]
     assert names == ["torch idiomatic", "jax idiomatic", "tensorflow idiomatic (not verified)"]
 
 
 def test_the_axis_of_a_fast_machine_has_no_exponents(run_folder: Callable[..., Path], record: Make) -> None:
-    figure = plot_throughput(find_variants(read_run(run_folder(record("torch", step_s=1e-4)))))
+    figure = plot_throughput(analyse(read_run(run_folder(record("torch", step_s=1e-4)))))
     assert figure is not None
     figure.draw_without_rendering()
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
@@ -46,7 +46,7 @@ def test_the_axis_of_a_fast_machine_has_no_exponents(run_folder: Callable[..., P
 
 def test_a_framework_keeps_its_colour_and_each_line_its_look(run_folder: Callable[..., Path], record: Make) -> None:
     cells = [record(backend) for backend in ("torch", "mxnet")] + [record("torch", implementation="tuned")]
-    variants = find_variants(read_run(run_folder(*cells)))
+    variants = analyse(read_run(run_folder(*cells))).variants
     for variant in variants:
         assert colour(variant, variants) == COLOURS.get(variant.backend, OTHER_COLOURS[0])
         assert line(variant, variants)["linestyle"] == {"idiomatic": "solid", "tuned": "dashed"}[variant.implementation]
@@ -56,15 +56,15 @@ def test_a_framework_keeps_its_colour_and_each_line_its_look(run_folder: Callabl
 def test_seeds_are_a_median_with_a_band(run_folder: Callable[..., Path], record: Make) -> None:
     run = read_run(run_folder(*(record("torch", seed=seed) for seed in range(3))))
     for plot in (plot_loss, plot_bit_error):
-        figure = plot(run, find_variants(run))
+        figure = plot(analyse(run))
         assert figure is not None
         assert len(figure.axes[0].collections) == 1
 
 
 def test_nothing_measured_is_no_plot(run_folder: Callable[..., Path], failure: Make) -> None:
     run = read_run(run_folder(failure("torch", "failed", "broken")))
-    assert plot_loss(run, find_variants(run)) is plot_bit_error(run, find_variants(run)) is None
-    assert plot_throughput(find_variants(run)) is plot_copies(run.cells[0], run.task) is None
+    assert plot_loss(analyse(run)) is plot_bit_error(analyse(run)) is None
+    assert plot_throughput(analyse(run)) is plot_copies(run.cells[0], run.task) is None
 
 
 def test_smoothing_is_a_trailing_mean() -> None:
@@ -91,7 +91,7 @@ def test_copies_show_a_pair_for_each_length_and_count_due_bits(mixed: Run) -> No
 
 
 def test_whiskers_are_intervals_where_there_are_repeats_and_the_ceiling_is_a_share(repeated_run: Path) -> None:
-    bars = plot_throughput(find_variants(read_run(repeated_run)))
+    bars = plot_throughput(analyse(read_run(repeated_run)))
     assert bars is not None
     assert "95 % interval" in bars.axes[0].get_xlabel()
     assert "ceiling" in bars.axes[0].get_xlabel()
@@ -100,7 +100,7 @@ def test_whiskers_are_intervals_where_there_are_repeats_and_the_ceiling_is_a_sha
 
 
 def test_a_bar_goes_on_beyond_the_ceiling(above_the_ceiling: Path) -> None:
-    bars = plot_throughput(find_variants(read_run(above_the_ceiling)))
+    bars = plot_throughput(analyse(read_run(above_the_ceiling)))
     assert bars is not None
     axes = bars.axes[0]
     (torch, jax), (mark, other) = axes.patches, [line.get_segments()[0][0][0] for line in axes.collections[-2:]]
@@ -111,7 +111,7 @@ def test_a_bar_goes_on_beyond_the_ceiling(above_the_ceiling: Path) -> None:
 
 
 def test_whiskers_are_percentiles_of_steps_where_nothing_was_repeated(mixed: Run) -> None:
-    bars = plot_throughput(find_variants(mixed))
+    bars = plot_throughput(analyse(mixed))
     assert bars is not None
     assert "5th to 95th percentile of steps" in bars.axes[0].get_xlabel()
     assert not any("ceiling" in text.get_text() for text in bars.axes[0].texts)

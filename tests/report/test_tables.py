@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness.records.reading import read_run
-from harness.report import print_summary, summary_rows, write_report
+from harness.report import analyse_folder, print_summary, summary_rows, write_report
 from harness.report.tables import make_tables, to_csv
 
 Make = Callable[..., dict[str, Any]]
@@ -31,7 +30,7 @@ FIRST_COLUMNS = {
 
 
 def read_csv(folder: Path, table: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(StringIO(to_csv(make_tables(read_run(folder))[table]))))
+    return list(csv.DictReader(StringIO(to_csv(make_tables(analyse_folder(folder))[table]))))
 
 
 def read_markdown(text: str) -> list[dict[str, str]]:
@@ -45,7 +44,7 @@ def test_the_first_columns_are_the_interface(
     run_folder: Callable[..., Path], record: Make, table: str, is_empty: bool
 ) -> None:
     folder = run_folder(*([] if is_empty else [record("torch"), record("jax")]))
-    header = to_csv(make_tables(read_run(folder))[table]).partition("\n")[0].split(",")
+    header = to_csv(make_tables(analyse_folder(folder))[table]).partition("\n")[0].split(",")
     first = FIRST_COLUMNS[table].split(", ")
     assert header[: len(first)] == first
 
@@ -172,7 +171,7 @@ def test_a_median_over_what_ended_ok_says_of_how_many(
     write_report(folder)
     table = read_markdown((folder / "tables" / "summary.md").read_text())
     assert sorted(row["processes"] for row in table) == ["1", "1", "1 of 3", "1 of 3", "1 of 3"]
-    print_summary(folder, console)
+    print_summary(analyse_folder(folder), console)
     assert isinstance(console.file, StringIO)
     assert console.file.getvalue().count("3 ended ok)") == 1
     for name in ("report.md", "report.html"):
@@ -206,6 +205,6 @@ def test_the_timeline_has_a_row_for_every_cell(mixed_run: Path) -> None:
 
 
 def test_the_summary_as_plain_rows_is_json(mixed_run: Path) -> None:
-    rows = json.loads(json.dumps(summary_rows(mixed_run), allow_nan=False))
+    rows = json.loads(json.dumps(summary_rows(analyse_folder(mixed_run)), allow_nan=False))
     assert rows[0]["backend"] == "torch"
     assert rows[-1]["sequences_per_s"] is None

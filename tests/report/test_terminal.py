@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.report import print_summary
+from harness.report import analyse_folder, print_summary
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
@@ -22,7 +22,9 @@ def test_the_summary_fits_80_columns(
         unrecorded=("theano-idiomatic-float32-seed0-r0",),
     )
     stream = StringIO()
-    print_summary(folder, Console(width=200, file=stream, force_terminal=is_terminal, color_system=None))
+    print_summary(
+        analyse_folder(folder), Console(width=200, file=stream, force_terminal=is_terminal, color_system=None)
+    )
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "(not verified)" in " ".join(text.split())
@@ -32,7 +34,7 @@ def test_the_summary_fits_80_columns(
 def test_markup_and_control_characters_are_only_text(
     run_folder: Callable[..., Path], failure: Callable[..., dict[str, Any]], console: Console
 ) -> None:
-    print_summary(run_folder(failure("torch", "failed", "[red]\x1b[31mboo[/nonsense]")), console)
+    print_summary(analyse_folder(run_folder(failure("torch", "failed", "[red]\x1b[31mboo[/nonsense]"))), console)
     assert isinstance(console.file, StringIO)
     assert "[red] [31mboo[/nonsense]" in console.file.getvalue()
 
@@ -48,7 +50,7 @@ def test_intervals_floor_ceiling_and_warnings_fit_80_columns(
         a_a={"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 2},
     )
     stream = StringIO()
-    print_summary(folder, Console(width=200, file=stream, color_system=None))
+    print_summary(analyse_folder(folder), Console(width=200, file=stream, color_system=None))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     text = " ".join(stream.getvalue().split())
@@ -62,7 +64,7 @@ def test_intervals_floor_ceiling_and_warnings_fit_80_columns(
 
 def test_it_ends_with_the_conclusion_in_one_sentence(repeated_run: Path) -> None:
     stream = StringIO()
-    print_summary(repeated_run, Console(width=200, file=stream, color_system=None))
+    print_summary(analyse_folder(repeated_run), Console(width=200, file=stream, color_system=None))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     sentence = " ".join(" ".join(lines).split()).partition("by torch. ")[2]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from backends.contract import WIRINGS
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.report import write_report
-from harness.report.tables import make_tables
 from harness.report.words import conclude, describe_run
 
 Make = Callable[..., dict[str, Any]]
@@ -18,7 +17,7 @@ Make = Callable[..., dict[str, Any]]
 
 def conclusions_of(folder: Path) -> str:
     run = read_run(folder)
-    return "\n".join(conclude(run, find_variants(run), make_tables(run)))
+    return "\n".join(conclude(analyse(run)))
 
 
 def test_the_run_is_described(mixed_run: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.analysis import measures
 from harness.analysis.compare.runs import ComparedRun, Key
-from harness.analysis.learned import judge_learning
 from harness.records.structs import Cell
 
 MEASURES = ("bit_error", "bits_per_sequence", "original_loss", "train_loss")
@@ -81,18 +79,13 @@ def _is_of(cell: Cell, key: Key) -> bool:
 
 
 def _measure(run: ComparedRun, key: Key, name: str) -> float | None:
-    cells, task = run.variants[key].cells, run.run.task
-    functions = {
-        "bit_error": lambda cell: measures.bit_error(cell, task),
-        "bits_per_sequence": lambda cell: measures.bits_per_sequence(cell, task),
-        "original_loss": measures.original_loss,
-        "train_loss": measures.train_loss,
-    }
-    return measures.median(map(functions[name], cells))
+    value: float | None = getattr(run.analysis.row(run.variants[key]), name)
+    return value
 
 
 def _has_learned(run: ComparedRun, key: Key) -> bool | None:
-    return next((item.has_learned for item in judge_learning(run.run, [run.variants[key]])), None)
+    learnings = run.analysis.learnings
+    return next((item.has_learned for item in learnings if item.variant is run.variants[key]), None)
 
 
 def _n_seeds(cells: list[Cell]) -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from harness.analysis.variants import Variant, find_variants
+from harness.analysis.analysis import Analysis, analyse
+from harness.analysis.variants import Variant
 from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.task.presets import ConfigurationError
@@ -30,9 +31,13 @@ class ComparedRun:
 
     letter: str
     folder: Path
-    run: Run
+    analysis: Analysis
     variants: dict[Key, Variant]
     labels: dict[Key, str]
+
+    @property
+    def run(self) -> Run:
+        return self.analysis.run
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,13 @@ def load_runs(folders: list[Path]) -> list[ComparedRun]:
     """
     if not 2 <= len(folders) <= len(ascii_uppercase):
         raise ConfigurationError(f"compare takes 2 to {len(ascii_uppercase)} runs' folders, not {len(folders)}")
-    read = [_read(folder) for folder in folders]
-    has_many_devices = any(len({cell.device for cell in run.ok_cells}) > 1 for run in read)
-    variants = [{_identify(variant, has_many_devices): variant for variant in find_variants(run)} for run in read]
+    analyses = [analyse(_read(folder)) for folder in folders]
+    has_many_devices = any(len({cell.device for cell in each.run.ok_cells}) > 1 for each in analyses)
+    variants = [{_identify(variant, has_many_devices): variant for variant in each.variants} for each in analyses]
     labels = _label(key for each in variants for key in each)
     runs = [
-        ComparedRun(letter, folder, run, each, labels)
-        for letter, folder, run, each in zip(ascii_uppercase, folders, read, variants, strict=False)
+        ComparedRun(letter, folder, analysis, each, labels)
+        for letter, folder, analysis, each in zip(ascii_uppercase, folders, analyses, variants, strict=False)
     ]
     _refuse_different_work(runs)
     _refuse_nothing_shared(runs)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.analysis import measures, stats
-from harness.analysis.ceiling import product_rates
 from harness.analysis.compare.runs import ComparedRun, Key
-from harness.analysis.comparisons import BUSY, NO_DIFFERENCE, compare_with_itself
+from harness.analysis.comparisons import BUSY, NO_DIFFERENCE
 from harness.analysis.stats import Interval, ratio_interval
 from harness.analysis.variants import Variant
 
@@ -74,7 +73,7 @@ def speed_changes(runs: list[ComparedRun]) -> list[SpeedChange]:
     changes = []
     for other in others:
         machine = machine_change(first, other)
-        floor = max(noise_floor(first), noise_floor(other))
+        floor = max(first.analysis.noise_floor, other.analysis.noise_floor)
         found = [change for key in first.variants if (change := _compare(key, first, other, floor))]
         for change in found:
             normalised = _scale(change.ratio, 1 / machine.ratio) if machine else None
@@ -90,12 +89,6 @@ def machine_change(before: ComparedRun, after: ComparedRun) -> MachineChange | N
         return None
     mean = float(np.exp(np.mean(np.log(shared))))
     return MachineChange(before.letter, after.letter, mean, min(shared), max(shared), len(shared))
-
-
-def noise_floor(run: ComparedRun) -> float:
-    """The factor within which a ratio of this run may be noise; 1 where it has no A/A pair."""
-    itself = compare_with_itself(run.run)
-    return itself.noise_floor if itself else 1.0
 
 
 def _compare(key: Key, before: ComparedRun, after: ComparedRun, floor: float) -> SpeedChange | None:
@@ -130,6 +123,6 @@ def _scale(interval: Interval, factor: float) -> Interval:
 def _product_rates(run: ComparedRun) -> dict[tuple[object, ...], float]:
     """Median rates by all that makes a product the same; the device is what may differ between machines."""
     rates: dict[tuple[object, ...], float] = {}
-    for rate in product_rates(run.run.products):
+    for rate in run.analysis.products:
         rates.setdefault((rate.backend, rate.way, rate.precision, rate.m, rate.k, rate.n), rate.gflop_per_s)
     return rates

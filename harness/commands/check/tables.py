@@ -11,13 +11,12 @@ import pandas as pd
 
 from harness.commands.check.findings import Findings
 from harness.records.fault import agree
-from harness.records.reading import read_run
 from harness.records.validation import Fault
 from harness.report import markdown
 from harness.report.quantities import count
 from harness.report.readable import make_readable
 from harness.report.tables import make_tables, to_csv
-from harness.report.write import CSV_TABLES, MARKDOWN_TABLES
+from harness.report.write import CSV_TABLES, MARKDOWN_TABLES, analyse_folder
 
 # The tables and columns that others read. More may follow, and an earlier version's report may lack those.
 INTERFACE = {
@@ -36,7 +35,7 @@ Table = list[list[str]]
 def check_tables(folder: Path, findings: Findings) -> None:
     """Compare tables/ with what the report would write, value by value."""
     try:
-        tables = make_tables(read_run(folder))
+        tables = make_tables(analyse_folder(folder))
         expected = {f"{name}.csv": read_csv(to_csv(tables[name])) for name in CSV_TABLES}
         expected |= {f"{name}.md": _expect_markdown(name, tables[name]) for name in MARKDOWN_TABLES}
     except (ValueError, ArithmeticError, RecursionError) as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.analysis.analysis import Analysis
 from harness.records.structs import Cell, Run
 from harness.report.exports.samples import Samples, take_samples, warmup_calls
 
 FORMAT_VERSION = "1.0"
 
 
-def to_pyperf(run: Run) -> dict[str, Any]:
+def to_pyperf(analysis: Analysis) -> dict[str, Any]:
     """Seconds a training step."""
-    benchmarks = [_benchmark(samples, run) for samples in take_samples(run)]
+    run = analysis.run
+    benchmarks = [_benchmark(samples, run) for samples in take_samples(analysis)]
     return {"version": FORMAT_VERSION, "metadata": _machine(run), "benchmarks": benchmarks}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.analysis.analysis import Analysis
 from harness.records.structs import Run
 from harness.report.exports.samples import Samples, take_samples
 
@@ -15,14 +16,14 @@ from harness.report.exports.samples import Samples, take_samples
 FORMAT_VERSION = "5.0.0"
 
 
-def to_pytest_benchmark(run: Run) -> dict[str, Any]:
+def to_pytest_benchmark(analysis: Analysis) -> dict[str, Any]:
     """Seconds a training step. What the file says of the machine is what run.json says."""
-    file = run.file
+    run, file = analysis.run, analysis.run.file
     revision = file.environment.get("git_revision")
     return {
         "machine_info": {name: file.environment.get(name) for name in ("system", "cpu", "python", "packages")},
         "commit_info": {"id": str(revision or "unknown").rstrip("+"), "dirty": str(revision).endswith("+")},
-        "benchmarks": [_benchmark(samples, run) for samples in take_samples(run)],
+        "benchmarks": [_benchmark(samples, run) for samples in take_samples(analysis)],
         "datetime": file.created,
         "version": FORMAT_VERSION,
     }

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.analysis import measures
-from harness.analysis.variants import NOT_VERIFIED, find_variants
-from harness.records.structs import Cell, Run
+from harness.analysis.analysis import Analysis
+from harness.analysis.variants import NOT_VERIFIED
+from harness.records.structs import Cell
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Samples:
     step_s: list[float]
 
 
-def take_samples(run: Run) -> Iterator[Samples]:
+def take_samples(analysis: Analysis) -> Iterator[Samples]:
     """Every implementation that has steady steps, the fastest first; a name tells what failed verification."""
-    for variant in find_variants(run):
+    for variant in analysis.variants:
         timed = [(cell, ms / 1000) for cell in variant.cells if (ms := measures.median_step_ms(cell)) is not None]
         if timed:
             identity = {name: getattr(variant, name) for name in ("backend", "implementation", "precision", "device")}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.variants import Variant
-from harness.records.stages import PARTS, TOTAL, TRAINING, part_of
-from harness.records.structs import Cell
+from harness.records.stages import PARTS, TRAINING
 from harness.report.page.look import css_colour
 from harness.report.quantities import number, percent
 
@@ -40,31 +40,20 @@ class BarChart:
     mark: float | None = None
 
 
-def stack_times(variants: list[Variant]) -> BarChart:
+def stack_times(analysis: Analysis) -> BarChart:
     """Seconds of each part of a variant's median process, on one scale for all; training steps first."""
-    times = {variant: _part_times(variant.cells) for variant in variants}
-    known = {variant: parts for variant, parts in times.items() if sum(parts.values()) > 0}
+    known = analysis.times
     longest = max((sum(parts.values()) for parts in known.values()), default=1.0)
     bars = [Bar(v.marked_label, _segments(parts, longest), _total(parts)) for v, parts in known.items()]
     return BarChart(bars, list(zip(PARTS, PART_COLOURS, strict=True)))
 
 
-def show_ceiling(variants: list[Variant]) -> BarChart:
+def show_ceiling(analysis: Analysis) -> BarChart:
     """Each variant's share of the ceiling, which the mark shows; the longest bar may go beyond it."""
+    variants = analysis.variants
     shares = [(v, v.speed.ceiling_share) for v in variants if v.speed and v.speed.ceiling_share is not None]
     full = max([1.0, *(share for _, share in shares)])
     return BarChart([_share_bar(variant, share, full, variants) for variant, share in shares], [], round(100 / full, 2))
-
-
-def _part_times(cells: list[Cell]) -> dict[str, float]:
-    """Those of the process whose total is the median, the lower of two: medians of each stage would not add up."""
-    times = dict.fromkeys(PARTS, 0.0)
-    timelines = sorted((cell.timeline for cell in cells if cell.timeline), key=lambda each: each.get(TOTAL) or 0.0)
-    for stage, seconds in timelines[(len(timelines) - 1) // 2].items() if timelines else ():
-        # Rounding of clocks may leave a stage below zero.
-        if stage != TOTAL and seconds is not None and seconds > 0:
-            times[part_of(stage)] += seconds
-    return times
 
 
 def _segments(parts: dict[str, float], longest: float) -> list[Segment]:

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analysis import measures
-from harness.analysis.positions import PositionErrors, measure_positions
+from harness.analysis.analysis import Analysis
+from harness.analysis.bit_errors import LengthErrors
+from harness.analysis.positions import PositionErrors
 from harness.analysis.variants import Variant
-from harness.records.structs import Run
 from harness.report.page.chart import LineChart, Rule, Series, draw_band, draw_dots, draw_line, thin
 from harness.report.page.look import find_look
 from harness.report.page.scale import Scale, linear, log_ticks, logarithmic, round_ticks, symmetric_log
-from harness.report.plots import CHANCE, ERROR_TICKS, error_range, loss_curves, pick_ticks, smooth
+from harness.report.plots import CHANCE, ERROR_TICKS, loss_curves, pick_ticks, smooth
 from harness.report.quantities import integer, number
-from harness.report.readable import median_bit_errors
 
 # A phone has room for a label every so often on a log axis.
 LABEL_RATIO = 1.45
@@ -26,24 +26,28 @@ LEAST_PERCENT = 0.1
 Curve = NDArray[np.float64]
 
 
-def chart_losses(run: Run, variants: list[Variant]) -> list[LineChart]:
+def chart_losses(analysis: Analysis) -> list[LineChart]:
     """Training loss by optimiser step, and by seconds since training began; none where no loss was recorded."""
+    variants = analysis.variants
     learned = [variant for variant in variants if loss_curves(variant).size]
     if not learned:
         return []
-    by_step = _chart_loss(run, learned, "Training loss by step", "optimiser step", _steps)
+    floor = analysis.train_loss_floor
+    by_step = _chart_loss(floor, learned, "Training loss by step", "optimiser step", _steps)
     timed = [variant for variant in learned if np.isfinite(_seconds(variant)).all()]
-    by_time = _chart_loss(run, timed, "Training loss by time", "seconds since training began", _seconds)
+    by_time = _chart_loss(
+        analysis.train_loss_floor, timed, "Training loss by time", "seconds since training began", _seconds
+    )
     return [by_step, by_time] if timed else [by_step]
 
 
-def chart_bit_error(run: Run, variants: list[Variant]) -> LineChart | None:
+def chart_bit_error(analysis: Analysis) -> LineChart | None:
     """Bit error by the length of the pattern: medians over processes with their range."""
-    medians = {variant: median_bit_errors(variant) for variant in variants}
-    measured = [variant for variant in variants if medians[variant]]
+    run, variants = analysis.run, analysis.variants
+    errors, lengths = analysis.bit_errors, analysis.lengths
+    measured = [variant for variant in variants if errors[variant]]
     if not measured:
         return None
-    lengths = sorted({length for variant in measured for length in medians[variant]})
     x, y = logarithmic(lengths[0], lengths[-1]), symmetric_log(ERROR_TICKS[1], 100)
     longest = run.task.max_length
     rules = [Rule(_percent_of(y, CHANCE), "guessing, 50 %")]
@@ -55,20 +59,19 @@ def chart_bit_error(run: Run, variants: list[Variant]) -> LineChart | None:
         y_label="wrong bits, % (log scale above 0.1)",
         x_ticks=x.ticks(pick_ticks(lengths, longest, LABEL_RATIO), integer),
         y_ticks=y.ticks(ERROR_TICKS, number),
-        series=[_error_series(variant, medians[variant], measured, x, y) for variant in measured],
+        series=[_error_series(variant, errors[variant], measured, x, y) for variant in measured],
         rules=rules,
     )
 
 
-def chart_positions(run: Run, variants: list[Variant]) -> list[LineChart]:
+def chart_positions(analysis: Analysis) -> list[LineChart]:
     """Bit error by the position in the pattern, a chart for each length: medians over processes with their range."""
-    return [_chart_position(positions) for positions in measure_positions(run, variants)]
+    return [_chart_position(positions) for positions in analysis.positions]
 
 
 def _chart_loss(
-    run: Run, variants: list[Variant], title: str, x_label: str, place: Callable[[Variant], Curve]
+    floor: float | None, variants: list[Variant], title: str, x_label: str, place: Callable[[Variant], Curve]
 ) -> LineChart:
-    floor = measures.train_loss_floor(run)
     smoothed = {variant: np.array([smooth(curve) for curve in loss_curves(variant)]) for variant in variants}
     ends = [value for curves in smoothed.values() for value in (np.nanmin(curves), np.nanmax(curves))]
     low, high = 0.93 * min([*ends, floor] if floor else ends), 1.05 * max(ends)
@@ -104,10 +107,11 @@ def _seconds(variant: Variant) -> Curve:
     return np.median([each[:n_steps] for each in elapsed if each.size], axis=0)
 
 
-def _error_series(variant: Variant, errors: dict[int, float], variants: list[Variant], x: Scale, y: Scale) -> Series:
-    lengths, percents = list(errors), [100 * error for error in errors.values()]
-    ranges = [error_range(variant.cells, length) for length in lengths]
-    low, high = [100 * least for least, _ in ranges], [100 * most for _, most in ranges]
+def _error_series(
+    variant: Variant, errors: dict[int, LengthErrors], variants: list[Variant], x: Scale, y: Scale
+) -> Series:
+    lengths, percents = list(errors), [100 * each.median for each in errors.values()]
+    low, high = [100 * each.low for each in errors.values()], [100 * each.high for each in errors.values()]
     return Series(
         look=find_look(variant, variants),
         line=draw_line(x, y, lengths, percents),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.analysis.variants import Variant
-from harness.records.structs import Run
+from harness.analysis.analysis import Analysis
 from harness.report.content import Content
 from harness.report.page.bars import BarChart, show_ceiling, stack_times
 from harness.report.page.chart import LineChart
@@ -32,19 +31,19 @@ class Page:
     ceiling: BarChart
 
 
-def make_page(run: Run, variants: list[Variant], content: Content) -> Page:
+def make_page(analysis: Analysis, content: Content) -> Page:
     compared = _table(content, "comparisons")
     return Page(
-        ranking=rank(run, variants),
-        comparisons=compare_side_by_side(run, variants, compared) if compared else None,
-        losses=chart_losses(run, variants),
-        quality=chart_quality(run, variants),
-        bit_error=chart_bit_error(run, variants),
-        positions=chart_positions(run, variants),
-        copies=group_copies(run, variants),
+        ranking=rank(analysis),
+        comparisons=compare_side_by_side(analysis, compared) if compared else None,
+        losses=chart_losses(analysis),
+        quality=chart_quality(analysis),
+        bit_error=chart_bit_error(analysis),
+        positions=chart_positions(analysis),
+        copies=group_copies(analysis),
         copy_colours=colour_stops(),
-        times=stack_times(variants),
-        ceiling=show_ceiling(variants),
+        times=stack_times(analysis),
+        ceiling=show_ceiling(analysis),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.variants import Variant
 from harness.records.structs import Run
 from harness.report.page.chart import LineChart, Rule, Series, draw_band, draw_line
@@ -21,8 +22,9 @@ EFFORTS = {
 }
 
 
-def chart_quality(run: Run, variants: list[Variant]) -> list[LineChart]:
+def chart_quality(analysis: Analysis) -> list[LineChart]:
     """Medians over seeds with their range; none where nothing was evaluated while training went on."""
+    run, variants = analysis.run, analysis.variants
     measured = [variant for variant in variants if any(cell.evaluations for cell in variant.cells)]
     return [_chart(run, measured, effort) for effort in EFFORTS] if measured else []
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.analysis import measures
+from harness.analysis.analysis import Analysis
 from harness.analysis.variants import Variant, short_label
 from harness.records.structs import Cell, Copy, Run
 from harness.report.copies import count_wrong_bits, due_steps
@@ -41,11 +42,12 @@ class CopyGroup:
     strips: list[Strip]
 
 
-def group_copies(run: Run, variants: list[Variant]) -> list[CopyGroup]:
+def group_copies(analysis: Analysis) -> list[CopyGroup]:
     """A group for each length and target, the shortest first; every variant sees the same sequences of a seed.
 
     The variants are in their order.
     """
+    run, variants = analysis.run, analysis.variants
     grouped: dict[tuple[int, bytes], list[tuple[Cell, Copy]]] = {}
     for cell in _in_order(run.drawn_cells, variants):
         for copy in cell.evaluation.copies if cell.evaluation else []:

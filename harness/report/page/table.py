@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.analysis.comparisons import compare_all
+from harness.analysis.analysis import Analysis
 from harness.analysis.stats import Interval
-from harness.analysis.summary import make_summary
+from harness.analysis.summary import SummaryRow
 from harness.analysis.variants import Variant
-from harness.records.structs import Run
-from harness.report.columns import COLUMNS, TABLES
+from harness.report.columns import COLUMNS
 from harness.report.page.look import css_colour
 from harness.report.page.scale import Scale, linear, logarithmic
 from harness.report.readable import Readable, read_columns
@@ -44,24 +42,24 @@ class MarkedTable:
     marks: list[Mark | None] = field(default_factory=list)
 
 
-def rank(run: Run, variants: list[Variant]) -> MarkedTable:
+def rank(analysis: Analysis) -> MarkedTable:
     """The summary in brief, the fastest first, with bars from zero for the speeds."""
-    rows: list[dict[str, Any]] = [{**dict.fromkeys(TABLES["summary"]), **row} for row in make_summary(run, variants)]
-    texts = read_columns([name for name in RANKED if name != "status" or _differs(rows, name)], rows)
+    rows, several = analysis.summary, len({row.status for row in analysis.summary}) > 1
+    texts = read_columns([name for name in RANKED if name != "status" or several], [vars(row) for row in rows])
     named = 1 if COLUMNS["rank"].header in texts.headers else 0
     speed = COLUMNS["sequences_per_s"].header
     return MarkedTable(
-        table=_insert(texts, named, "implementation", [row["marked_label"] for row in rows]),
+        table=_insert(texts, named, "implementation", [row.marked_label for row in rows]),
         named=named,
-        colours=[_colour(row, variants) for row in rows],
+        colours=[_colour(row, analysis.variants) for row in rows],
         marked=named + 1 if speed in texts.headers else None,
         marks=_bars(rows),
     )
 
 
-def compare_side_by_side(run: Run, variants: list[Variant], table: Readable) -> MarkedTable:
+def compare_side_by_side(analysis: Analysis, table: Readable) -> MarkedTable:
     """The comparisons with their intervals on a log axis that holds them all, and a line where the ratio is 1."""
-    ratios = [item.ratio for item in compare_all(run, variants)]
+    ratios = [item.ratio for item in analysis.comparisons]
     bounds = [bound for each in ratios for bound in (each.estimate, each.low, each.high) if bound]
     axis = logarithmic(min([*bounds, 1.0]), max([*bounds, 1.0]))
     marks: list[Mark | None] = [_dot(axis, ratio) for ratio in ratios]
@@ -73,15 +71,15 @@ def _dot(axis: Scale, ratio: Interval) -> Mark:
     return Mark(_place(axis, ratio.estimate), low=low, high=high, middle=_place(axis, 1))
 
 
-def _bars(rows: list[dict[str, Any]]) -> list[Mark | None]:
-    ends = [row["sequences_per_s_high"] or row["sequences_per_s"] or 0.0 for row in rows]
+def _bars(rows: list[SummaryRow]) -> list[Mark | None]:
+    ends = [row.sequences_per_s_high or row.sequences_per_s or 0.0 for row in rows]
     axis = linear(0, max(ends, default=0.0))
-    return [_bar(axis, row) if row["sequences_per_s"] else None for row in rows]
+    return [_bar(axis, row, row.sequences_per_s) if row.sequences_per_s else None for row in rows]
 
 
-def _bar(axis: Scale, row: Mapping[str, Any]) -> Mark:
-    low, high = (_place_known(axis, row[f"sequences_per_s_{end}"]) for end in ("low", "high"))
-    return Mark(_place(axis, row["sequences_per_s"]), 0, low, high)
+def _bar(axis: Scale, row: SummaryRow, rate: float) -> Mark:
+    low, high = (_place_known(axis, end) for end in (row.sequences_per_s_low, row.sequences_per_s_high))
+    return Mark(_place(axis, rate), 0, low, high)
 
 
 def _place(axis: Scale, value: float) -> float:
@@ -92,14 +90,9 @@ def _place_known(axis: Scale, value: float | None) -> float | None:
     return None if value is None else _place(axis, value)
 
 
-def _differs(rows: list[dict[str, Any]], name: str) -> bool:
-    return len({row[name] for row in rows}) > 1
-
-
-def _colour(row: Mapping[str, Any], variants: list[Variant]) -> str | None:
-    identity = tuple(row[name] for name in ("backend", "implementation", "precision", "device"))
+def _colour(row: SummaryRow, variants: list[Variant]) -> str | None:
     for variant in variants:
-        if (variant.backend, variant.implementation, variant.precision, variant.device or None) == identity:
+        if variant.key == row.variant:
             return css_colour(variant, variants)
     return None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.report.page.chart import MOST_POINTS, draw_band, draw_dots, draw_line
@@ -55,7 +55,7 @@ def test_paths_run_from_the_lower_left_and_leave_out_what_is_unknown() -> None:
 def test_losses_are_drawn_by_step_and_by_time_with_few_points(run_folder: Callable[..., Path], record: Make) -> None:
     cells = [record("torch", repeat=repeat, n_steps=2001) for repeat in range(2)]
     run = read_run(run_folder(*cells))
-    by_step, by_time = chart_losses(run, find_variants(run))
+    by_step, by_time = chart_losses(analyse(run))
     assert len(re.findall("[ML]", by_step.series[0].line)) == MOST_POINTS
     assert by_step.series[0].band
     assert by_step.series[0].line != by_time.series[0].line
@@ -65,12 +65,12 @@ def test_losses_are_drawn_by_step_and_by_time_with_few_points(run_folder: Callab
 
 def test_a_diverged_loss_leaves_a_chart(run_folder: Callable[..., Path], record: Make) -> None:
     run = read_run(run_folder(record("torch", losses=[0.7, None, 0.6]), record("jax")))
-    assert len(chart_losses(run, find_variants(run))[0].series) == 2
+    assert len(chart_losses(analyse(run))[0].series) == 2
 
 
 def test_bit_error_has_a_dot_for_each_length_and_marks_what_was_trained(mixed_run: Path) -> None:
     run = read_run(mixed_run)
-    chart = chart_bit_error(run, find_variants(run))
+    chart = chart_bit_error(analyse(run))
     assert chart is not None
     assert [each.dots.count("M") for each in chart.series] == [4, 4, 4]
     assert {rule.text for rule in chart.rules} == {"guessing, 50 %", "longest trained, 5"}
@@ -95,7 +95,7 @@ def positioned(run_folder: Callable[..., Path], record: Make) -> Run:
 
 
 def test_positions_are_drawn_from_none_wrong_to_the_most(positioned: Run) -> None:
-    flat, chart = chart_positions(positioned, find_variants(positioned))
+    flat, chart = chart_positions(analyse(positioned))
     assert set(re.findall(r"[ML]\d+ (\d+)", flat.series[0].line)) == {"1000"}
     assert [flat.title, chart.title] == ["Length 5 (trained)", "Length 20 (not trained)"]
     assert len(chart.series) == 2
@@ -109,14 +109,14 @@ def test_positions_are_drawn_from_none_wrong_to_the_most(positioned: Run) -> Non
 
 def test_positions_that_were_not_recorded_are_no_chart(mixed_run: Path) -> None:
     run = read_run(mixed_run)
-    assert chart_positions(run, find_variants(run)) == []
+    assert chart_positions(analyse(run)) == []
 
 
 def test_nothing_measured_is_no_chart(run_folder: Callable[..., Path], failure: Make) -> None:
     run = read_run(run_folder(failure("torch", "failed", "broken")))
-    variants = find_variants(run)
-    assert chart_losses(run, variants) == chart_positions(run, variants) == []
-    assert chart_bit_error(run, variants) is None
+    analysis = analyse(run)
+    assert chart_losses(analysis) == chart_positions(analysis) == []
+    assert chart_bit_error(analysis) is None
 
 
 def test_where_training_is_drawn_otherwise_than_the_test_its_least_loss_is_not_known(
@@ -127,12 +127,12 @@ def test_where_training_is_drawn_otherwise_than_the_test_its_least_loss_is_not_k
     description["configuration"]["task"]["length_power"] = 3.0
     (folder / "run.json").write_text(json.dumps(description))
     run = read_run(folder)
-    assert [chart.rules for chart in chart_losses(run, find_variants(run))] == [[], []]
+    assert [chart.rules for chart in chart_losses(analyse(run))] == [[], []]
 
 
 def test_quality_is_drawn_by_sequences_and_by_seconds_to_where_every_seed_got(aimed_run: Callable[..., Path]) -> None:
     run = read_run(aimed_run(("torch", 0, 100), ("torch", 1, 300), ("jax", 0, None)))
-    by_sequences, by_seconds = chart_quality(run, find_variants(run))
+    by_sequences, by_seconds = chart_quality(analyse(run))
     lines = {series.look.label: series.line for series in by_sequences.series}
     assert [line.count("L") for line in lines.values()] == [2, 2]
     assert len({line.rsplit(" ", 1)[1] for line in lines.values()}) == 2
@@ -143,4 +143,4 @@ def test_quality_is_drawn_by_sequences_and_by_seconds_to_where_every_seed_got(ai
 
 def test_without_validation_there_is_no_chart_of_quality(run_folder: Callable[..., Path], record: Make) -> None:
     run = read_run(run_folder(record("torch")))
-    assert chart_quality(run, find_variants(run)) == []
+    assert chart_quality(analyse(run)) == []

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.analysis.variants import find_variants
+from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.report import write_report
 from harness.report.page.bars import show_ceiling, stack_times
@@ -32,7 +32,7 @@ def decode(address: str) -> np.ndarray[Any, Any]:
 
 def test_the_ranking_has_a_bar_with_an_interval_for_each_speed(repeated_run: Path) -> None:
     run = read_run(repeated_run)
-    ranking = rank(run, find_variants(run))
+    ranking = rank(analyse(run))
     assert ranking.table.headers[:3] == ["rank", "implementation", "sequences/s"]
     assert (ranking.named, ranking.marked) == (1, 2)
     for mark in ranking.marks:
@@ -47,7 +47,7 @@ def test_the_ranking_has_a_bar_with_an_interval_for_each_speed(repeated_run: Pat
 
 def test_what_failed_is_ranked_last_without_bar_or_colour(mixed_run: Path) -> None:
     run = read_run(mixed_run)
-    ranking = rank(run, find_variants(run))
+    ranking = rank(analyse(run))
     assert [row[1] for row in ranking.table.rows][2:] == [
         "tensorflow idiomatic (not verified)",
         "mxnet idiomatic",
@@ -59,8 +59,8 @@ def test_what_failed_is_ranked_last_without_bar_or_colour(mixed_run: Path) -> No
 
 def test_ratios_lie_on_one_axis_with_a_line_at_one(repeated_run: Path) -> None:
     run = read_run(repeated_run)
-    table = make_readable("comparisons", make_tables(run)["comparisons"])
-    compared = compare_side_by_side(run, find_variants(run), table)
+    table = make_readable("comparisons", make_tables(analyse(run))["comparisons"])
+    compared = compare_side_by_side(analyse(run), table)
     assert len(compared.marks) == len(table.rows) == 4
     marks = dict(zip([row[1] for row in table.rows], compared.marks, strict=True))
     assert len({mark.middle for mark in marks.values() if mark}) == 1
@@ -75,7 +75,7 @@ def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], re
     slow = {"spawn_s": 1, "import_s": 4, "build_s": 1, "first_step_s": 2, "steady_s": 10, "data_s": 1}
     slow |= {"evaluation_s": 0.5, "other_s": None, "total_s": 19.5}
     run = read_run(run_folder(record("torch"), record("jax", step_s=0.02, timeline=slow)))
-    fast_bar, slow_bar = stack_times(find_variants(run)).bars
+    fast_bar, slow_bar = stack_times(analyse(run)).bars
     assert sum(segment.width for segment in slow_bar.segments) == pytest.approx(100, abs=0.1)
     assert sum(segment.width for segment in fast_bar.segments) == pytest.approx(40, abs=0.1)
     assert slow_bar.segments[0].text == "training steps: 10 s"
@@ -111,18 +111,16 @@ def test_of_several_processes_the_one_of_median_total_is_drawn(run_folder: Calla
 
 
 def test_below_the_ceiling_the_full_width_is_the_ceiling(repeated_run: Path) -> None:
-    run = read_run(repeated_run)
-    variants = find_variants(run)
-    chart = show_ceiling(variants)
+    analysis = analyse(read_run(repeated_run))
+    chart = show_ceiling(analysis)
     assert chart.mark == 100
-    for variant, bar in zip(variants, chart.bars, strict=True):
+    for variant, bar in zip(analysis.variants, chart.bars, strict=True):
         assert variant.speed is not None
         assert bar.segments[0].width == pytest.approx(100 * (variant.speed.ceiling_share or 0), abs=0.01)
 
 
 def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Path) -> None:
-    variants = find_variants(read_run(above_the_ceiling))
-    chart = show_ceiling(variants)
+    chart = show_ceiling(analyse(read_run(above_the_ceiling)))
     assert chart.mark == pytest.approx(100 / 1.17, abs=0.01)
     assert [bar.segments[0].width for bar in chart.bars] == [100, pytest.approx(50, abs=0.01)]
     assert chart.bars[0].text.startswith("117 %, ")
@@ -130,7 +128,7 @@ def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Pat
 
 def test_each_group_of_copies_has_its_target_and_every_variant(mixed_run: Path) -> None:
     run = read_run(mixed_run)
-    groups = group_copies(run, find_variants(run))
+    groups = group_copies(analyse(run))
     assert {group.title for group in groups} == {"Length 3, a trained length", "Length 10, longer than any trained"}
     strips = [strip for group in groups for strip in group.strips]
     assert {strip.label for strip in strips} == {"target", "torch idiomatic", "jax idiomatic", "tensorflow idiomatic"}
@@ -145,7 +143,7 @@ def test_wrong_bits_are_marked_where_they_are(run_folder: Callable[..., Path], r
     prediction[0] = [1.0] * 8
     copies = [{"length": 1, "target": target, "prediction": prediction}]
     run = read_run(run_folder(record("torch", evaluation={"copies": copies})))
-    (group,) = group_copies(run, find_variants(run))
+    (group,) = group_copies(analyse(run))
     assert [strip.label for strip in group.strips] == ["target", "torch idiomatic"]
     assert group.strips[1].text == "1 of 8 bits wrong"
     opaque = decode(group.strips[1].wrong)[..., 3] > 0
@@ -156,7 +154,7 @@ def test_a_copy_without_a_wrong_bit_has_no_marks(run_folder: Callable[..., Path]
     steps = [[0.0] * 8 for _ in range(3)] + [[1.0] * 8]
     copies = [{"length": 1, "target": steps, "prediction": steps}]
     run = read_run(run_folder(record("torch", evaluation={"copies": copies})))
-    strip = group_copies(run, find_variants(run))[0].strips[1]
+    strip = group_copies(analyse(run))[0].strips[1]
     assert (strip.text, strip.wrong) == ("no bit wrong", "")
 
 
@@ -165,7 +163,7 @@ def test_implementations_differ_without_colour_and_black_follows_the_page(
 ) -> None:
     others = [record(name) for name in ("a", "b", "c", "d")]
     run = read_run(run_folder(record("torch"), record("torch", implementation="tuned"), *others))
-    variants = find_variants(run)
+    variants = analyse(run).variants
     looks = {variant.label: find_look(variant, variants) for variant in variants}
     assert looks["torch idiomatic"].colour == looks["torch tuned"].colour
     assert looks["torch idiomatic"].dash != looks["torch tuned"].dash
