@@ -300,8 +300,10 @@ def _run_in_turn(
             statuses.append("ok")
             continue
         if not has_looked and not cell.backend.missing_packages():
-            has_looked = True
-            folder.add_to_session(other_cpu_share=await_quiet(partial(_warn, console)))
+            has_looked, share = True, await_quiet(partial(_warn, console))
+            # A disk that is full has each cell say so.
+            with contextlib.suppress(OSError):
+                folder.add_to_session(other_cpu_share=share)
         ceiling.begin(cell)
         if is_interrupted():
             break

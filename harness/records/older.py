@@ -14,7 +14,15 @@ NO_CEILING = "this run timed the products of its own frameworks alone, one way e
 
 def modernise(content: Mapping[str, Any], version: int) -> dict[str, Any]:
     """A copy of a run.json or a record that a run of `version` has written, as version 3 would have written it."""
-    return dict(content) if version >= 3 else {key: _modernise(key, value) for key, value in content.items()}
+    if version >= 3:
+        return dict(content)
+    modern = {key: _modernise(key, value) for key, value in content.items()}
+    if modern.get("preset") == "seed":
+        modern["preset"] = "original"
+    evaluate = (modern.get("configuration") or {}).get("evaluate")
+    if modern.get("preset") == "throughput" and isinstance(evaluate, dict):
+        evaluate["learning"] = False
+    return modern
 
 
 def _modernise(key: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.cells import other_processes
+from harness.cells.guard import MARK
 from harness.cells.other_processes import OtherProcesses
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc")
@@ -31,33 +32,38 @@ def test_whatever_a_cell_started_is_its_own(tmp_path: Path) -> None:
     assert float(row["other_cpu_share"]) < 0.03
 
 
-def run_script(text: str, *arguments: str) -> str:
-    """What a process that does this prints."""
+def run_script(text: str, *arguments: str, mark: str = "") -> str:
+    """What a process that does this prints, which bears the mark."""
     command = [sys.executable, "-c", text, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), MARK: mark}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100).stdout
 
 
 LOOK = """
 import subprocess, sys, time
-from harness.cells.other_processes import OtherProcesses
+from harness.cells.other_processes import OtherProcesses, cell_busy_s
 
 # A process of its own: what looks is to have a parent that started nothing else.
 if not sys.argv[1:]:
     print(subprocess.run([sys.executable, "-c", sys.orig_argv[2], "look"], stdout=subprocess.PIPE, text=True).stdout)
 else:
-    others = OtherProcesses()
+    others, before_s = OtherProcesses(), cell_busy_s()
     time.sleep(1)
-    print(others.share())
+    print(others.share(), cell_busy_s() - before_s)
 """
 
 
-def test_what_runs_beside_a_cell_is_another() -> None:
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+def test_what_runs_beside_a_cell_is_its_own_only_where_it_bears_the_cells_mark() -> None:
+    spin = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(spin, env={**os.environ, MARK: "cell-rank1"}) as other:
         try:
-            assert float(run_script(LOOK)) > 0.03
+            others_share, no_s = map(float, run_script(LOOK, mark="another-rank0").split())
+            _, cell_s = map(float, run_script(LOOK, mark="cell-rank0").split())
         finally:
             other.kill()
+    assert others_share > 0.03
+    # What looks takes some ticks itself.
+    assert no_s < 0.1 < cell_s
 
 
 COUNT = """

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_the_first_step_is_the_first_call_less_its_other_steps_at_the_steady_pac
     for train_s in (10.0, 3.0, 2.0, 2.0):
         history.append([0.5, 0.5], time_steps=4, data_s=0.25, train_s=train_s)
     assert history.times() == {"first_step_s": 9.0, "steady_s": 8.0, "data_s": 1.0}
+
+
+def test_what_making_the_batches_costs_is_counted_whether_or_not_training_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def make_slowly(*arguments: Any) -> Chunk:
+        begun_s = time.thread_time()
+        while time.thread_time() - begun_s < 0.05:
+            pass
+        return make_chunk(*arguments)
+
+    monkeypatch.setattr("harness.chunks.make_chunk", make_slowly)
+    record = train(with_train(steps=8, chunk=2), [0.5] * 8)
+    assert 0.2 <= record["data_cpu_s"] < 0.3
 
 
 # --- Evaluation towards a target ------------------------------------------------------------------------------

@@ -137,6 +137,8 @@ def test_a_clock_that_is_set_back_while_a_cell_trains_changes_nothing(
         (row,) = (row for row in csv.DictReader(stream) if row["backend"] == "fake_backends.untimely")
     assert row["status"] == "ok"
     assert 0 < float(row["spawn_s"]) < float(row["total_s"]) < 60
+    # Another column of the same table.
+    assert float(row["data_cpu_s"]) > 0
 
 
 def test_a_cell_with_one_faulty_field_keeps_all_else_and_says_so_everywhere(tmp_path: Path) -> None:
