@@ -130,7 +130,7 @@ def test_what_making_the_batches_costs_is_counted_whether_or_not_training_waits(
             pass
         return make_chunk(*arguments)
 
-    monkeypatch.setattr("harness.chunks.make_chunk", make_slowly)
+    monkeypatch.setattr("harness.cells.chunks.make_chunk", make_slowly)
     record = train(with_train(steps=8, chunk=2), [0.5] * 8)
     assert 0.2 <= record["data_cpu_s"] < 0.3
 

@@ -45,7 +45,7 @@ def test_each_number_of_time_steps_is_met_in_its_longest_call(
     [
         TRIMMED,
         [*TRIMMED, "task.padded_share=0.2", "task.time_multiple=3"],
-        [*TRIMMED, "task.steps_per_draw=8", "train.chunk=5", "train.epoch_steps=12"],
+        [*TRIMMED, "task.steps_per_draw=8", "train.chunk=5"],
         [*TRIMMED, "task.lengths_per_batch=mixed", "task.curriculum_steps=40"],
         [*TRIMMED, "task.lengths_per_batch=mixed"],
         [*SHORT, "task.lengths_per_batch=one"],
@@ -73,11 +73,11 @@ def test_a_call_has_the_runs_own_parameters_and_batches() -> None:
 
 
 def test_chunks_follow_on_each_other() -> None:
-    config = load_preset("quick", [*SMALL, "train.chunk=7", "train.epoch_steps=10", "train.evaluate_every=4"])
+    config = load_preset("quick", [*SMALL, "train.chunk=7", "train.evaluate_every=4"])
     ends = [0]
     while ends[-1] < config.train.steps:
         ends.append(ends[-1] + chunk_length(config, ends[-1]))
-    assert {*range(0, 61, 10), *range(0, 61, 4)} <= {*ends}
+    assert {*range(0, 61, 4)} <= {*ends}
     assert all(0 < last - first <= 7 for first, last in pairwise(ends))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from backends.contract import Array, Chunk, Unsupported
 from backends.reference import ReferenceTrainer
-from fake_backends.crowded import ROWS
+from fake_backends.wide import ROWS
 
 
 class NarrowTrainer(ReferenceTrainer):
