@@ -9,14 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from backends.contract import Chunk, ModelSpec, OptimizerSpec, Parameters
 from harness.task.chunks import chunk_length, make_chunk
 from harness.task.metrics import training_step_operations
 from harness.task.recipe import RunConfig, TrainConfig
 
-# The learning rate is data that is handed over, so it may be another than the recipe's. With this one parameters move,
-# but by far less than their size, even where Adam divides what is little more than rounding by its own size.
-LEARNING_RATE = 1e-4
+# An optimiser divides a gradient by its own size, which makes what is little more than rounding as large as the rest.
+# With an epsilon that is large beside every gradient it does not: momentum and parameters then show an error of
+# gradients as it is. The learning rates, which sum up to this, make it visible. The same code is compiled.
+EPSILON, LEARNING_RATE = 1.0, 1.0
 # What the reference manages in float64 on one processor: 22 to 45 were measured.
 REFERENCE_OPERATIONS_PER_S = 20e9
 # So long may it take for a call; of a longer one it takes the first step alone.
@@ -27,7 +30,8 @@ REFERENCE_LIMIT_S = 10.0
 class TrainingCall:
     """A call of train: n_steps steps of a run from first_step (0-based) on, from the initial parameters of its seed.
 
-    config has the run's task, network, optimiser and batch; what does not decide what is compiled is left out of it.
+    config has the run's task, network, batch and optimiser, with EPSILON for its own; nothing else decides what is
+    compiled.
     """
 
     config: RunConfig
@@ -62,7 +66,8 @@ class TrainingCall:
         return self.config.initial_parameters(self.seed)
 
     def chunk(self) -> Chunk:
-        return make_chunk(self.config, self.seed, self.first_step, self.n_steps)
+        chunk = make_chunk(self.config, self.seed, self.first_step, self.n_steps)
+        return replace(chunk, learning_rates=np.full(self.n_steps, LEARNING_RATE / self.n_steps, np.float32))
 
     def to_dict(self) -> dict[str, Any]:
         return {**vars(self), "config": self.config.to_dict()}
@@ -79,8 +84,8 @@ def choose_calls(config: RunConfig, seeds: Sequence[int]) -> list[TrainingCall]:
     A shorter call, as at the end of an epoch, loops over the same step fewer times and is left out; so are the further
     steps of a call that would take the reference longer than REFERENCE_LIMIT_S.
     """
-    train = TrainConfig(batch=config.train.batch, learning_rate=LEARNING_RATE)
-    decisive = RunConfig(config.task, config.model, config.optimizer, train)
+    optimizer = replace(config.optimizer, epsilon=EPSILON)
+    decisive = RunConfig(config.task, config.model, optimizer, TrainConfig(batch=config.train.batch))
     # At step 0 nothing cuts a chunk short that does not do so everywhere.
     full_length = chunk_length(config, 0)
     longest: dict[int, TrainingCall] = {}

@@ -21,6 +21,9 @@ FLOAT64 = 1e-10
 BFLOAT16_FORWARD = 4e-3
 BFLOAT16_GRADIENT = 3e-2
 BFLOAT16_PARAMETERS = 5e-3
+# At a run's own size rounding errors are more, and still cancel: the momentum of a call came to 5e-6 in float32 (quick
+# 5e-7, the original 1e-6, full and 1000 x 42 5e-6), 6e-3 in bfloat16 and 1e-14 in float64. So it may be as far off as a
+# gradient, and so may parameters: those that start at 0 are nothing but gradients. Figures: docs/exceptions.md.
 # TF32 keeps 5e-4, an eighth of that. Not measured: no GPU was at hand.
 TF32_SHARE = 1 / 8
 
@@ -52,7 +55,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "after 10 steps": BFLOAT16_PARAMETERS,
         "after 100 steps": BFLOAT16_PARAMETERS,
         "momentum": BFLOAT16_GRADIENT,
-        "parameters": BFLOAT16_PARAMETERS,
+        "parameters": BFLOAT16_GRADIENT,
         "losses": BFLOAT16_FORWARD,
     },
 }
