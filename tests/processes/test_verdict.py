@@ -146,10 +146,8 @@ def test_the_brief_case_has_the_depth_and_the_wiring_of_the_run() -> None:
 
 
 @pytest.mark.parametrize("name", each_framework())
-def test_an_installed_framework_is_verified_with_the_optimiser_of_the_preset_seed(
-    name: str, proofs: list[Proof]
-) -> None:
-    config = replace(CONFIG, optimizer=load_preset("seed").optimizer)
+def test_an_installed_framework_is_verified_with_the_optimiser_of_the_original(name: str, proofs: list[Proof]) -> None:
+    config = replace(CONFIG, optimizer=load_preset("original").optimizer)
     assert brief(name, config=config) == Verdict(True, None)
 
 
