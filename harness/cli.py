@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,10 @@ from click.core import ParameterSource
 from backends.contract import PRECISIONS
 from harness import __version__
 from harness.commands.examples import show_examples
+
+if TYPE_CHECKING:
+    from harness.processes.options import ChosenOptions
+    from harness.processes.selection import Selection
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
@@ -93,16 +97,18 @@ def main() -> None:
 @click.option("--cluster", metavar="ADDRESS|local", help="Spread the cells over a Ray cluster, HOST:PORT.")
 @click.option("--resume", type=PathName(), help="Go on in this run's folder, as it was asked for.")
 @click.pass_context
-def run(context: click.Context, /, **options: Any) -> None:
+def run(context: click.Context, /, **given: Any) -> None:
     """Train every chosen cell, each in a fresh process, and report."""
     from harness.commands import run as commands
+    from harness.processes.options import RunOptions
 
+    options = RunOptions(**given)
     with _one_line_errors():
-        if options["resume"]:
+        if options.resume:
             from harness.commands.recall import recall
 
             source = context.get_parameter_source
-            options = recall(options, [name for name in options if source(name) != ParameterSource.DEFAULT])
+            options = recall(options, [name for name in given if source(name) != ParameterSource.DEFAULT])
         exit_code = commands.run(_selection(options), options)
     sys.exit(exit_code)
 
@@ -118,11 +124,13 @@ def run(context: click.Context, /, **options: Any) -> None:
     metavar="AXIS=VALUE,...",
     help="Vary one axis, all else as in the preset: batch, hidden, layers, length, threads or ranks.",
 )
-def sweep(**options: Any) -> None:
+def sweep(**given: Any) -> None:
     """Measure speed along each axis in turn: a run for every value, tables and scaling plots over all."""
     from harness.commands.sweep import sweep as sweep_axes
+    from harness.processes.options import SweepOptions
 
-    _check_device(options["device"])
+    options = SweepOptions(**given)
+    _check_device(options.device)
     with _one_line_errors():
         exit_code = sweep_axes(options)
     sys.exit(exit_code)
@@ -141,14 +149,14 @@ def report(folder: Path, as_json: bool) -> None:
 
 @main.command(epilog=show_examples("export"))
 @click.argument("folder", metavar="RUN", type=PathName())
-@click.option("--format", required=True, type=click.Choice(EXPORT_FORMATS), help="Which tool is to read it.")
+@click.option("--format", "kind", required=True, type=click.Choice(EXPORT_FORMATS), help="Which tool is to read it.")
 @click.option("--out", type=PathName(), help="A new file, or for tensorboard a new folder.")
-def export(**options: Any) -> None:
+def export(folder: Path, kind: str, out: Path | None) -> None:
     """Write RUN in the format of another tool; JSON goes to standard output unless --out names a file."""
     from harness.commands.export import export as export_run
 
     with _one_line_errors():
-        export_run(options)
+        export_run(folder, kind, out)
 
 
 @main.command(epilog=show_examples("compare"))
@@ -156,12 +164,12 @@ def export(**options: Any) -> None:
 @click.option("--fail-if-slower", "limit", metavar="PERCENT", help="Exit 1 where a step takes that much longer: 5%.")
 @click.option("--out", type=PathName(), help="A new folder for tables and a plot.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on standard output.")
-def compare(**options: Any) -> None:
+def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, as_json: bool) -> None:
     """Hold runs against the first of them: speed, what was learned, and what differs around them."""
     from harness.commands.compare import compare as compare_runs
 
     with _one_line_errors():
-        exit_code = compare_runs(options)
+        exit_code = compare_runs(folders, limit, out, as_json=as_json)
     sys.exit(exit_code)
 
 
@@ -186,11 +194,13 @@ def check(folder: Path) -> None:
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
 @THREADS
 @click.option("--out", type=PathName(), help="Where to draw; RUN/predictions by default.")
-def predict(folder: Path, **options: Any) -> None:
+def predict(folder: Path, **given: Any) -> None:
     """Draw what RUN's trained networks predict, in their own framework or in another."""
     from harness.commands.predict import predict as predict_copies
+    from harness.processes.options import PredictOptions
 
-    _check_device(options["device"])
+    options = PredictOptions(**given)
+    _check_device(options.device)
     with _one_line_errors():
         exit_code = predict_copies(folder, options)
     sys.exit(exit_code)
@@ -204,11 +214,13 @@ def predict(folder: Path, **options: Any) -> None:
 @click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train together.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
-def verify(**options: Any) -> None:
+def verify(**given: Any) -> None:
     """Prove that every implementation computes what the reference does, in forward, gradients and training."""
     from harness.commands.verify import verify as verify_targets
+    from harness.processes.options import VerifyOptions
 
-    _check_device(options["device"])
+    options = VerifyOptions(**given)
+    _check_device(options.device)
     with _one_line_errors():
         exit_code = verify_targets(options)
     sys.exit(exit_code)
@@ -217,12 +229,13 @@ def verify(**options: Any) -> None:
 @main.command(name="list", epilog=show_examples("list"))
 @shared_options
 @click.option("--json", "as_json", is_flag=True, help="Print presets and backends as JSON on standard output.")
-def list_(as_json: bool, **options: Any) -> None:
+def list_(as_json: bool, **given: Any) -> None:
     """List presets, backends and the parameters each backend counts in the preset's network."""
     from harness.commands import run as commands
+    from harness.processes.options import ChosenOptions
 
     with _one_line_errors():
-        commands.list_backends(_selection(options), as_json=as_json)
+        commands.list_backends(_selection(ChosenOptions(**given)), as_json=as_json)
 
 
 @main.command(epilog=show_examples("env"))
@@ -241,10 +254,10 @@ def env(as_json: bool) -> None:
         print_environment(environment, Console())
 
 
-def _selection(options: dict[str, Any]) -> Any:
+def _selection(options: ChosenOptions) -> Selection:
     from harness.processes.selection import select
 
-    _check_device(options["device"])
+    _check_device(options.device)
     return select(options)
 
 

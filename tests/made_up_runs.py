@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from harness.records.schema import SCHEMA_VERSION
+
 Record = dict[str, Any]
 BITS, MAX_LENGTH, BATCH = 8, 5, 16
 FLOOR = 0.0072
@@ -26,7 +28,7 @@ def make_failure(backend: str, status: str, reason: str, **changes: Any) -> Reco
     identity = {"backend": backend, "implementation": "idiomatic", "seed": 0, "repeat": 0} | changes
     name = make_name(**{key: identity[key] for key in ("backend", "implementation", "seed", "repeat")})
     outcome = {"status": status, "reason": reason, "verified": None}
-    return {"schema_version": 3, "cell": name, "precision": "float32", **outcome, **identity}
+    return {"schema_version": SCHEMA_VERSION, "cell": name, "precision": "float32", **outcome, **identity}
 
 
 def make_record(
@@ -74,19 +76,29 @@ def make_repeats(backend: str, *, step_s: float, n: int = 8, first: int = 0, **c
 def make_chunks(steps_s: list[float], data_s: float = 0.0) -> Record:
     """A slow first step, then a call of ten steps for each of the given seconds a step."""
     train_s = [0.6, *(10 * step_s for step_s in steps_s)]
+    return _columns([1] + [10] * len(steps_s), train_s, [data_s] * len(train_s))
+
+
+def _columns(steps: list[int], train_s: list[float], data_s: list[float]) -> Record:
+    """Calls of sequences of the longest trained length, of which the first is left out of the steady state."""
+    first = [place == 0 for place in range(len(steps))]
     return {
-        "steps": [1] + [10] * len(steps_s),
+        "steps": steps,
         "train_s": train_s,
-        "data_s": [data_s] * len(train_s),
-        "elapsed_s": np.cumsum([each + data_s for each in train_s]).tolist(),
-        "warmup": [True] + [False] * len(steps_s),
+        "data_s": data_s,
+        "elapsed_s": np.cumsum(np.add(train_s, data_s)).tolist(),
+        "warmup": first,
+        "time_steps": [2 * MAX_LENGTH + 2] * len(steps),
+        "pause_s": [0.0] * len(steps),
+        "first": first,
     }
 
 
 def make_product(seconds: float, **changes: Any) -> Record:
     """A sample of the ceiling: (16 x 128)(128 x 512) by torch on the CPU, 2,097,152 operations."""
     shape = {"m": 16, "k": 128, "n": 512}
-    where = {"after": None, "backend": "torch", "precision": "float32", "device": "cpu"}
+    where = {"after": None, "backend": "torch", "way": "torch.mm"}
+    where |= {"precision": "float32", "device": "cpu"}
     return {**where, **shape, "seconds": seconds, "calls": 50} | changes
 
 
@@ -106,14 +118,16 @@ def write_run(
     run = make_run_file([record["cell"] for record in records] + list(unrecorded)) | changes
     (folder / "run.json").write_text(json.dumps(run), "utf-8")
     if products is not None:
-        (folder / "ceiling.json").write_text(json.dumps({"schema_version": 3, "samples": products}), "utf-8")
+        (folder / "ceiling.json").write_text(
+            json.dumps({"schema_version": SCHEMA_VERSION, "samples": products}), "utf-8"
+        )
     return folder
 
 
 def make_run_file(cells: list[str]) -> Record:
     optimizer = {"kind": "adam", "learning_rate": 0.003, "clip": "norm", "clip_value": 1.0}
     return {
-        "schema_version": 3,
+        "schema_version": SCHEMA_VERSION,
         "created": "2026-11-23T21:00:00Z",
         "preset": "quick",
         "command": "python -m harness run --backend all --preset quick",
@@ -143,21 +157,13 @@ def _losses(n_steps: int, seed: int, noise: float) -> list[float]:
 def _chunks(n_steps: int, step_s: float, generator: np.random.Generator) -> Record:
     steps = [1] + [10] * ((n_steps - 1) // 10)
     train_s = [0.6] + (10 * step_s * generator.uniform(0.9, 1.3, len(steps) - 1)).tolist()
-    elapsed_s = np.cumsum(train_s).tolist()
-    warmup = [True, *([False] * (len(steps) - 1))]
-    return {
-        "steps": steps,
-        "train_s": train_s,
-        "data_s": [0.001] * len(steps),
-        "elapsed_s": elapsed_s,
-        "warmup": warmup,
-    }
+    return _columns(steps, train_s, [0.001] * len(steps))
 
 
 def _evaluation(lengths: tuple[int, ...], copies: tuple[int, ...], generator: np.random.Generator) -> Record:
     test = {"sequences": 100, "original_loss": 0.0081, "original_loss_floor": 0.0069}
     return {
-        "test": test | {"cross_entropy_floor": FLOOR, "mean_absolute_error": 0.002},
+        "test": test | {"cross_entropy_floor": FLOOR, "mean_absolute_error": 0.002, "wrong_bits_per_sequence": 0.5},
         "lengths": [_length(length, generator) for length in lengths],
         "copies": [_copy(length, generator) for length in copies],
     }

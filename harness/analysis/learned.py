@@ -28,7 +28,7 @@ class Learning:
 def judge_learning(run: Run, variants: list[Variant], lost: list[Variant]) -> list[Learning]:
     """One for each variant that was evaluated, and for each that is lost, which did not learn;
     none where the recipe trains for speed alone, or nothing was evaluated."""
-    judged = [_judge(run, variant) for variant in variants if run.evaluate.learning]
+    judged = [_judge(run, variant) for variant in variants if run.is_about_learning]
     found = [item for item in judged if item is not None]
     return [*found, *(Learning(each, None, 0, len(each.started)) for each in lost)] if found else []
 

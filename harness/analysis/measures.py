@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.analysis.stats import Interval, clustered_proportion_interval
 from harness.records.stages import STARTUP_STAGES
-from harness.records.structs import Cell, LengthMeasures, Run, TaskSection
+from harness.records.structs import Cell, LengthMeasures, Run
 from harness.task import metrics
 from harness.task.copy_task import CopyTask
 
@@ -96,7 +96,7 @@ def overhead_share(cell: Cell) -> float | None:
     return float((elapsed - train) / elapsed) if elapsed > 0 else None
 
 
-def gflop_per_s(cell: Cell, batch: int, task: TaskSection) -> float | None:
+def gflop_per_s(cell: Cell, batch: int, task: CopyTask) -> float | None:
     """1e9 floating-point operations a second at the median steady step, by the count of training_step_operations."""
     step = median_step_ms(cell)
     if step is None or cell.n_parameters is None:
@@ -158,7 +158,7 @@ def train_loss_floor(run: Run) -> float | None:
     return median(cell.evaluation.test.cross_entropy_floor for cell in run.ok_cells if cell.evaluation)
 
 
-def bit_error(cell: Cell, task: TaskSection) -> float | None:
+def bit_error(cell: Cell, task: CopyTask) -> float | None:
     """Wrong bits over all bits of the trained lengths, 0..1."""
     trained = _trained(cell, task)
     n_bits = sum(item.sequences * item.length * task.bits for item in trained)
@@ -173,12 +173,10 @@ def has_learned(cell: Cell, run: Run) -> bool | None:
         return None
     if not run.target.exists:
         return error <= LEARNED_BIT_ERROR
-    # What an older record lacks meets no bound.
-    measured = {name: math.inf if value is None else value for name, value in vars(cell.evaluation.test).items()}
-    return cell.target_reached is not None or run.target.is_met_by(measured)
+    return cell.target_reached is not None or run.target.is_met_by(cell.evaluation.test)
 
 
-def bits_per_sequence(cell: Cell, task: TaskSection) -> float | None:
+def bits_per_sequence(cell: Cell, task: CopyTask) -> float | None:
     """The paper's measure over the sequences of the trained lengths, bits."""
     trained = _trained(cell, task)
     n_sequences = sum(item.sequences for item in trained)
@@ -190,7 +188,7 @@ def wrong_bits_per_sequence(cell: Cell) -> float | None:
     return cell.evaluation.test.wrong_bits_per_sequence if cell.evaluation else None
 
 
-def bit_error_interval(item: LengthMeasures, task: TaskSection) -> Interval | None:
+def bit_error_interval(item: LengthMeasures, task: CopyTask) -> Interval | None:
     """The bit error of a length with its interval over sequences, 0..1; None in older records."""
     counts = item.wrong_bits_by_sequence
     if counts is None:
@@ -198,7 +196,7 @@ def bit_error_interval(item: LengthMeasures, task: TaskSection) -> Interval | No
     return clustered_proportion_interval(counts, item.length * task.bits, item.sequences)
 
 
-def is_trained(length: int, task: TaskSection) -> bool:
+def is_trained(length: int, task: CopyTask) -> bool:
     return task.min_length <= length <= task.max_length
 
 
@@ -216,6 +214,6 @@ def all_verified(flags: Iterable[bool | None]) -> bool | None:
     return True if known and all(known) else None
 
 
-def _trained(cell: Cell, task: TaskSection) -> list[LengthMeasures]:
+def _trained(cell: Cell, task: CopyTask) -> list[LengthMeasures]:
     measured = cell.evaluation.lengths if cell.evaluation else []
     return [item for item in measured if is_trained(item.length, task)]

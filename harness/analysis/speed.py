@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from harness.analysis import measures
 from harness.analysis.ceiling import Ceilings
 from harness.analysis.stats import Interval, median_interval
-from harness.records.schema import CEILING_APART_SINCE
 from harness.records.structs import Cell, Run
 
 # Seed and repeat: the cells of one round ran close together.
@@ -44,7 +43,7 @@ def measure_speed(run: Run, cells: list[Cell], ceilings: Ceilings) -> Speed | No
         sequences_per_s=median_interval(list(rates.values())),
         step_ms=measures.median(map(measures.median_step_ms, timed)),
         gflop_per_s=operations,
-        ceiling_share=_ceiling_share(run, cells[0], operations, ceilings),
+        ceiling_share=_ceiling_share(cells[0], operations, ceilings),
         overhead_share=measures.median(map(measures.overhead_share, timed)),
     )
 
@@ -55,11 +54,10 @@ def sample_rates(run: Run, cells: list[Cell]) -> dict[Round, float]:
     return {round_: rate for round_, rate in sorted(rates.items()) if rate is not None}
 
 
-def _ceiling_share(run: Run, cell: Cell, operations: float | None, ceilings: Ceilings) -> float | None:
+def _ceiling_share(cell: Cell, operations: float | None, ceilings: Ceilings) -> float | None:
     ceiling = ceilings.get((cell.precision, cell.device or ""))
     if ceiling is None or operations is None:
         return None
-    # Ranks on the processors of one machine share what was measured on all of them; others have a node or a GPU each,
-    # and in earlier versions each of them measured its own part.
-    shares_it = cell.device == "cpu" and not cell.node and run.file.schema_version >= CEILING_APART_SINCE
+    # Ranks on the processors of one machine share what was measured on all of them; others have a node or a GPU each.
+    shares_it = cell.device == "cpu" and not cell.node
     return operations / (ceiling.gflop_per_s * (1 if shares_it else cell.ranks))

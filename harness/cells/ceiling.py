@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from backends import Backend
 from backends.contract import ProductModule, Unsupported
+from harness.records.structs import Product
 from harness.task.recipe import RunConfig, product_shapes
 
 WARMUP_CALLS = 3
@@ -19,9 +20,7 @@ N_CALLS = 50
 TIME_LIMIT_S = 0.15
 
 
-def time_products(
-    backend: Backend, config: RunConfig, *, device: str, precisions: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def time_products(backend: Backend, config: RunConfig, *, device: str, precisions: Sequence[str]) -> Iterator[Product]:
     """The median seconds of each product, by each of the backend's ways to multiply, in each of the precisions that it
     has. Raises Unsupported for a device that is not there."""
     module = cast(ProductModule, importlib.import_module(str(backend.product)))
@@ -37,8 +36,17 @@ def time_products(
                 break
             for way, product in products.items():
                 durations_s = time_calls(product)
-                measured = {"seconds": float(np.median(durations_s)), "calls": len(durations_s)}
-                yield {"way": way, "precision": precision, "device": place, "m": m, "k": k, "n": n, **measured}
+                yield Product(
+                    backend=backend.name,
+                    way=way,
+                    precision=precision,
+                    device=place,
+                    m=m,
+                    k=k,
+                    n=n,
+                    seconds=float(np.median(durations_s)),
+                    calls=len(durations_s),
+                )
 
 
 def time_calls(call: Callable[[], object]) -> list[float]:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
 from backends.contract import Array, Trainer
+from harness.records.structs import Copy, Evaluation, LengthMeasures, TestMeasures
 from harness.task import metrics
 from harness.task.copy_task import CopyBatch
 from harness.task.recipe import RunConfig
 
 
-def evaluate(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ValidationMeasures:
+    """Measures on the validation data; see Validated."""
+
+    original_loss: float
+    wrong_bits_per_sequence: float
+
+
+def evaluate(trainer: Trainer, config: RunConfig) -> Evaluation:
     """The measures on the held-out data: the mixed test set, each length, and one sequence a length to draw."""
-    return {
-        "test": _evaluate_test_set(trainer, config),
-        "lengths": [_evaluate_length(trainer, config, length) for length in config.evaluate.lengths(config.task)],
-        "copies": [_draw_copy(trainer, config, length) for length in config.evaluate.copy_lengths(config.task)],
-    }
+    lengths, drawn = config.evaluate.lengths(config.task), config.evaluate.copy_lengths(config.task)
+    return Evaluation(
+        _evaluate_test_set(trainer, config),
+        [_evaluate_length(trainer, config, length) for length in lengths],
+        [_draw_copy(trainer, config, length) for length in drawn],
+    )
 
 
 class Validation:
@@ -28,31 +38,31 @@ class Validation:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.batch = _mixed_batches(config, "validation", config.evaluate.validation_batches)
 
-    def measure(self, trainer: Trainer) -> dict[str, float]:
+    @cached_property
+    def batch(self) -> CopyBatch:
+        return _mixed_batches(self.config, "validation", self.config.evaluate.validation_batches)
+
+    def measure(self, trainer: Trainer) -> ValidationMeasures:
         """Raises FloatingPointError where a prediction is not finite."""
         probabilities = _predict(trainer, self.config, self.batch.inputs)
         targets = self.config.task.bits_of(self.batch.targets)
         wrong = metrics.wrong_bits(probabilities, targets, self.batch.mask)
-        return {
-            "original_loss": metrics.original_loss(probabilities, targets),
-            "wrong_bits_per_sequence": float(wrong.mean()),
-        }
+        return ValidationMeasures(metrics.original_loss(probabilities, targets), float(wrong.mean()))
 
 
-def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> dict[str, Any]:
+def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> TestMeasures:
     batch = _mixed_batches(config, "test", config.evaluate.test_batches)
     probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
-    return {
-        "sequences": len(targets),
-        "original_loss": metrics.original_loss(probabilities, targets),
-        "original_loss_floor": metrics.original_loss_floor(targets),
+    return TestMeasures(
+        sequences=len(targets),
+        original_loss=metrics.original_loss(probabilities, targets),
+        original_loss_floor=metrics.original_loss_floor(targets),
         # The training loss counts every output, idle ones too; so does its floor.
-        "cross_entropy_floor": metrics.cross_entropy_floor(batch.targets),
-        "mean_absolute_error": metrics.mean_absolute_error(probabilities, targets),
-        "wrong_bits_per_sequence": float(metrics.wrong_bits(probabilities, targets, batch.mask).mean()),
-    }
+        cross_entropy_floor=metrics.cross_entropy_floor(batch.targets),
+        mean_absolute_error=metrics.mean_absolute_error(probabilities, targets),
+        wrong_bits_per_sequence=float(metrics.wrong_bits(probabilities, targets, batch.mask).mean()),
+    )
 
 
 def _mixed_batches(config: RunConfig, stream: str, n_batches: int) -> CopyBatch:
@@ -63,22 +73,18 @@ def _mixed_batches(config: RunConfig, stream: str, n_batches: int) -> CopyBatch:
     return CopyBatch(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
 
 
-def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
+def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> LengthMeasures:
     batch = _evaluation_batch(config, length)
     probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
     measured = probabilities, targets, batch.mask
-    return {"length": length, **metrics.copy_measures(*measured), **metrics.locate_wrong_bits(*measured)}
+    return LengthMeasures(length=length, **metrics.copy_measures(*measured), **metrics.locate_wrong_bits(*measured))
 
 
-def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> dict[str, Any]:
-    """The first sequence of the length's evaluation batch: picked by its place, not by its looks."""
+def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> Copy:
+    """The first sequence of the length's evaluation batch: chosen by index."""
     batch = _evaluation_batch(config, length)
     prediction = _predict(trainer, config, batch.inputs[: config.evaluate.test_batch])[0]
-    return {
-        "length": length,
-        "target": _rounded(config.task.bits_of(batch.targets[0])),
-        "prediction": _rounded(prediction),
-    }
+    return Copy(length, _rounded(config.task.bits_of(batch.targets[0])), _rounded(prediction))
 
 
 def _evaluation_batch(config: RunConfig, length: int) -> CopyBatch:

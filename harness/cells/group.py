@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from backends.contract import (
-    Group,
-    Trainer,
-)
-from harness.records.messages import write_message
+from backends.contract import Trainer
+from harness.records.messages import Phase, write_message
 
 # What a worker tells of itself. Where ranks meet, that it is there, and that all are; and that its training has ended.
-ARRIVED, MET, TRAINED = "arrived", "met", "trained"
+STARTED, CONNECTED, TRAINED = "started", "connected", "trained"
 WARMUP_EXCHANGES, N_EXCHANGES = 2, 10
 
 
-def read_group(request: Mapping[str, Any]) -> Group | None:
-    """The group that a request asks this worker to be one of; None where it works alone."""
-    asked = request.get("group")
-    return asked and Group(asked["rank"], tuple(asked["addresses"]), asked["timeout_s"])
-
-
 def tell_phase(stream: BinaryIO, phase: str) -> None:
-    write_message(stream, "phase", {"phase": phase})
+    write_message(stream, Phase(phase))
 
 
 def time_exchanges(trainer: Trainer) -> list[float]:

@@ -1,119 +1,146 @@
-"""The jobs a worker can be asked for, by name: describe a backend, train a cell, predict, observe for verify, or time
-matrix products for the ceiling."""
+"""The jobs a worker can be asked for: describe a backend, train a cell, predict, observe for verify, or time matrix
+products for the ceiling."""
 
 from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 
-from backends import find_backend
-from backends.contract import Parameters, Unsupported
+from backends import contract, find_backend
+from backends.contract import Parameters
 from harness.cells.ceiling import time_products
-from harness.cells.group import ARRIVED, MET, read_group, tell_phase
+from harness.cells.context import Context
+from harness.cells.group import CONNECTED, STARTED, tell_phase
+from harness.cells.requests import Describe, Job, Predict, Request, TimeProducts, Train, Verify
 from harness.cells.training import total_s, train_cell
 from harness.machine.provenance import loaded_sources
-from harness.proof.observation import observe, read_case
-from harness.records.messages import read_arrays, write_message
-from harness.task.recipe import RunConfig
+from harness.proof.observation import observe
+from harness.records.messages import (
+    Described,
+    Done,
+    Observation,
+    Timed,
+    Trained,
+    Unsupported,
+    encode,
+    read_arrays,
+    write_message,
+)
+from harness.records.structs import Measured
 
 
 class Incomplete(Exception):
     """A job that failed, with what it had measured until then; its cause is what went wrong."""
 
-    def __init__(self, measured: dict[str, Any]) -> None:
+    def __init__(self, measured: Measured) -> None:
         super().__init__("the job failed")
         self.measured = measured
 
 
-def do(request: dict[str, Any], stream: BinaryIO, started_s: float, payload: bytes = b"") -> None:
-    """`payload` holds the arrays that the request lists. Raises whatever the backend raises, or Incomplete because of
-    it."""
+def do(line: bytes, payload: bytes, stream: BinaryIO) -> None:
+    """`line` is a Request, `payload` its arrays. Raises whatever the backend raises, or Incomplete because of it."""
+    request = msgspec.json.decode(line, type=Request)
     # Copied, because frameworks complain of arrays that cannot be written to.
-    arrays = {name: array.copy() for name, array in read_arrays(io.BytesIO(payload), request.get("arrays", [])).items()}
-    JOBS[request["job"]]({**request, "arrays": arrays}, stream, started_s)
+    arrays = {name: array.copy() for name, array in read_arrays(io.BytesIO(payload), request.arrays).items()}
+    JOBS[type(request.job)](request.job, Context(request.placement, arrays, stream))
 
 
-def describe(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
-    """Build the model and tell its size, its settings and the devices the framework sees."""
-    implementation = find_backend(request["backend"]).load(request["implementation"])
-    config = RunConfig.from_dict(request["configuration"])
-    trainer = implementation.build(
-        config.model_spec(),
-        config.optimizer,
-        config.initial_parameters(0),
-        device=request["device"],
-        precision=request["precision"],
+def describe(job: Describe, context: Context) -> None:
+    """Build the model and tell its size and its settings."""
+    config = job.configuration
+    trainer = (
+        find_backend(job.backend)
+        .load(job.implementation)
+        .build(
+            config.model_spec(),
+            config.optimizer,
+            config.initial_parameters(0),
+            device=context.placement.device,
+            precision=job.precision,
+        )
     )
     n_parameters = sum(array.size for array in trainer.parameters().values())
-    write_message(stream, "result", {"n_parameters": n_parameters, "settings": trainer.settings()})
+    write_message(context.stream, Described(n_parameters, trainer.settings()))
 
 
-def train(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+def train(job: Train, context: Context) -> None:
     """Import, build, train and evaluate; the record says how long each took."""
-    record: dict[str, Any] = {"status": "ok", "timeline": {"spawn_s": time.monotonic() - request["spawned_at"]}}
+    record = Measured(status="ok", timeline={"spawn_s": time.monotonic() - context.placement.spawned_at_s})
     try:
-        write_message(stream, "result", record, measure(request, record, stream))
+        backend = find_backend(job.backend)
+        parameters = measure(job, context, record)
+        told = msgspec.Raw(encode(record))
+        message = Trained(record.status, record.reason, told, loaded_sources(backend))
+        write_message(context.stream, message, parameters)
     except Exception as error:
         raise Incomplete(record) from error
 
 
-def measure(request: dict[str, Any], record: dict[str, Any], stream: BinaryIO) -> Parameters:
+def measure(job: Train, context: Context, record: Measured) -> Parameters:
     """Fill `record` as far as it goes and return the final parameters."""
-    backend, timeline = find_backend(request["backend"]), record["timeline"]
+    assert record.timeline is not None
+    timeline = record.timeline
     begun_s = time.perf_counter()
-    implementation = backend.load(request["implementation"])
+    implementation = find_backend(job.backend).load(job.implementation)
     timeline["import_s"] = time.perf_counter() - begun_s
-    parameters = train_cell(implementation, request, record, stream)
-    record["sources"] = loaded_sources(backend)
-    timeline["total_s"] = total_s(request)
+    parameters = train_cell(implementation, job, context, record)
+    timeline["total_s"] = total_s(job, context.placement)
     timeline["other_s"] = timeline["total_s"] - sum(timeline[part] for part in timeline if part != "total_s")
     return parameters
 
 
-def verify(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+def verify(job: Verify, context: Context) -> None:
     """Observe case by case. Each is sent as it is done, so that a later one that crashes takes none with it."""
-    implementation = find_backend(request["backend"]).load(request["implementation"])
-    group = read_group(request)
-    if group is not None:
-        tell_phase(stream, ARRIVED)
-    for precision, cases in request["cases"].items():
-        for case in map(read_case, cases):
-            about = {"case": case.name, "precision": precision}
+    implementation = find_backend(job.backend).load(job.implementation)
+    if job.group is not None:
+        tell_phase(context.stream, STARTED)
+    for precision, cases in job.cases.items():
+        for case in (*cases, *job.calls.get(precision, [])):
+            placed = {"device": context.placement.device, "precision": precision}
             try:
-                observed = observe(implementation, case, device=request["device"], precision=precision, group=group)
-            except Unsupported as reason:
-                write_message(stream, "unsupported", {**about, "reason": " ".join(str(reason).split())})
+                observed = observe(implementation, case, group=job.group, **placed)
+            except contract.Unsupported as reason:
+                why = " ".join(str(reason).split())
+                write_message(context.stream, Unsupported(case.name, precision, why))
             else:
-                if group is not None:
-                    tell_phase(stream, MET)
-                write_message(stream, "observation", about, observed)
-    write_message(stream, "result", {})
+                if job.group is not None:
+                    tell_phase(context.stream, CONNECTED)
+                write_message(context.stream, Observation(case.name, precision), observed)
+    write_message(context.stream, Done())
 
 
-def predict(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
-    """The probabilities (time, bits) of one held-out sequence of each length, from the request's parameters; the arrays
-    are named by length."""
-    implementation = find_backend(request["backend"]).load(request["implementation"])
-    config = RunConfig.from_dict(request["configuration"])
-    placed = {"device": request["device"], "precision": request["precision"]}
-    trainer = implementation.build(config.model_spec(), config.optimizer, request["arrays"], **placed)
+def predict(job: Predict, context: Context) -> None:
+    """The probabilities (time, bits) of one held-out sequence of each length, from the parameters that came along; the
+    arrays are named by length."""
+    config = job.configuration
+    placed = {"device": context.placement.device, "precision": job.precision}
+    implementation = find_backend(job.backend).load(job.implementation)
+    trainer = implementation.build(config.model_spec(), config.optimizer, context.arrays, **placed)
     predicted = {}
-    for length in request["lengths"]:
-        batch = config.task.evaluation_batch(seed=request["sequence_seed"], length=length, size=1)
+    for length in job.lengths:
+        batch = config.task.evaluation_batch(seed=job.sequence_seed, length=length, size=1)
         predicted[str(length)] = config.task.bits_of(trainer.predict(batch.inputs))[0]
     if not all(np.isfinite(array).all() for array in predicted.values()):
         raise FloatingPointError("the predictions are not finite")
-    write_message(stream, "result", {"settings": trainer.settings()}, predicted)
+    write_message(context.stream, Done(), predicted)
 
 
-def ceiling(request: dict[str, Any], stream: BinaryIO, started_s: float) -> None:
+def time_all(job: TimeProducts, context: Context) -> None:
     """Time the backend's own matrix products, of the shapes that a training step is made of."""
-    backend, config = find_backend(request["backend"]), RunConfig.from_dict(request["configuration"])
-    samples = time_products(backend, config, device=request["device"], precisions=request["precisions"])
-    write_message(stream, "result", {"samples": list(samples)})
+    device, backend = context.placement.device, find_backend(job.backend)
+    samples = time_products(backend, job.configuration, device=device, precisions=job.precisions)
+    write_message(context.stream, Timed(list(samples)))
 
 
-JOBS = {"describe": describe, "train": train, "predict": predict, "verify": verify, "ceiling": ceiling}
+JOBS: dict[type[Job], Callable[[Any, Context], None]] = {
+    Describe: describe,
+    Train: train,
+    Verify: verify,
+    Predict: predict,
+    TimeProducts: time_all,
+}

@@ -3,144 +3,156 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
 from backends.contract import Group, Implementation, Parameters, Trainer
 from harness.cells.chunks import Chunks
+from harness.cells.context import Context
 from harness.cells.evaluation import Validation, evaluate
-from harness.cells.group import ARRIVED, MET, TRAINED, read_group, tell_phase, time_exchanges
+from harness.cells.group import CONNECTED, STARTED, TRAINED, tell_phase, time_exchanges
 from harness.cells.history import History
 from harness.cells.other_processes import OtherProcesses
+from harness.cells.placement import Placement
+from harness.cells.requests import Train
 from harness.machine.affinity import read_affinity
 from harness.proof.trainers import build_trainer
-from harness.records.messages import write_message
-from harness.records.stages import PROCESS_STAGES
+from harness.records.messages import Checkpoint, Progress, write_message
+from harness.records.stages import PROCESS_STAGES, TOTAL
+from harness.records.structs import Measured, Validated
 from harness.task.recipe import RunConfig
 
 PROGRESS_INTERVAL_S = 0.5
 
 
-def train_cell(
-    implementation: Implementation, request: dict[str, Any], record: dict[str, Any], stream: BinaryIO
-) -> Parameters:
-    """Fill `record` with what happened and return the final parameters.
-
-    A request with a "checkpoint" goes on from it: its history, and in "arrays" the trainer's state.
-    """
-    config, earlier = RunConfig.from_dict(request["configuration"]), request.get("checkpoint")
+def train_cell(implementation: Implementation, job: Train, context: Context, record: Measured) -> Parameters:
+    """Fill `record` with what happened and return the final parameters."""
+    config, timeline = job.configuration, record.timeline or {}
+    record.timeline = timeline
     begun_s = time.perf_counter()
-    group = read_group(request)
-    if group is not None:
-        tell_phase(stream, ARRIVED)
+    trainer = _build(implementation, job, context)
+    timeline["build_s"] = time.perf_counter() - begun_s
+    if job.checkpoint:
+        for stage in PROCESS_STAGES:
+            timeline[stage] += job.checkpoint.timeline[stage]
+    record.cpus_asked, record.settings = context.placement.cpus, {**trainer.settings(), "cpus": read_affinity()}
+    record.device = str(record.settings["device"])
+    record.n_parameters = sum(array.size for array in trainer.parameters().values())
+    others, history = OtherProcesses(), History(job.checkpoint and job.checkpoint.history)
+    stages = {stage: timeline[stage] for stage in PROCESS_STAGES}
+    # All ranks have the same state, so that the first's is enough.
+    every_s = config.train.checkpoint_every_s if job.group is None or job.group.rank == 0 else 0.0
+    checkpoints = Checkpoints(context.stream, every_s, stages, lambda: total_s(job, context.placement))
+    Training(trainer, config, job.seed, context.stream, job.group).run(record, history, checkpoints)
+    record.other_cpu_share = others.share()
+    # Libraries start their threads with the first step, and may pin them themselves.
+    record.settings["cpus"] = read_affinity()
+    if record.status == "ok":
+        if job.group is not None:
+            record.ranks, record.exchanges_s = job.group.size, time_exchanges(trainer)
+        tell_phase(context.stream, TRAINED)
+        begun_s = time.perf_counter()
+        try:
+            record.evaluation = evaluate(trainer, config)
+        except FloatingPointError as error:
+            record.status, record.reason = "diverged", f"{error} after step {len(history.losses)}"
+        timeline["evaluation_s"] = time.perf_counter() - begun_s
+    record.peak_memory_bytes = trainer.peak_memory_bytes()
+    return trainer.parameters()
+
+
+def _build(implementation: Implementation, job: Train, context: Context) -> Trainer:
+    """The trainer, with the others of its group where there is one, in the state of the checkpoint if there is one."""
+    config = job.configuration
+    if job.group is not None:
+        tell_phase(context.stream, STARTED)
     trainer = build_trainer(
         implementation,
         config.model_spec(),
         config.optimizer,
-        config.initial_parameters(request["seed"]),
-        group,
-        device=request["device"],
-        precision=request["precision"],
+        config.initial_parameters(job.seed),
+        job.group,
+        device=context.placement.device,
+        precision=job.precision,
     )
-    if group is not None:
-        tell_phase(stream, MET)
-    if earlier:
-        trainer.restore(request["arrays"])
-    record["timeline"]["build_s"] = time.perf_counter() - begun_s
-    if earlier:
-        for stage in PROCESS_STAGES:
-            record["timeline"][stage] += earlier["timeline"][stage]
-    record["cpus_asked"], record["settings"] = request["cpus"], {**trainer.settings(), "cpus": read_affinity()}
-    record["device"] = record["settings"]["device"]
-    record["n_parameters"] = sum(array.size for array in trainer.parameters().values())
-    others = OtherProcesses()
-    history = History(earlier and earlier["history"])
-    timeline = {stage: record["timeline"][stage] for stage in PROCESS_STAGES}
-    # All ranks have the same state, so that the first's is enough.
-    every_s = config.train.checkpoint_every_s if group is None or group.rank == 0 else 0.0
-    checkpoints = Checkpoints(stream, every_s, timeline, lambda: total_s(request))
-    train_steps(trainer, config, request["seed"], record, stream, history, checkpoints, group)
-    record["other_cpu_share"] = others.share()
-    # Libraries start their threads with the first step, and may pin them themselves.
-    record["settings"]["cpus"] = read_affinity()
-    if record["status"] == "ok":
-        if group is not None:
-            record["ranks"], record["exchanges_s"] = group.size, time_exchanges(trainer)
-        tell_phase(stream, TRAINED)
-        begun_s = time.perf_counter()
-        try:
-            record["evaluation"] = evaluate(trainer, config)
-        except FloatingPointError as error:
-            record.update(status="diverged", reason=f"{error} after step {len(history.losses)}")
-        record["timeline"]["evaluation_s"] = time.perf_counter() - begun_s
-    record["peak_memory_bytes"] = trainer.peak_memory_bytes()
-    return trainer.parameters()
+    if job.group is not None:
+        tell_phase(context.stream, CONNECTED)
+    if job.checkpoint:
+        trainer.restore(context.arrays)
+    return trainer
 
 
-def total_s(request: Mapping[str, Any]) -> float:
+def total_s(job: Train, placement: Placement) -> float:
     """Seconds since the cell's process was started, with those of earlier processes up to their last checkpoint."""
-    earlier = request.get("checkpoint")
-    earlier_s = float(earlier["timeline"]["total_s"]) if earlier else 0.0
-    return time.monotonic() - float(request["spawned_at"]) + earlier_s
+    earlier_s = job.checkpoint.timeline[TOTAL] if job.checkpoint else 0.0
+    return time.monotonic() - placement.spawned_at_s + earlier_s
 
 
-def train_steps(
-    trainer: Trainer,
-    config: RunConfig,
-    seed: int,
-    record: dict[str, Any],
-    stream: BinaryIO,
-    history: History | None = None,
-    checkpoints: Checkpoints | None = None,
-    group: Group | None = None,
-) -> None:
-    """Take the configured steps, chunk by chunk; stop early at the target, if so configured, or where a loss or a
-    prediction is not finite."""
-    history = history or History()
-    progress, validation = Progress(stream, config.train.batch), None
-    with Chunks(config, seed, len(history.losses), group) as chunks:
-        while not _is_done(config, history):
-            begun_s = time.perf_counter()
-            chunk, cpu_s = chunks.take()
-            taken_s = time.perf_counter()
-            losses = trainer.train(chunk)
-            trained_s = time.perf_counter()
-            if losses.shape != chunk.learning_rates.shape:
-                raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
-            time_steps = chunk.inputs.shape[2]
-            times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
-            history.append(losses.tolist(), time_steps=time_steps, **times)
-            history.data_cpu_s += cpu_s
-            if not np.isfinite(losses).all():
-                record.update(status="diverged", reason=history.drop_divergence())
-                break
-            progress.report(history)
-            if _is_evaluation_due(config, history):
-                validation = validation or Validation(config)
-                try:
-                    validate(trainer, validation, config, history)
-                except FloatingPointError as error:
-                    record.update(status="diverged", reason=f"{error} after step {len(history.losses)}")
+@dataclass(frozen=True)
+class Training:
+    """The training of one cell, or of a rank's share of it."""
+
+    trainer: Trainer
+    config: RunConfig
+    seed: int
+    stream: BinaryIO
+    group: Group | None = None
+
+    def run(self, record: Measured, history: History | None = None, checkpoints: Checkpoints | None = None) -> None:
+        """Take the configured steps, chunk by chunk; stop early at the target, if so configured, or where a loss or a
+        prediction is not finite. `record` gets what came of it."""
+        history = history or History()
+        progress, validation = ProgressTeller(self.stream, self.config.train.batch), Validation(self.config)
+        with Chunks(self.config, self.seed, len(history.losses), self.group) as chunks:
+            while not _is_done(self.config, history):
+                if reason := self._take_chunk(chunks, history):
+                    record.status, record.reason = "diverged", reason
                     break
-            if checkpoints:
-                checkpoints.keep(trainer, history)
-    names = ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "data_cpu_s")
-    record.update({name: getattr(history, name) for name in names})
-    record["timeline"].update(history.times())
+                progress.report(history)
+                if _is_evaluation_due(self.config, history):
+                    try:
+                        self._validate(validation, history)
+                    except FloatingPointError as error:
+                        record.status, record.reason = "diverged", f"{error} after step {len(history.losses)}"
+                        break
+                if checkpoints:
+                    checkpoints.keep(self.trainer, history)
+        for name in ("losses", "chunks", "evaluations", "target_reached", "resumed_at_steps", "data_cpu_s"):
+            setattr(record, name, getattr(history, name))
+        record.timeline = record.timeline or {}
+        record.timeline.update(history.times())
 
+    def _take_chunk(self, chunks: Chunks, history: History) -> str | None:
+        """Train on the next chunk, with a clock on it; the reason where a loss is not finite."""
+        begun_s = time.perf_counter()
+        chunk, cpu_s = chunks.take()
+        taken_s = time.perf_counter()
+        losses = self.trainer.train(chunk)
+        trained_s = time.perf_counter()
+        if losses.shape != chunk.learning_rates.shape:
+            raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
+        times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
+        history.append(losses.tolist(), time_steps=chunk.inputs.shape[2], **times)
+        history.data_cpu_s += cpu_s
+        return None if np.isfinite(losses).all() else history.drop_divergence()
 
-def validate(trainer: Trainer, validation: Validation, config: RunConfig, history: History) -> None:
-    """Evaluate after the last step, between two chunks; the clock of the history goes on."""
-    begun_s = time.perf_counter()
-    measured = validation.measure(trainer)
-    history.pause("validation", time.perf_counter() - begun_s)
-    step = len(history.losses)
-    at = {"step": step, "sequences": step * config.train.batch, "elapsed_s": history.elapsed_s()}
-    history.evaluations.append({**at, **measured})
-    if history.target_reached is None and config.target.is_met_by(measured):
-        history.target_reached = history.evaluations[-1]
+    def _validate(self, validation: Validation, history: History) -> None:
+        """Evaluate after the last step, between two chunks; the clock of the history goes on."""
+        begun_s = time.perf_counter()
+        measured = validation.measure(self.trainer)
+        history.pause("validation", time.perf_counter() - begun_s)
+        step = len(history.losses)
+        validated = Validated(
+            step=step,
+            sequences=step * self.config.train.batch,
+            elapsed_s=history.elapsed_s(),
+            original_loss=measured.original_loss,
+            wrong_bits_per_sequence=measured.wrong_bits_per_sequence,
+        )
+        history.evaluated(validated, self.config.target.is_met_by(validated))
 
 
 class Checkpoints:
@@ -148,7 +160,7 @@ class Checkpoints:
     the trainer, one from outside this repository, cannot tell its state."""
 
     def __init__(
-        self, stream: BinaryIO, every_s: float, timeline: Mapping[str, float], total_s: Callable[[], float]
+        self, stream: BinaryIO, every_s: float, timeline: dict[str, float], total_s: Callable[[], float]
     ) -> None:
         self.stream, self.every_s, self.timeline, self.total_s = stream, every_s, timeline, total_s
         self.kept_s = time.perf_counter()
@@ -158,13 +170,13 @@ class Checkpoints:
         read_state = getattr(trainer, "state", None)
         if read_state is None or not self.every_s or begun_s - self.kept_s < self.every_s:
             return
-        timeline = {**self.timeline, "total_s": self.total_s()}
-        write_message(self.stream, "checkpoint", {"history": history.to_dict(), "timeline": timeline}, read_state())
+        timeline = {**self.timeline, TOTAL: self.total_s()}
+        write_message(self.stream, Checkpoint(history.state(), timeline), read_state())
         self.kept_s = time.perf_counter()
         history.pause("checkpoint", self.kept_s - begun_s)
 
 
-class Progress:
+class ProgressTeller:
     """Tells the parent how far training is, seldom enough to cost nothing."""
 
     def __init__(self, stream: BinaryIO, batch: int) -> None:
@@ -174,9 +186,8 @@ class Progress:
         if time.perf_counter() - self.reported_s < PROGRESS_INTERVAL_S:
             return
         self.reported_s = time.perf_counter()
-        rate = history.chunks["steps"][-1] * self.batch / history.chunks["train_s"][-1]
-        body = {"step": len(history.losses), "loss": history.losses[-1], "sequences_per_s": rate}
-        write_message(self.stream, "progress", body)
+        rate = history.chunks.steps[-1] * self.batch / history.chunks.train_s[-1]
+        write_message(self.stream, Progress(len(history.losses), history.losses[-1], rate))
 
 
 def _is_done(config: RunConfig, history: History) -> bool:

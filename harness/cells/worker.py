@@ -1,60 +1,59 @@
 """The fresh process of one cell: pins itself, imports one framework, does one job and answers on its own pipe.
 
-It needs NumPy, the standard library and its framework, nothing else of the harness' libraries.
+It needs NumPy, msgspec and its framework, nothing else of the harness' libraries.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-import time
 import traceback
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import msgspec
 
 from harness.cells.guard import adopt_orphans, end_with_parent, start_guard
+from harness.cells.placement import Envelope
 from harness.machine.affinity import set_affinity
-
-STARTED_S = time.perf_counter()
 
 
 def main() -> None:
     line = sys.stdin.buffer.readline()
     if not line:
         return  # The parent is gone already.
-    request, answers = json.loads(line), int(sys.argv[1])
-    payload = sys.stdin.buffer.read(request.get("arrays_bytes", 0))
+    envelope, answers = msgspec.json.decode(line, type=Envelope), int(sys.argv[1])
+    payload = sys.stdin.buffer.read(envelope.arrays_bytes)
     end_with_parent()
     start_guard(answers)
     adopt_orphans()
-    set_affinity(request["cpus"])
+    set_affinity(envelope.placement.cpus)
     with os.fdopen(answers, "wb") as stream:
-        answer(request, stream, payload)
+        answer(line, payload, stream)
 
 
-def answer(request: dict[str, Any], stream: BinaryIO, payload: bytes = b"") -> None:
-    """Do the job and write its messages; whatever it raises becomes an error message."""
+def answer(line: bytes, payload: bytes, stream: BinaryIO) -> None:
+    """Do the job and write its messages; whatever it raises becomes a message that it failed."""
     # NumPy sizes its thread pool at import, so nothing that imports it may come before the affinity is set.
     from harness.cells import jobs
-    from harness.records.messages import write_message
+    from harness.records.messages import Failed, encode, write_message
 
     try:
-        jobs.do(request, stream, STARTED_S, payload)
+        jobs.do(line, payload, stream)
     except BaseException as error:
-        cause, measured = error, {}
+        cause, measured = error, None
         if isinstance(error, jobs.Incomplete) and error.__cause__:
             cause, measured = error.__cause__, error.measured
         # The log may be what failed: on a full disk nothing can be printed.
         with contextlib.suppress(OSError):
             traceback.print_exception(cause)
         status, reason = describe_failure(cause)
-        failure = {"status": status, "reason": reason}
+        record = None
+        # What was measured may be what cannot be told in JSON.
+        with contextlib.suppress(TypeError, ValueError, RecursionError):
+            record = None if measured is None else msgspec.Raw(encode(measured))
         with contextlib.suppress(BrokenPipeError):
-            try:
-                write_message(stream, "error", {**measured, **failure})
-            except (TypeError, ValueError):  # What was measured cannot be told in JSON.
-                write_message(stream, "error", failure)
+            write_message(stream, Failed(status, reason, record))
 
 
 def describe_failure(error: BaseException) -> tuple[str, str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 from rich.console import Console
 
@@ -16,16 +15,16 @@ from harness.report.compare.sentences import describe
 from harness.report.compare.show import print_comparison, write_comparison
 
 
-def compare(options: Mapping[str, Any]) -> int:
+def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, *, as_json: bool) -> int:
     """0, or 1 where --fail-if-slower finds something; raises ConfigurationError for what cannot be compared."""
-    limit = parse_limit(options["limit"])
-    comparison = make_comparison(list(options["folders"]))
-    if limit is not None:
-        comparison = replace(comparison, limit=limit, failures=find_failures(comparison, limit))
+    most = parse_limit(limit)
+    comparison = make_comparison(list(folders))
+    if most is not None:
+        comparison = replace(comparison, limit=most, failures=find_failures(comparison, most))
     sentences = describe(comparison)
-    if options["out"]:
-        write_comparison(comparison, sentences, options["out"])
-    if options["as_json"]:
+    if out:
+        write_comparison(comparison, sentences, out)
+    if as_json:
         sys.stdout.write(json.dumps(to_document(comparison, sentences), indent=1, allow_nan=False) + "\n")
     else:
         print_comparison(comparison, sentences, Console())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,18 @@ DOCUMENTS: dict[str, Callable[[Analysis], dict[str, Any]]] = {
 TENSORBOARD = "tensorboard"
 
 
-def export(options: Mapping[str, Any]) -> None:
+def export(folder: Path, kind: str, out: Path | None) -> None:
     """Write the run in another tool's format; a JSON document goes to standard output where no file is named.
 
     Raises ConfigurationError for a folder that holds no run, or nothing that this format could hold.
     """
-    run = _read(options["folder"])
-    out, kind = options["out"], options["format"]
+    run = _read(folder)
     if kind == TENSORBOARD:
         _write_events(run, out)
         return
     document = DOCUMENTS[kind](analyse(run))
     if not document["benchmarks"]:
-        raise ConfigurationError(f"{options['folder']} has no timed steps to export; its report says why")
+        raise ConfigurationError(f"{folder} has no timed steps to export; its report says why")
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     if out is None:
         sys.stdout.write(text)

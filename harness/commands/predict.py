@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +16,8 @@ from safetensors.numpy import load
 
 from backends import BACKENDS, Backend
 from backends.contract import Array, Parameters
+from harness.cells.requests import Predict
+from harness.processes.options import ChosenOptions, PredictOptions
 from harness.processes.process import Outcome, Resources, missing_reason, run_job
 from harness.processes.selection import (
     check_device,
@@ -27,15 +27,15 @@ from harness.processes.selection import (
     select_targets,
 )
 from harness.records.durable import write_bytes, write_text
+from harness.records.parameter_faults import parameter_faults
 from harness.records.reading import read_run
 from harness.records.structs import Cell, Run
-from harness.records.validation import parameter_faults
 from harness.report.markdown import one_line
 from harness.report.prediction_plot import Drawn, plot_predictions
 from harness.report.style import encode_png
 from harness.task.copy_task import LARGEST_SEED, CopyBatch
 from harness.task.metrics import wrong_bits
-from harness.task.presets import ConfigurationError, convert
+from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
 
 WIDTH = 80
@@ -65,17 +65,20 @@ class Prediction:
         return own if own == by else f"{own}, computed by {by}"
 
 
-def predict(folder: Path, options: Mapping[str, Any]) -> int:
+def predict(folder: Path, options: PredictOptions) -> int:
     """Draw and count; 0 where every prediction could be made and frameworks agree to 1e-5, else 1.
 
     Raises ConfigurationError for a folder or a request that is not right, before any process is started.
     """
-    lengths, resources = parse_lengths(options["lengths"]), select_resources(options)
+    lengths, resources = (
+        parse_lengths(options.lengths),
+        select_resources(ChosenOptions(device=options.device, threads=options.threads)),
+    )
     run, config = read_trained(folder)
-    cells = select_cells(run, folder, options["cells"])
+    cells = select_cells(run, folder, options.cells)
     saved = {cell.cell: read_parameters(folder, cell, config) for cell in cells}
     plan = [(cell, *computing) for cell in cells for computing in select_computing(cell, options)]
-    seed = config.evaluate.seed if options["sequence_seed"] is None else options["sequence_seed"]
+    seed = config.evaluate.seed if options.sequence_seed is None else options.sequence_seed
     if seed > LARGEST_SEED:
         raise ConfigurationError(f"--sequence-seed {seed}: the largest seed is {LARGEST_SEED}")
     check_device([(backend, implementation) for _, backend, implementation in plan], config, resources)
@@ -90,7 +93,7 @@ def predict(folder: Path, options: Mapping[str, Any]) -> int:
         if each.reason:
             failure = f"{each.backend} {each.implementation}: {one_line(each.reason)}"
             console.print(failure, soft_wrap=True, highlight=False, markup=False)
-    _write(options["out"] or folder / "predictions", predictions, batches, config, console)
+    _write(options.out or folder / "predictions", predictions, batches, config, console)
     agree = all((each.largest_difference or 0) <= TOLERANCE for each in predictions if each.cell.precision in EXACT)
     return 0 if agree and not any(each.reason for each in predictions) else 1
 
@@ -109,11 +112,9 @@ def read_trained(folder: Path) -> tuple[Run, RunConfig]:
     """A run and its configuration. Raises ConfigurationError."""
     try:
         run = read_run(folder)
-        return run, convert({name: dict(section) for name, section in run.file.configuration.items()})
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{folder}: its configuration is malformed: {error}") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ConfigurationError(f"{folder}: {error}") from None
+    return run, run.file.configuration
 
 
 def select_cells(run: Run, folder: Path, names: tuple[str, ...]) -> list[Cell]:
@@ -132,20 +133,20 @@ def select_cells(run: Run, folder: Path, names: tuple[str, ...]) -> list[Cell]:
     return [first[backend] for backend in dict.fromkeys(cell.backend for cell in run.ok_cells)]
 
 
-def select_computing(cell: Cell, options: Mapping[str, Any]) -> list[tuple[Backend, str]]:
+def select_computing(cell: Cell, options: PredictOptions) -> list[tuple[Backend, str]]:
     """The cell's own implementation and, where backends are named, theirs of the same kind or of the one asked for.
 
     Raises ConfigurationError, also for a cell of a backend that is a module and was not named: which code is run is
     not for a folder to say.
     """
-    named = select_backends(options["backends"]) if options["backends"] else []
+    named = select_backends(options.backends) if options.backends else []
     known = {**BACKENDS, **{backend.name: backend for backend in named}}
     if cell.backend not in known:
         raise ConfigurationError(f"{cell.cell} was trained by {cell.backend}; name it with --backend to run its code")
-    asked = select_implementations(options["implementation"]) if options["implementation"] else [cell.implementation]
+    asked = select_implementations(options.implementation) if options.implementation else [cell.implementation]
     computing = [(known[cell.backend], cell.implementation)]
-    for backend in named or ([known[cell.backend]] if options["implementation"] else []):
-        has_one = {*asked} & {*backend.implementations} or options["implementation"]
+    for backend in named or ([known[cell.backend]] if options.implementation else []):
+        has_one = {*asked} & {*backend.implementations} or options.implementation
         computing += select_targets([backend], asked if has_one else [next(iter(backend.implementations))])
     if cell.implementation not in known[cell.backend].implementations:
         raise ConfigurationError(f"{cell.cell}: {cell.backend} has no implementation {cell.implementation!r}")
@@ -178,18 +179,17 @@ def _compute(
     resources: Resources,
 ) -> Outcome:
     if missing := backend.missing_packages():
-        return Outcome("not_installed", missing_reason(backend, missing), {}, {})
-    request = {
-        "job": "predict",
-        "backend": backend.name,
-        "implementation": implementation,
-        "precision": cell.precision,
-        "configuration": config.to_dict(),
-        "lengths": lengths,
-        "sequence_seed": seed,
-    }
+        return Outcome("not_installed", missing_reason(backend, missing))
+    job = Predict(
+        backend=backend.name,
+        implementation=implementation,
+        precision=cell.precision,
+        configuration=config,
+        lengths=lengths,
+        sequence_seed=seed,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        return run_job(backend, request, resources, Path(folder) / "predict.log", arrays=parameters)
+        return run_job(job, resources, Path(folder) / "predict.log", arrays=parameters)
 
 
 def _read_outcome(

@@ -6,15 +6,16 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.text import Text
 
-from harness.cells.group import ARRIVED, MET, TRAINED
+from harness.cells.group import CONNECTED, STARTED, TRAINED
 from harness.processes.schedule import say_duration
-from harness.records.messages import Message
+from harness.records.messages import Message, Phase, Progress
 
 PLAIN_LINE_INTERVAL_S = 10.0
-PHASES = {ARRIVED: "waiting for the other ranks", MET: "starting", TRAINED: "evaluating"}
+PHASES = {STARTED: "waiting for the other ranks", CONNECTED: "starting", TRAINED: "evaluating"}
 
 
 class CellTimeRemaining(TimeRemainingColumn):
@@ -31,7 +32,7 @@ class CellProgress:
         self.name, self.n_steps, self.console = name, n_steps, console
         self.last_line_s = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-        self.bar = Progress(*columns, CellTimeRemaining(), console=console, transient=True)
+        self.bar = Bars(*columns, CellTimeRemaining(), console=console, transient=True)
         self.task = self.bar.add_task(name, total=n_steps, state="starting")
         n_done, n_cells, words = place
         self.bar.add_task(words, total=n_cells, completed=n_done, state="")
@@ -48,21 +49,21 @@ class CellProgress:
             self.bar.stop()
 
     def show(self, message: Message) -> None:
-        """Show a "progress" or "phase" message."""
-        if message.kind == "phase":
-            phase = str(message.body.get("phase"))
+        """Show a Progress or Phase message."""
+        body = message.body
+        if isinstance(body, Phase):
+            phase = body.phase
             # Before the first step and after the last; the bar counts steps.
             completed = self.n_steps if phase == TRAINED else None
             self.bar.update(self.task, completed=completed, state=PHASES.get(phase, phase))
             return
-        step, loss, rate = (message.body.get(name) for name in ("step", "loss", "sequences_per_s"))
-        if not isinstance(step, int) or not isinstance(loss, float) or not isinstance(rate, float):
+        if not isinstance(body, Progress):
             return
-        state = f"loss {loss:.4f}  {rate:,.0f} sequences/s"
-        self.bar.update(self.task, completed=step, state=state)
+        state = f"loss {body.loss:.4f}  {body.sequences_per_s:,.0f} sequences/s"
+        self.bar.update(self.task, completed=body.step, state=state)
         if not self.console.is_terminal and time.monotonic() - self.last_line_s >= PLAIN_LINE_INTERVAL_S:
             self.last_line_s = time.monotonic()
             left_s = self.bar.tasks[0].time_remaining
             left = "" if left_s is None else f"  about {say_duration(left_s)} left"
-            line = f"{self.name}: step {step} of {self.n_steps}  {state}{left}"
+            line = f"{self.name}: step {body.step} of {self.n_steps}  {state}{left}"
             self.console.print(line, soft_wrap=True, highlight=False)

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,27 +29,26 @@ from harness.machine.privacy import shorten
 from harness.machine.provenance import versions
 from harness.processes.ceiling import CeilingSampler
 from harness.processes.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
+from harness.processes.keeping import Circumstances, Keeper
+from harness.processes.options import RunOptions
 from harness.processes.plan import Plan, plan_cells
 from harness.processes.process import INTERRUPTED, Outcome, missing_reason
 from harness.processes.runner import run_cell
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection, describe, parse_seeds
-from harness.processes.verdict import Verdict, choose_run_cases, record_verdicts, verify_brief
+from harness.processes.verdict import Verdict, choose_run_cases, verify_brief
 from harness.proof.oracle import forget
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.records.folder import RunFolder, default_folder
 from harness.records.identity import Cell
-from harness.records.messages import Message
-from harness.records.schema import digest
-from harness.records.validation import leave_out_faulty, parameter_faults
+from harness.records.messages import Checkpoint, Described, Message
+from harness.records.schema import SCHEMA_VERSION
+from harness.records.structs import CellResources, LoadAverage, Making, RunFile
 from harness.report import analyse_folder, print_summary, summary_rows, write_analysis
 from harness.report.quantities import count
 from harness.task.presets import ConfigurationError, preset_names
-from harness.task.recipe import RunConfig
 
 WIDTH = 80
-# A cell that ended otherwise may go on from its checkpoint.
-ENDED_FOR_GOOD = ("ok", "diverged")
 
 
 @dataclass(frozen=True)
@@ -62,23 +61,23 @@ class RunEnd:
     interrupted: bool
 
 
-def run(selection: Selection, options: Mapping[str, Any]) -> int:
+def run(selection: Selection, options: RunOptions) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
     number where one asked for the end."""
-    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    console = Console(stderr=options.as_json, quiet=options.quiet)
     end = run_cells(selection, options, console)
-    if options["quiet"]:
+    if options.quiet:
         _print_failures(end.analysis)
-    if options["as_json"]:
+    if options.as_json:
         _print_json(end.folder, end.analysis)
-    elif options["quiet"]:
+    elif options.quiet:
         sys.stdout.write(f"{end.folder}\n")
     else:
         _print_report(end.folder, end.analysis, console)
     return end.exit_code
 
 
-def run_cells(selection: Selection, options: Mapping[str, Any], console: Console) -> RunEnd:
+def run_cells(selection: Selection, options: RunOptions, console: Console) -> RunEnd:
     """Train every cell into a run's folder and write its report. After a signal the cells that are done are reported
     and the rest is left for --resume."""
     plan = _plan(selection, options)
@@ -90,11 +89,12 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     ):
         _announce(selection, plan, folder, cluster, console)
         verdicts = _verify(cells, selection, cluster, console)
-        record_verdicts(folder.path / "run.json", verdicts)
+        folder.add_verification([verdict.of(*variant) for variant, verdict in verdicts.items()])
+        keeper = Keeper(folder, selection.config, verdicts)
         if cluster:
-            statuses = _run_on_cluster(cells, verdicts, selection, folder, cluster, console)
+            statuses = run_on_cluster(cluster, cells, selection, keeper, console)
         else:
-            statuses = _run_in_turn(plan, verdicts, selection, folder, console)
+            statuses = _run_in_turn(plan, keeper, selection, console)
         analysis = analyse_folder(folder.path)
         reported = _report_cells(analysis, folder.path, console)
     if interruption:
@@ -104,7 +104,7 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
         return RunEnd(folder.path, analysis, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}
-    harmless |= {"unsupported"} if options["implementation"] == "all" else set()
+    harmless |= {"unsupported"} if options.implementation == "all" else set()
     trained = [verdicts[cell.variant] for cell, status in zip(cells, statuses, strict=True) if status == "ok"]
     verified = bool(trained) and all(verdict.verified for verdict in trained)
     whole = reported and not _list_faults(analysis)
@@ -112,19 +112,19 @@ def run_cells(selection: Selection, options: Mapping[str, Any], console: Console
     return RunEnd(folder.path, analysis, 0 if went_well else 1, False)
 
 
-def _plan(selection: Selection, options: Mapping[str, Any]) -> Plan:
-    seeds = parse_seeds(options["seeds"])
-    return plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options["repeats"])
+def _plan(selection: Selection, options: RunOptions) -> Plan:
+    seeds = parse_seeds(options.seeds)
+    return plan_cells(selection.backends, selection.implementations, selection.precisions, seeds, options.repeats)
 
 
 @contextlib.contextmanager
-def _connect(selection: Selection, options: Mapping[str, Any]) -> Iterator[tuple[Cluster | None, Selection]]:
+def _connect(selection: Selection, options: RunOptions) -> Iterator[tuple[Cluster | None, Selection]]:
     """The cluster, if one is asked for, and the selection as it is there."""
-    address = options.get("cluster")
+    address = options.cluster
     if not address:
         yield None, selection
         return
-    with connect(address, selection, options["threads"]) as found:
+    with connect(address, selection, options.threads) as found:
         yield found
 
 
@@ -216,35 +216,31 @@ def _list_row(backend: Backend, implementation: str, selection: Selection) -> di
     if missing := backend.missing_packages():
         return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
     outcome = describe(backend, implementation, selection.config, selection.precisions[0], selection.resources)
-    device = outcome.body.get("settings", {}).get("device")
-    counted = {"device": device, "n_parameters": outcome.body.get("n_parameters")}
+    counted = dict[str, Any](unknown)
+    if isinstance(outcome.body, Described):
+        counted = {"device": outcome.body.settings.get("device"), "n_parameters": outcome.body.n_parameters}
     return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
 
 
-def _open_folder(selection: Selection, options: Mapping[str, Any], plan: Plan, cluster: Cluster | None) -> RunFolder:
-    if options["out"] and options["resume"]:
+def _open_folder(selection: Selection, options: RunOptions, plan: Plan, cluster: Cluster | None) -> RunFolder:
+    if options.out and options.resume:
         raise ConfigurationError("--out and --resume name two folders; give one of them")
-    description = {
-        "preset": selection.preset,
-        "command": shorten(shlex.join(["python", "-m", "harness", *hide_address(sys.argv[1:])])),
-        "configuration": selection.config.to_dict(),
-        "resources": describe_resources(selection),
-        "options": remember(options, selection.resources.threads),
-        "environment": cluster.environment if cluster else describe_environment(),
-        "cells": [cell.name for cell in plan.cells],
-        "a_a": plan.a_a,
-        **({"nodes": [node.describe() for node in cluster.nodes]} if cluster else {}),
-    }
-    if options["resume"]:
-        return RunFolder.resume(options["resume"], description)
-    return RunFolder.create(options["out"] or default_folder(selection.preset), description)
-
-
-def describe_resources(selection: Selection) -> dict[str, Any]:
-    """What each cell may use, as run.json has it; ranks where there are several."""
     resources = selection.resources
-    several = {"ranks": resources.ranks} if resources.ranks > 1 else {}
-    return {"device": resources.device, "threads": resources.threads, **several}
+    description = RunFile(
+        schema_version=SCHEMA_VERSION,
+        preset=selection.preset,
+        command=shorten(shlex.join(["python", "-m", "harness", *hide_address(sys.argv[1:])])),
+        configuration=selection.config,
+        resources=CellResources(resources.device, resources.threads, resources.ranks),
+        options=remember(options, resources.threads),
+        environment=cluster.environment if cluster else describe_environment(),
+        cells=[cell.name for cell in plan.cells],
+        a_a=plan.a_a,
+        nodes=[node.describe() for node in cluster.nodes] if cluster else [],
+    )
+    if options.resume:
+        return RunFolder.resume(options.resume, description)
+    return RunFolder.create(options.out or default_folder(selection.preset), description)
 
 
 def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:
@@ -282,13 +278,9 @@ def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tupl
         forget()
 
 
-def _run_in_turn(
-    plan: Plan,
-    verdicts: Mapping[tuple[str, ...], Verdict],
-    selection: Selection,
-    folder: RunFolder,
-    console: Console,
-) -> list[str]:
+def _run_in_turn(plan: Plan, keeper: Keeper, selection: Selection, console: Console) -> list[str]:
+    """The status of each cell that came to its turn."""
+    folder = keeper.folder
     statuses: list[str] = []
     has_looked = False
     schedule, ceiling = Schedule(plan.cells), CeilingSampler(selection, plan, folder, console)
@@ -303,12 +295,11 @@ def _run_in_turn(
             has_looked, share = True, await_quiet(partial(_warn, console))
             # A disk that is full has each cell say so.
             with contextlib.suppress(OSError):
-                folder.add_to_session(other_cpu_share=share)
+                folder.add_to_session(share)
         ceiling.begin(cell)
         if is_interrupted():
             break
-        verdict = verdicts.get(cell.variant)
-        statuses.append(_run_one(cell, verdict, selection, folder, schedule, console))
+        statuses.append(_run_one(cell, keeper, selection, schedule, console))
     ceiling.end()
     return statuses
 
@@ -318,39 +309,18 @@ def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: C
     if why is None:
         _say(console, f"{cell.name}: complete, kept")
     elif folder.record(cell).exists():
-        _say(console, f"{cell.name}: done again, for {why}")
+        _say(console, f"{cell.name}: rerun: {why}")
     return why is None
 
 
-def _making(cell: Cell) -> dict[str, Any]:
+def _making(cell: Cell) -> Making:
     """What the cell is made with here, beside its code."""
-    return {"versions": versions(cell.backend), "cpu": cpu_model()}
+    return Making(versions(cell.backend), cpu_model())
 
 
-def _run_on_cluster(
-    cells: list[Cell],
-    verdicts: Mapping[tuple[str, ...], Verdict],
-    selection: Selection,
-    folder: RunFolder,
-    cluster: Cluster,
-    console: Console,
-) -> list[str]:
-    def keep(cell: Cell, outcome: Outcome, made_with: Mapping[str, Any], attempt: int, about: Mapping[str, Any]) -> Any:
-        record = make_record(outcome, selection.config, made_with, attempt) | {**about}
-        return _keep(cell, outcome, record, verdicts.get(cell.variant), folder)
-
-    return run_on_cluster(cluster, cells, selection, folder, keep, console)
-
-
-def _run_one(
-    cell: Cell,
-    verdict: Verdict | None,
-    selection: Selection,
-    folder: RunFolder,
-    schedule: Schedule,
-    console: Console,
-) -> str:
-    made_with = _making(cell)
+def _run_one(cell: Cell, keeper: Keeper, selection: Selection, schedule: Schedule, console: Console) -> str:
+    """The status that the cell ended with."""
+    made_with, folder = _making(cell), keeper.folder
     started_s, load_before = time.monotonic(), load_average()
     try:
         attempt = folder.begin_attempt(cell)
@@ -358,12 +328,27 @@ def _run_one(
         schedule.finish(cell, None)
         _say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
         return "failed"
-    path = checkpoint_path(folder.path, cell.name)
+    outcome = _train(cell, folder, selection, schedule, console)
+    if outcome.status == INTERRUPTED:
+        _say(console, f"{cell.name}: interrupted")
+        return INTERRUPTED
+    load = LoadAverage(load_before, load_average())
+    written = keeper.keep(cell, outcome, Circumstances(attempt, made_with, load))
+    reason = f": {written.reason}" if written.reason else ""
+    duration_s = time.monotonic() - started_s
+    schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
+    _say(console, f"{cell.name}: {written.status} in {duration_s:.1f} s ({schedule}){reason}")
+    return written.status
+
+
+def _train(cell: Cell, folder: RunFolder, selection: Selection, schedule: Schedule, console: Console) -> Outcome:
+    """Train the cell from its checkpoint, if it has one, and keep the checkpoints that it sends."""
+    path, made_with = checkpoint_path(folder.path, cell.name), _making(cell)
     checkpoint = _read_checkpoint(path, cell, made_with, console)
     with CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress:
 
-        def listen(message: Message) -> None:
-            if message.kind != "checkpoint":
+        def hear(message: Message) -> None:
+            if not isinstance(message.body, Checkpoint):
                 progress.show(message)
                 return
             try:
@@ -371,52 +356,16 @@ def _run_one(
             except OSError as error:
                 _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
 
-        outcome = run_cell(cell, selection.config, selection.resources, folder.log(cell), listen, checkpoint)
-    if outcome.status == INTERRUPTED:
-        _say(console, f"{cell.name}: interrupted")
-        return INTERRUPTED
-    record = make_record(outcome, selection.config, made_with, attempt)
-    record["load_average"] = {"before": load_before, "after": load_average()}
-    written = _keep(cell, outcome, record, verdict, folder)
-    reason = f": {written['reason']}" if written["reason"] else ""
-    duration_s = time.monotonic() - started_s
-    schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
-    _say(console, f"{cell.name}: {written['status']} in {duration_s:.1f} s ({schedule}){reason}")
-    return str(written["status"])
+        return run_cell(cell, selection.config, selection.resources, folder.log(cell), hear, checkpoint)
 
 
-def _keep(
-    cell: Cell, outcome: Outcome, record: dict[str, Any], verdict: Verdict | None, folder: RunFolder
-) -> dict[str, Any]:
-    """The record as written, with its verdict; what it makes needless is removed."""
-    record["verified"] = verdict.verified if verdict else None
-    record["verification_reason"] = verdict.reason if verdict else None
-    written = folder.write_cell(cell, record, outcome.arrays)
-    if written["status"] in ENDED_FOR_GOOD:
-        checkpoint_path(folder.path, cell.name).unlink(missing_ok=True)
-    return written
-
-
-def _read_checkpoint(path: Path, cell: Cell, made_with: Mapping[str, Any], console: Console) -> Message | None:
+def _read_checkpoint(path: Path, cell: Cell, made_with: Making, console: Console) -> Message | None:
     """Where the cell goes on; None to start it anew."""
     try:
         checkpoint = read_checkpoint(path, made_with)
     except ValueError as error:
         _say(console, f"{cell.name}: {error}; it starts anew")
         return None
-    if checkpoint:
-        _say(console, f"{cell.name}: goes on after step {len(checkpoint.body['history']['losses']):,}")
+    if checkpoint and isinstance(checkpoint.body, Checkpoint):
+        _say(console, f"{cell.name}: goes on after step {len(checkpoint.body.history.losses):,}")
     return checkpoint
-
-
-def make_record(outcome: Outcome, config: RunConfig, made_with: Mapping[str, Any], attempt: int) -> dict[str, Any]:
-    """The record of what a worker sent, without the fields that are malformed or do not agree with the rest."""
-    measured = {**outcome.body, "status": outcome.status, "reason": outcome.reason}
-    sources = measured.pop("sources", {})
-    if made_with:
-        # What never came to a machine was made with nothing.
-        measured["provenance"] = {"code": sources, **made_with}
-    shapes = config.model_spec().shapes()
-    faults = [*parameter_faults(outcome.arrays, shapes)] if outcome.status == "ok" else []
-    made = {"attempt": attempt, "configuration_sha256": digest(config.to_dict())}
-    return {**leave_out_faulty(measured, config, faults), **made}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import WEAK, with_efficiency
 from harness.analysis.variants import Variant
 from harness.commands.run import run_cells
+from harness.processes.options import ChosenOptions, SweepOptions
 from harness.processes.selection import Selection, check_device, choose, parse_seeds
 from harness.records.folder import default_folder
 from harness.report.sweep import point_rows, print_sweep, write_sweep
@@ -37,36 +38,35 @@ class Point:
         return f"{self.axis}-{self.value}"
 
 
-def sweep(options: Mapping[str, Any]) -> int:
+def sweep(options: SweepOptions) -> int:
     """Run every point below one folder and report; 0 where every cell went well, else 1, or 128 and the number of the
     signal that ended it.
 
     Raises ConfigurationError before anything is written.
     """
-    parse_seeds(options["seeds"])
-    plan = [(point, choose_point(point, options)) for point in parse_points(options["sweeps"])]
+    parse_seeds(options.seeds)
+    plan = [(point, choose_point(point, options)) for point in parse_points(options.sweeps)]
     _, first = plan[0]
     check_device(first.targets(), first.config, first.resources)
-    folder = new_folder(options["out"])
-    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    folder = new_folder(options.out)
+    console = Console(stderr=options.as_json, quiet=options.quiet)
     rows: list[dict[str, Any]] = []
     measured: dict[tuple[str, int], list[Variant]] = {}
     exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
         console.print(f"Point {number} of {len(plan)}: {point.axis} = {point.value}", highlight=False)
-        ranks = selection.resources.ranks
-        point_options = {**options, RANKS: ranks, "out": folder / point.name, "resume": None}
+        point_options = dataclasses.replace(options, ranks=selection.resources.ranks, out=folder / point.name)
         end = run_cells(selection, point_options, console)
         measured[point.axis, point.value] = end.analysis.variants
         rows = with_efficiency([*rows, *point_rows(end.analysis, point.axis, point.value)], measured)
         exit_code = max(exit_code, end.exit_code)
         # A sweep takes long: what is done is reported even if the rest never is.
-        write_sweep(folder, rows, options["preset"])
+        write_sweep(folder, rows, options.preset)
         if end.interrupted:
             break
-    if options["as_json"]:
+    if options.as_json:
         sys.stdout.write(json.dumps({"folder": str(folder), "points": rows}, indent=1) + "\n")
-    elif options["quiet"]:
+    elif options.quiet:
         sys.stdout.write(f"{folder}\n")
     else:
         print_sweep(rows, console)
@@ -91,15 +91,17 @@ def parse_points(texts: Iterable[str]) -> list[Point]:
     return [point for chosen in points.values() for point in chosen]
 
 
-def choose_point(point: Point, options: Mapping[str, Any]) -> Selection:
+def choose_point(point: Point, options: ChosenOptions) -> Selection:
     """The selection with the point's value in force. Raises ConfigurationError where that is not allowed."""
     if point.axis == THREADS:
-        return choose({**options, THREADS: point.value})
+        return choose(dataclasses.replace(options, threads=point.value))
     if point.axis in SCALING_AXES:
-        batch = load_preset(options["preset"], options["overrides"]).train.batch
+        batch = load_preset(options.preset, options.overrides).train.batch
         batch *= point.value if point.axis == WEAK else 1
-        return choose({**options, "overrides": [*options["overrides"], f"train.batch={batch}"], RANKS: point.value})
-    return choose({**options, "overrides": [*options["overrides"], f"{KEYS[point.axis]}={point.value}"]})
+        overrides = (*options.overrides, f"train.batch={batch}")
+        return choose(dataclasses.replace(options, overrides=overrides, ranks=point.value))
+    overrides = (*options.overrides, f"{KEYS[point.axis]}={point.value}")
+    return choose(dataclasses.replace(options, overrides=overrides))
 
 
 def new_folder(out: Path | None) -> Path:

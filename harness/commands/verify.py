@@ -6,15 +6,17 @@ import json
 import queue
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from rich.console import Console
 
 from harness.machine import find_processors
 from harness.machine.interruption import Interruption, is_interrupted
+from harness.processes.options import VerifyOptions
 from harness.processes.process import Resources
 from harness.processes.proof import Cases, Observations, Proof, judge, observe_in_worker
 from harness.processes.selection import (
@@ -36,27 +38,27 @@ TIMEOUT_S = 600.0
 LONGEST_FIRST = (("tensorflow", "tuned"), ("jax", "tuned"), ("jax", "idiomatic"), ("tensorflow", "idiomatic"))
 
 
-def verify(options: Mapping[str, Any]) -> int:
+def verify(options: VerifyOptions) -> int:
     """0 where every chosen implementation is proven, else 1; with "all", one that is not installed is no failure. After
     a signal what is proven is printed, and it is 128 and the signal's number.
 
     Raises ConfigurationError for options that cannot be used, before anything is started.
     """
-    targets = select_targets(select_backends(options["backends"]), select_implementations(options["implementation"]))
-    cases, resources = choose(options), Resources(device=options["device"], timeout_s=TIMEOUT_S, ranks=options["ranks"])
+    targets = select_targets(select_backends(options.backends), select_implementations(options.implementation))
+    cases, resources = choose(options), Resources(device=options.device, timeout_s=TIMEOUT_S, ranks=options.ranks)
     check_gpus(resources)
     check_device(targets, RunConfig(), resources)
-    console = Console(stderr=bool(options["as_json"]), quiet=bool(options["quiet"]))
+    console = Console(stderr=options.as_json, quiet=options.quiet)
     started_s = time.monotonic()
     proofs = []
     with Interruption() as interruption, console.status("verifying"):
         for proof in prove_all(targets, cases, resources):
             proofs.append(proof)
             print_proof(proof, console)
-    if options["quiet"]:
+    if options.quiet:
         unverified = [proof for proof in proofs if proof.failure()]
         sys.stderr.write("".join(f"{each.backend} {each.implementation}: {each.failure()}\n" for each in unverified))
-    if options["as_json"]:
+    if options.as_json:
         sys.stdout.write(json.dumps([to_json(proof) for proof in proofs], indent=1) + "\n")
     else:
         console.print(LEGEND, highlight=False)
@@ -65,14 +67,14 @@ def verify(options: Mapping[str, Any]) -> int:
     if interruption:
         console.print(f"{interruption.name}: {len(proofs)} of {len(targets)} were judged", highlight=False)
         return interruption.exit_code
-    harmless = ("not_installed",) if options["backends"] == "all" else ()
+    harmless = ("not_installed",) if options.backends == "all" else ()
     return 0 if n_verified and all(proof.verified or proof.status in harmless for proof in proofs) else 1
 
 
-def choose(options: Mapping[str, Any]) -> Cases:
+def choose(options: VerifyOptions) -> Cases:
     """The cases of the precision, or of several ranks. Raises ConfigurationError for ranks in another precision than
     float32."""
-    ranks, precision = options["ranks"], options["precision"]
+    ranks, precision = options.ranks, options.precision
     if ranks == 1:
         return choose_cases(precision)
     if precision not in ("all", "float32"):
@@ -138,5 +140,5 @@ def to_json(proof: Proof) -> dict[str, Any]:
         "status": proof.status,
         "reason": proof.failure(),
         "unsupported": proof.unsupported,
-        "worst": make_rows(proof.deviations),
+        "worst": msgspec.to_builtins(make_rows(proof.deviations)),
     }

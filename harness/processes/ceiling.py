@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from msgspec import structs
 from rich.console import Console
 
 from backends import BACKENDS, FRAMEWORKS, Backend
+from harness.cells.requests import TimeProducts
 from harness.machine.interruption import is_interrupted
 from harness.processes.plan import Plan
 from harness.processes.process import INTERRUPTED, Resources, run_job
 from harness.processes.selection import Selection
 from harness.records.folder import RunFolder
 from harness.records.identity import Cell
+from harness.records.messages import Timed
 from harness.records.schema import UnreadableFile
+from harness.records.structs import Product
 from harness.task.recipe import RunConfig
 
 TIMEOUT_S = 300.0
@@ -27,9 +30,9 @@ TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Taken:
-    """Samples as ceiling.json has them but for `after`, and by name the backends whose process failed, and why."""
+    """Samples but for `after`, and by name the backends whose process failed, and why."""
 
-    samples: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[Product] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -79,13 +82,13 @@ def take_samples(
     """Time the products of each backend, one after the other; after a signal, of no more. What a process prints is in
     ceiling-<backend>.log."""
     taken, limited = Taken(), replace(resources, timeout_s=TIMEOUT_S)
-    asked = {"job": "ceiling", "precisions": [*precisions], "configuration": config.to_dict()}
     for backend in backends:
-        outcome = run_job(backend, {**asked, "backend": backend.name}, limited, logs / f"ceiling-{backend.name}.log")
+        job = TimeProducts(backend=backend.name, precisions=[*precisions], configuration=config)
+        outcome = run_job(job, limited, logs / f"ceiling-{backend.name}.log")
         if outcome.status == INTERRUPTED:
             break
-        if outcome.status == "ok":
-            taken.samples.extend({"backend": backend.name, **sample} for sample in outcome.body["samples"])
+        if isinstance(outcome.body, Timed):
+            taken.samples.extend(outcome.body.samples)
         else:
             taken.failures[backend.name] = f"{outcome.status}: {outcome.reason}"
     return taken
@@ -96,7 +99,7 @@ def keep_samples(taken: Taken, after: str | None, folder: RunFolder, console: Co
     lines = [f"No ceiling by {name}: {failure}" for name, failure in taken.failures.items()]
     try:
         if taken.samples:
-            folder.add_to_ceiling([{"after": after, **sample} for sample in taken.samples])
+            folder.add_to_ceiling([structs.replace(sample, after=after) for sample in taken.samples])
     except (OSError, UnreadableFile) as error:
         lines.append(f"Samples of the ceiling could not be kept: {error}")
     for line in lines:

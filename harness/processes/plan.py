@@ -9,6 +9,7 @@ import numpy as np
 
 from backends import Backend
 from harness.records.identity import Cell
+from harness.records.structs import SelfComparison
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Plan:
     on are a second set of processes of the same implementation, whose ratio to the first shows the noise."""
 
     rounds: list[list[Cell]]
-    a_a: dict[str, str | int] | None
+    a_a: SelfComparison | None
 
     @property
     def cells(self) -> list[Cell]:
@@ -51,9 +52,8 @@ def plan_cells(
     return Plan(rounds, _name_a_a(itself, repeats))
 
 
-def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> dict[str, str | int] | None:
+def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> SelfComparison | None:
     if variant is None:
         return None
     backend, implementation, precision = variant
-    names = {"backend": backend.name, "implementation": implementation, "precision": precision}
-    return {**names, "first_repeat": repeats}
+    return SelfComparison(backend.name, implementation, precision, first_repeat=repeats)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import re
@@ -14,18 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from backends import Backend
+from backends import Backend, find_backend
 from backends.contract import Array, Parameters
 from harness.cells.guard import MARK, kill_marked
+from harness.cells.placement import Placement
+from harness.cells.requests import AnyJob, Request
 from harness.machine import find_processors
 from harness.machine.interruption import is_interrupted
 from harness.machine.provenance import PROJECT
-from harness.records.messages import Message, ProtocolError, encode_arrays, read_message
-from harness.records.schema import MAXIMUM_REASON_LENGTH, STATUSES, digest
+from harness.records.messages import Failed, Last, Message, ProtocolError, Trained, encode, encode_arrays, read_message
+from harness.records.schema import MAXIMUM_REASON_LENGTH, digest
 from harness.task.one_line import one_line
 
 TERMINATION_GRACE_S = 5.0
@@ -43,8 +44,6 @@ WITHHELD = re.compile(
     r"TF_CONFIG|(GROUP_|LOCAL_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
 )
 BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-Listener = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,27 @@ class Resources:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a worker ended: a status with the reason, and the body and arrays it sent. Besides the statuses of the schema
-    there is INTERRUPTED: we were asked to end before it had."""
+    """How a worker ended: a status with the reason, and the last message it sent, if it did. Besides the statuses of
+    the schema there is INTERRUPTED: we were asked to end before it had."""
 
     status: str
-    reason: str | None
-    body: dict[str, Any]
-    arrays: Parameters
+    reason: str | None = None
+    body: Last | None = None
+    arrays: Parameters = field(default_factory=dict)
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who waits for a job: hears its messages but the last, says whether it has to end, and is told how it went while
+    its process is still there, which ends when `conclude` returns."""
+
+    hear: Callable[[Message], None] = _ignore
+    is_over: Callable[[], bool] = is_interrupted
+    conclude: Callable[[Outcome], None] = _ignore
 
 
 def missing_reason(backend: Backend, missing: list[str]) -> str:
@@ -91,44 +104,35 @@ def missing_reason(backend: Backend, missing: list[str]) -> str:
 
 
 def run_job(
-    backend: Backend,
-    request: Mapping[str, Any],
-    resources: Resources,
-    log: Path,
-    listen: Listener = lambda _: None,
-    *,
-    arrays: Mapping[str, Array] = {},
-    is_stopped: Callable[[], bool] = is_interrupted,
-    conclude: Callable[[Outcome], None] = lambda _: None,
+    job: AnyJob, resources: Resources, log: Path, watcher: Watcher = Watcher(), arrays: Mapping[str, Array] = {}
 ) -> Outcome:
-    """Do one job in a fresh process, which is handed the arrays, its output going to `log`; ended once is_stopped, and
-    when `conclude` has returned, which is told how it went. Nothing that it started outlives it."""
-    if is_stopped():
-        return Outcome(INTERRUPTED, "asked to end", {}, {})
+    """Do one job in a fresh process, which is handed the arrays; what it prints goes to `log`. Nothing that it started
+    outlives it."""
+    if watcher.is_over():
+        return Outcome(INTERRUPTED, "asked to end")
     # The worker reads the same clock: since Python 3.5 time.monotonic is one for all processes of a machine, and nobody
     # can set it (https://docs.python.org/3/library/time.html#time.monotonic).
-    placed = {**request, "device": resources.device, "cpus": resources.cpus(), "spawned_at": time.monotonic()}
-    mark = _make_mark(request)
+    placement = Placement(resources.device, resources.cpus(), time.monotonic())
+    mark = _make_mark(job)
     n_killed = out_of_memory_kills()
     try:
-        worker, answers = _start(backend, resources, log, mark)
+        worker, answers = _start(find_backend(job.backend), resources, log, mark)
     except OSError as error:
-        return Outcome("failed", f"its process could not be started: {error.strerror}", {}, {})
-    outcome = Outcome(INTERRUPTED, None, {}, {})
+        return Outcome("failed", f"its process could not be started: {error.strerror}")
+    outcome = Outcome(INTERRUPTED, None)
     try:
-        _send(worker, placed, arrays)
-        outcome = _listen(answers, resources.timeout_s, log, listen, is_stopped) or _silent_end(worker, n_killed)
-        conclude(outcome)
+        _send(worker, job, placement, arrays)
+        outcome = _listen(answers, resources.timeout_s, log, watcher) or _silent_end(worker, n_killed)
+        watcher.conclude(outcome)
     finally:
         graces_s = {"timeout": TERMINATION_GRACE_S, INTERRUPTED: INTERRUPTION_GRACE_S}
         _end(worker, mark, graces_s.get(outcome.status, 0.0))
     return _explain(outcome, log)
 
 
-def _make_mark(request: Mapping[str, Any]) -> str:
+def _make_mark(job: AnyJob) -> str:
     """A mark for the worker and all that it starts: its cell's, which the ranks share, and one of its own."""
-    group = request.get("group")
-    cell = digest(group["addresses"])[:16] if group else secrets.token_hex(8)
+    cell = digest(job.group.addresses)[:16] if job.group else secrets.token_hex(8)
     return f"{cell}-{secrets.token_hex(8)}"
 
 
@@ -173,31 +177,29 @@ def _visible_gpu(number: int) -> str:
     return visible[number % len(visible)] if visible else str(number)
 
 
-def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+def _send(worker: subprocess.Popen[bytes], job: AnyJob, placement: Placement, arrays: Mapping[str, Array]) -> None:
     """Standard input stays open: its end would tell the worker that we are gone."""
     assert worker.stdin is not None
     # A worker that died at once tells how by its exit status.
     with contextlib.suppress(BrokenPipeError):
         layout, payload = encode_arrays(arrays)
-        listed = {**request, "arrays": layout, "arrays_bytes": len(payload)}
-        worker.stdin.write(json.dumps(listed).encode() + b"\n" + payload)
+        request = Request(placement, len(payload), job, layout)
+        worker.stdin.write(encode(request) + b"\n" + payload)
         worker.stdin.flush()
 
 
-def _listen(
-    answers: BinaryIO, timeout_s: float, log: Path, listen: Listener, is_stopped: Callable[[], bool]
-) -> Outcome | None:
-    """The worker's result or error, or why we stopped waiting; None where its pipe ended without either."""
+def _listen(answers: BinaryIO, timeout_s: float, log: Path, watcher: Watcher) -> Outcome | None:
+    """How the worker says that it ended, or why we stopped waiting; None where its pipe ended without either."""
     inbox: queue.Queue[Message | ProtocolError | None] = queue.Queue()
     threading.Thread(target=_forward, args=(answers, inbox), daemon=True).start()
     deadline_s = time.monotonic() + timeout_s
     while True:
-        if is_stopped():
-            return Outcome(INTERRUPTED, "asked to end", {}, {})
+        if watcher.is_over():
+            return Outcome(INTERRUPTED, "asked to end")
         if time.monotonic() >= deadline_s:
-            return Outcome("timeout", f"ended after {timeout_s:,.10g} s", {}, {})
+            return Outcome("timeout", f"ended after {timeout_s:,.10g} s")
         if _size_bytes(log) > MAXIMUM_LOG_BYTES:
-            return Outcome("failed", f"it printed more than {MAXIMUM_LOG_BYTES} bytes", {}, {})
+            return Outcome("failed", f"it printed more than {MAXIMUM_LOG_BYTES} bytes")
         try:
             message = inbox.get(timeout=min(POLL_INTERVAL_S, max(0.0, deadline_s - time.monotonic())))
         except queue.Empty:
@@ -205,10 +207,10 @@ def _listen(
         if message is None:
             return None
         if isinstance(message, ProtocolError):
-            return Outcome("failed", str(message), {}, {})
-        if message.kind in ("error", "result"):
-            return _read_end(message)
-        listen(message)
+            return Outcome("failed", str(message))
+        if isinstance(message.body, Last):
+            return _read_end(message.body, message.arrays)
+        watcher.hear(message)
 
 
 def _size_bytes(path: Path) -> int:
@@ -218,12 +220,12 @@ def _size_bytes(path: Path) -> int:
         return 0
 
 
-def _read_end(message: Message) -> Outcome:
-    body = message.body
-    status, reason = body.get("status", "ok"), body.get("reason")
-    if status not in STATUSES or not isinstance(reason, str | None) or (message.kind == "error" and status == "ok"):
-        return Outcome("failed", f"the worker ended with status {str(status)[:50]!r}", {}, {})
-    return Outcome(status, reason, body, message.arrays)
+def _read_end(body: Last, arrays: Parameters) -> Outcome:
+    if isinstance(body, Failed) and body.status == "ok":
+        return Outcome("failed", "the worker failed with status 'ok'")
+    if isinstance(body, Failed | Trained):
+        return Outcome(body.status, body.reason, body, arrays)
+    return Outcome("ok", None, body, arrays)
 
 
 def _forward(answers: BinaryIO, inbox: queue.Queue[Message | ProtocolError | None]) -> None:
@@ -263,14 +265,14 @@ def _silent_end(worker: subprocess.Popen[bytes], n_killed: int | None) -> Outcom
     try:
         returncode = worker.wait(TERMINATION_GRACE_S)
     except subprocess.TimeoutExpired:
-        return Outcome("failed", "it closed its answers without a result", {}, {})
+        return Outcome("failed", "it closed its answers without a result")
     if returncode >= 0:
-        return Outcome("failed", f"exited with status {returncode} without a result", {}, {})
+        return Outcome("failed", f"exited with status {returncode} without a result")
     named = {number.value: f" ({number.name})" for number in signal.Signals}
     killed = f"killed by signal {-returncode}{named.get(-returncode, '')}"
     if returncode == -signal.SIGKILL and out_of_memory_kills() != n_killed:
-        return Outcome("out_of_memory", f"{killed} while the system was out of memory", {}, {})
-    return Outcome("killed", killed, {}, {})
+        return Outcome("out_of_memory", f"{killed} while the system was out of memory")
+    return Outcome("killed", killed)
 
 
 def out_of_memory_kills() -> int | None:
@@ -288,7 +290,7 @@ def _explain(outcome: Outcome, log: Path) -> Outcome:
     if outcome.reason is None:
         return outcome
     reason = one_line(outcome.reason)[:MAXIMUM_REASON_LENGTH]
-    told = bool(outcome.body)
+    told = outcome.body is not None
     lines = last_lines(log, told) if outcome.status in ("failed", "timeout", "out_of_memory", "killed") else []
     # Native errors are often on both ways.
     lines = [line for line in lines if line not in reason]

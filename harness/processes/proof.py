@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from backends import Backend
+from backends.contract import Parameters
+from harness.cells.requests import Verify
 from harness.processes.process import INTERRUPTED, Outcome, Resources, missing_reason
-from harness.processes.ranks import run_together
+from harness.processes.ranks import Hear, run_together
 from harness.proof.calls import TrainingCall
 from harness.proof.cases import Case
 from harness.proof.comparison import Deviation, compare
 from harness.proof.oracle import expect
-from harness.records.messages import Message
+from harness.records.messages import Message, Observation, Unsupported
 
 Cases = Mapping[str, Sequence[Case | TrainingCall]]
 
@@ -55,10 +56,23 @@ class Proof:
 
 @dataclass(frozen=True)
 class Observations:
-    """What a worker sent, and how it ended."""
+    """What a worker observed, what it could not compute, and how it ended."""
 
     outcome: Outcome
-    messages: list[Message]
+    observed: list[tuple[Observation, Parameters]] = field(default_factory=list)
+    unsupported: list[Unsupported] = field(default_factory=list)
+
+
+def hear_into(observations: Observations) -> Hear:
+    """Keeps what messages tell."""
+
+    def hear(message: Message) -> None:
+        if isinstance(message.body, Observation):
+            observations.observed.append((message.body, message.arrays))
+        elif isinstance(message.body, Unsupported):
+            observations.unsupported.append(message.body)
+
+    return hear
 
 
 def prove(backend: Backend, implementation: str, cases: Cases, resources: Resources) -> Proof:
@@ -69,59 +83,53 @@ def prove(backend: Backend, implementation: str, cases: Cases, resources: Resour
 def observe_in_worker(backend: Backend, implementation: str, cases: Cases, resources: Resources) -> Observations:
     """Have a fresh process, or one for each rank, observe the cases."""
     if missing := backend.missing_packages():
-        return Observations(Outcome("not_installed", missing_reason(backend, missing), {}, {}), [])
-    messages: list[Message] = []
-
-    def hear(message: Message) -> None:
-        if message.kind != "phase":
-            messages.append(message)
-
-    request = verify_request(backend, implementation, cases)
+        return Observations(Outcome("not_installed", missing_reason(backend, missing)))
+    heard = Observations(Outcome("ok"))
     with tempfile.TemporaryDirectory() as folder:
-        return Observations(run_together(backend, request, resources, Path(folder) / "verify.log", hear), messages)
+        log = Path(folder) / "verify.log"
+        outcome = run_together(verify_job(backend, implementation, cases), resources, log, hear_into(heard))
+    return replace(heard, outcome=outcome)
 
 
-def verify_request(backend: Backend, implementation: str, cases: Cases) -> dict[str, Any]:
+def verify_job(backend: Backend, implementation: str, cases: Cases) -> Verify:
     """What a worker is asked for, to observe the cases."""
-    return {
-        "job": "verify",
-        "backend": backend.name,
-        "implementation": implementation,
-        "cases": {precision: [case.to_dict() for case in chosen] for precision, chosen in cases.items()},
-    }
+    return Verify(
+        backend=backend.name,
+        implementation=implementation,
+        cases={name: [case for case in chosen if isinstance(case, Case)] for name, chosen in cases.items()},
+        calls={name: [case for case in chosen if isinstance(case, TrainingCall)] for name, chosen in cases.items()},
+    )
 
 
 def judge(backend: Backend, implementation: str, cases: Cases, observations: Observations) -> Proof:
     """Compare what was observed with what the oracle expects."""
     status, reason = observations.outcome.status, observations.outcome.reason
     try:
-        deviations, unsupported = _compare_all(cases, observations.messages)
-    except (KeyError, TypeError, ValueError) as error:
+        deviations, unsupported = _compare_all(cases, observations)
+    except (KeyError, ValueError) as error:
         status, reason = "failed", f"an observation is malformed: {type(error).__name__}: {error}"
         deviations, unsupported = [], []
     except InterruptedError as error:
         status, reason, deviations, unsupported = INTERRUPTED, str(error), [], []
-    if status == "ok" and (unseen := _find_unseen(cases, observations.messages)):
+    if status == "ok" and (unseen := _find_unseen(cases, observations)):
         status, reason = "failed", f"nothing was observed of {unseen}"
     return Proof(backend.name, implementation, status, reason, deviations, unsupported)
 
 
-def _compare_all(cases: Cases, messages: list[Message]) -> tuple[list[Deviation], list[str]]:
+def _compare_all(cases: Cases, observations: Observations) -> tuple[list[Deviation], list[str]]:
     named = {case.name: case for chosen in cases.values() for case in chosen}
     deviations: list[Deviation] = []
-    unsupported: dict[str, None] = {}
-    for message in messages:
-        name, precision = message.body["case"], message.body["precision"]
-        if message.kind == "unsupported":
-            unsupported[f"{precision}: {message.body['reason']}"] = None
-        else:
-            has_state = any(array.startswith("momentum/") for array in message.arrays)
-            deviations += compare(name, precision, message.arrays, expect(named[name], has_state=has_state))
+    for about, arrays in observations.observed:
+        has_state = any(array.startswith("momentum/") for array in arrays)
+        expected = expect(named[about.case], has_state=has_state)
+        deviations += compare(about.case, about.precision, arrays, expected)
+    unsupported = dict.fromkeys(f"{about.precision}: {about.reason}" for about in observations.unsupported)
     return deviations, list(unsupported)
 
 
-def _find_unseen(cases: Cases, messages: list[Message]) -> str | None:
-    """The first case that no message is about."""
-    seen = {(message.body["precision"], message.body["case"]) for message in messages}
+def _find_unseen(cases: Cases, observations: Observations) -> str | None:
+    """The first case that nothing was told about."""
+    told = [*(about for about, _ in observations.observed), *observations.unsupported]
+    seen = {(about.precision, about.case) for about in told}
     asked = ((precision, case.name) for precision, chosen in cases.items() for case in chosen)
     return next((f"{name}, {precision}" for precision, name in asked if (precision, name) not in seen), None)

@@ -10,16 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+import msgspec
 import numpy as np
 
-from backends import Backend
-from backends.contract import Array, Parameters
-from harness.cells.group import ARRIVED, MET
+from backends.contract import Array, Group, Parameters
+from harness.cells.group import CONNECTED, STARTED
+from harness.cells.requests import AnyJob
 from harness.machine.interruption import is_interrupted
-from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Listener, Outcome, Resources, run_job
-from harness.records.messages import Message
+from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Outcome, Resources, Watcher, run_job
+from harness.records.messages import Message, Phase
 
 # Frameworks take seconds to import, and ranks may share a processor.
 MEETING_TIMEOUT_S = 120.0
@@ -29,60 +30,51 @@ TELLING = ("out_of_memory", "killed", "timeout", "unsupported", "diverged", "fai
 # Ranks that take the same steps end alike but for rounding; on processors of one kind, alike to the last bit.
 LARGEST_DISTANCE = 1e-5
 
-# Does one rank's part of a job as run_job does: a rank, who hears it, and where it meets the others.
-RunRank = Callable[[int, Listener, "Meeting"], Outcome]
+Hear = Callable[[Message], None]
+
+
+class RunRank(Protocol):
+    """Does one rank's part of a job as run_job does."""
+
+    def __call__(self, rank: int, watcher: Watcher) -> Outcome: ...
 
 
 def run_together(
-    backend: Backend,
-    request: Mapping[str, Any],
-    resources: Resources,
-    log: Path,
-    listen: Listener = lambda _: None,
-    *,
-    arrays: Mapping[str, Array] = {},
+    job: AnyJob, resources: Resources, log: Path, hear: Hear = lambda _: None, arrays: Mapping[str, Array] = {}
 ) -> Outcome:
     """Do a job in a process for each rank; the outcome is the first rank's, or why one of them failed.
 
-    `listen` hears the first rank. Once a rank has failed, or one has not arrived in MEETING_TIMEOUT_S, the others are
-    ended. The log of rank r > 0 is beside the first one's, with .rank<r> in its name.
+    `hear` gets the first rank's messages. Once a rank has failed, or one has not arrived in MEETING_TIMEOUT_S, the
+    others are ended. The log of rank r > 0 is beside the first one's, with .rank<r> in its name.
     """
     if resources.ranks == 1:
-        return run_job(backend, request, resources, log, listen, arrays=arrays)
+        return run_job(job, resources, log, Watcher(hear), arrays)
     addresses = free_addresses(resources.ranks)
 
-    def run_rank(rank: int, hear: Listener, meeting: Meeting) -> Outcome:
-        return run_job(
-            backend,
-            join_group(request, rank, addresses),
-            resources.of_rank(rank),
-            rank_log(log, rank),
-            hear,
-            arrays=arrays,
-            is_stopped=meeting.is_over,
-            conclude=meeting.conclude,
-        )
+    def run_rank(rank: int, watcher: Watcher) -> Outcome:
+        job_of_rank = join_group(job, rank, addresses)
+        return run_job(job_of_rank, resources.of_rank(rank), rank_log(log, rank), watcher, arrays)
 
-    return meet(resources.ranks, run_rank, listen)
+    return run_ranks(resources.ranks, run_rank, hear)
 
 
-def meet(n_ranks: int, run_rank: RunRank, listen: Listener = lambda _: None) -> Outcome:
+def run_ranks(n_ranks: int, run_rank: RunRank, hear: Hear = lambda _: None) -> Outcome:
     """Run every rank in a thread, wherever its process is; once one has failed the others are told to end.
 
-    The outcome is the first rank's, whom `listen` hears, or why one of them failed.
+    The outcome is the first rank's, whose messages `hear` gets, or why one of them failed.
     """
     meeting = Meeting(n_ranks, MEETING_TIMEOUT_S)
 
     def run(rank: int) -> Outcome:
-        def hear(message: Message) -> None:
-            if message.kind == "phase":
-                meeting.note(rank, str(message.body.get("phase")))
+        def hear_rank(message: Message) -> None:
+            if isinstance(message.body, Phase):
+                meeting.tell(rank, message.body.phase)
             if rank == 0:
-                listen(message)
+                hear(message)
 
         status = None
         try:
-            outcome = run_rank(rank, hear, meeting)
+            outcome = run_rank(rank, Watcher(hear_rank, meeting.is_over, meeting.await_results))
             status = outcome.status
         finally:
             if status != "ok":
@@ -94,11 +86,11 @@ def meet(n_ranks: int, run_rank: RunRank, listen: Listener = lambda _: None) -> 
     return judge_ranks(outcomes, meeting.failure())
 
 
-def join_group(request: Mapping[str, Any], rank: int, addresses: list[str]) -> dict[str, Any]:
-    """The request with the rank's group in it, where there are several."""
+def join_group(job: AnyJob, rank: int, addresses: list[str]) -> AnyJob:
+    """The job with the rank's group in it, where there are several."""
     if len(addresses) == 1:
-        return dict(request)
-    return {**request, "group": {"rank": rank, "addresses": addresses, "timeout_s": MEETING_TIMEOUT_S}}
+        return job
+    return msgspec.structs.replace(job, group=Group(rank, tuple(addresses), MEETING_TIMEOUT_S))
 
 
 def rank_log(log: Path, rank: int) -> Path:
@@ -116,36 +108,36 @@ def free_addresses(n: int, host: str = HOST) -> list[str]:
 
 
 class Meeting:
-    """Who has arrived where the ranks meet, and whether all have to end. For several threads."""
+    """Which ranks have started and connected, and whether all have to end. For several threads."""
 
     def __init__(self, n_ranks: int, timeout_s: float) -> None:
         self.n_ranks, self.timeout_s = n_ranks, timeout_s
         self.deadline_s = time.monotonic() + timeout_s
-        self.arrived: set[int] = set()
-        # One alone has nobody to meet.
-        self.met: set[int] = set(range(n_ranks)) if n_ranks == 1 else set()
+        self.started: set[int] = set()
+        # One alone has nobody to connect to.
+        self.connected: set[int] = set(range(n_ranks)) if n_ranks == 1 else set()
         self.has_failed, self.is_late = threading.Event(), threading.Event()
-        self.n_concluded, self.concluded = 0, threading.Condition()
+        self.n_results, self.results = 0, threading.Condition()
 
-    def note(self, rank: int, phase: str) -> None:
-        if phase == ARRIVED:
-            self.arrived.add(rank)
-        elif phase == MET:
-            self.met.add(rank)
+    def tell(self, rank: int, phase: str) -> None:
+        if phase == STARTED:
+            self.started.add(rank)
+        elif phase == CONNECTED:
+            self.connected.add(rank)
 
-    def conclude(self, outcome: Outcome) -> None:
+    def await_results(self, outcome: Outcome) -> None:
         """Wait with a rank that has its result until all have: where one is ended, frameworks abort the others."""
         if outcome.status != "ok":
             self.has_failed.set()
-        with self.concluded:
-            self.n_concluded += 1
-            self.concluded.notify_all()
-            while self.n_concluded < self.n_ranks and not self.is_over():
-                self.concluded.wait(POLL_INTERVAL_S)
+        with self.results:
+            self.n_results += 1
+            self.results.notify_all()
+            while self.n_results < self.n_ranks and not self.is_over():
+                self.results.wait(POLL_INTERVAL_S)
 
     def is_over(self) -> bool:
         """Whether the ranks that are left have to end: asked to, after a failure, or because one is late."""
-        if len(self.met) < self.n_ranks and not self.has_failed.is_set() and time.monotonic() > self.deadline_s:
+        if len(self.connected) < self.n_ranks and not self.has_failed.is_set() and time.monotonic() > self.deadline_s:
             self.is_late.set()
         return is_interrupted() or self.has_failed.is_set() or self.is_late.is_set()
 
@@ -153,9 +145,9 @@ class Meeting:
         """That ranks were late, where they were."""
         if not self.is_late.is_set():
             return None
-        absent = [rank for rank in range(self.n_ranks) if rank not in self.arrived]
-        who = f"rank {', '.join(map(str, absent))} did not arrive" if absent else "the ranks did not meet"
-        return Outcome("timeout", f"{who} within {self.timeout_s:,.10g} s", {}, {})
+        absent = [rank for rank in range(self.n_ranks) if rank not in self.started]
+        who = f"rank {', '.join(map(str, absent))} did not start" if absent else "the ranks did not connect"
+        return Outcome("timeout", f"{who} within {self.timeout_s:,.10g} s")
 
 
 def judge_ranks(outcomes: list[Outcome], failure: Outcome | None = None) -> Outcome:
@@ -173,7 +165,7 @@ def judge_ranks(outcomes: list[Outcome], failure: Outcome | None = None) -> Outc
             return outcome
     for rank, outcome in enumerate(outcomes):
         if unlike := find_unlike(outcomes[0].arrays, outcome.arrays):
-            return replace(outcomes[0], status="failed", reason=f"rank {rank} ended with another {unlike}", arrays={})
+            return replace(outcomes[0], status="failed", reason=f"ranks 0 and {rank} disagree on {unlike}", arrays={})
     return outcomes[0]
 
 

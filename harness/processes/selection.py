@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
+from harness.cells.requests import Describe
 from harness.machine import find_processors, gpu_devices
+from harness.processes.options import ChosenOptions
 from harness.processes.process import Outcome, Resources, run_job
 from harness.task.copy_task import LARGEST_SEED
 from harness.task.presets import ConfigurationError, load_preset
@@ -40,28 +41,28 @@ class Selection:
         return select_targets(self.backends, self.implementations)
 
 
-def select(options: Mapping[str, Any]) -> Selection:
+def select(options: ChosenOptions) -> Selection:
     """Raises ConfigurationError for whatever is not allowed, before anything is trained or written."""
     selection = choose(options)
     # A cluster's nodes have the devices, and we may not.
-    if not options.get("cluster"):
+    if not options.cluster:
         check_device(selection.targets(), selection.config, selection.resources)
     return selection
 
 
-def choose(options: Mapping[str, Any]) -> Selection:
+def choose(options: ChosenOptions) -> Selection:
     """As select, but for the device: what can be checked without starting a process."""
     selection = Selection(
-        backends=select_backends(options["backends"]),
-        everything=options["backends"] == "all",
-        implementations=select_implementations(options["implementation"]),
-        preset=options["preset"],
-        config=options.get("configuration") or load_preset(options["preset"], _overrides(options)),
-        precisions=select_precisions(options["precision"]),
+        backends=select_backends(options.backends),
+        everything=options.backends == "all",
+        implementations=select_implementations(options.implementation),
+        preset=options.preset,
+        config=options.configuration or load_preset(options.preset, _overrides(options)),
+        precisions=select_precisions(options.precision),
         resources=select_resources(options),
     )
     selection.targets()
-    check_ranks(selection, on_cluster=bool(options.get("cluster")))
+    check_ranks(selection, on_cluster=bool(options.cluster))
     return selection
 
 
@@ -113,15 +114,9 @@ def parse_seeds(text: str) -> list[int]:
 
 def describe(backend: Backend, implementation: str, config: RunConfig, precision: str, resources: Resources) -> Outcome:
     """Build the model in a process of its own; its size, settings and device, or the reason why not."""
-    request = {
-        "job": "describe",
-        "backend": backend.name,
-        "implementation": implementation,
-        "precision": precision,
-        "configuration": config.to_dict(),
-    }
+    job = Describe(backend=backend.name, implementation=implementation, precision=precision, configuration=config)
     with tempfile.TemporaryDirectory() as folder:
-        return run_job(backend, request, resources, Path(folder) / "describe.log")
+        return run_job(job, resources, Path(folder) / "describe.log")
 
 
 def select_backends(text: str) -> list[Backend]:
@@ -164,21 +159,20 @@ def select_precisions(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _overrides(options: Mapping[str, Any]) -> list[str]:
+def _overrides(options: ChosenOptions) -> list[str]:
     """Those given, and --stop-at-target as the key of the recipe that it is."""
-    stopping = ["train.stop_at_target=true"] if options.get("stop_at_target") else []
-    return [*options["overrides"], *stopping]
+    stopping = ["train.stop_at_target=true"] if options.stop_at_target else []
+    return [*options.overrides, *stopping]
 
 
-def select_resources(options: Mapping[str, Any]) -> Resources:
+def select_resources(options: ChosenOptions) -> Resources:
     processors = find_processors()
-    ranks = options.get("ranks") or 1
     # On a cluster each rank has a node for itself.
-    sharing = 1 if options.get("cluster") else ranks
-    threads = options["threads"] or max(1, processors.default // sharing)
-    if threads > processors.most and not options.get("cluster"):
+    sharing = 1 if options.cluster else options.ranks
+    threads = options.threads or max(1, processors.default // sharing)
+    if threads > processors.most and not options.cluster:
         raise ConfigurationError(f"--threads {threads}: this process may use {processors.allowed}")
-    limit = {"timeout_s": options["timeout"]} if options.get("timeout") else {}
+    limit = {} if options.timeout is None else {"timeout_s": options.timeout}
     if not all(map(math.isfinite, limit.values())):
-        raise ConfigurationError(f"--timeout {options['timeout']}: allowed are seconds above 0")
-    return Resources(device=options["device"], threads=threads, ranks=ranks, **limit)
+        raise ConfigurationError(f"--timeout {options.timeout}: allowed are seconds above 0")
+    return Resources(device=options.device, threads=threads, ranks=options.ranks, **limit)

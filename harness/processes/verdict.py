@@ -6,13 +6,14 @@ One small case has the run's optimiser, depth and wiring; then the run's own net
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from backends import Backend
 from backends.contract import ModelSpec, OptimizerSpec
@@ -30,6 +31,7 @@ from harness.proof.table import make_rows
 from harness.proof.tolerances import PRECISIONS
 from harness.records.durable import write_json
 from harness.records.schema import digest
+from harness.records.structs import Verification, WorstError
 from harness.task.recipe import RunConfig
 
 # What compiling and the small case may take, and how many times what the reference takes for the calls.
@@ -41,11 +43,22 @@ Cases = Sequence[Case | TrainingCall]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an implementation was proven, why not, and the worst error of each quantity as make_rows gives it."""
+    """Whether an implementation was proven, why not, and the worst error of each quantity."""
 
     verified: bool
     reason: str | None
-    worst: list[dict[str, Any]] = field(default_factory=list, compare=False)
+    worst: list[WorstError] = field(default_factory=list, compare=False)
+
+    def of(self, backend: str, implementation: str, precision: str) -> Verification:
+        """As run.json has it."""
+        return Verification(
+            backend=backend,
+            implementation=implementation,
+            precision=precision,
+            verified=self.verified,
+            reason=self.reason,
+            worst=self.worst,
+        )
 
 
 def choose_run_cases(config: RunConfig, seeds: Sequence[int], ranks: int) -> Cases:
@@ -96,30 +109,16 @@ def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:
 def read_verdict(path: Path) -> Verdict | None:
     """The verdict in a file; None where there is none or it cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        verdict = Verdict(content["verified"], content["reason"], content["worst"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return msgspec.json.decode(path.read_bytes(), type=Verdict)
+    except (OSError, ValueError, RecursionError):
         return None
-    is_whole = isinstance(verdict.verified, bool) and isinstance(verdict.reason, str | None)
-    is_whole &= isinstance(verdict.worst, list) and all(isinstance(row, dict) for row in verdict.worst)
-    return verdict if is_whole else None
 
 
 def remember(path: Path, verdict: Verdict) -> None:
     # Without a place to write, the next run verifies again.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, asdict(verdict))
-
-
-def record_verdicts(run_file: Path, verdicts: Mapping[tuple[str, ...], Verdict]) -> None:
-    """Keep the verdicts, by backend, implementation and precision, in run.json beside those of an earlier part."""
-    run = json.loads(run_file.read_text(encoding="utf-8"))
-    kept = {(item["backend"], item["implementation"], item["precision"]): item for item in run.get("verification", [])}
-    for (backend, implementation, precision), verdict in verdicts.items():
-        identity = {"backend": backend, "implementation": implementation, "precision": precision}
-        kept[backend, implementation, precision] = {**identity, **asdict(verdict)}
-    write_json(run_file, {**run, "verification": list(kept.values())})
+        write_json(path, msgspec.to_builtins(verdict))
 
 
 def cache_path(backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases) -> Path:
@@ -136,7 +135,7 @@ def cache_path(backend: Backend, implementation: str, precision: str, resources:
         "threads": resources.threads,
         "ranks": resources.ranks,
         "precision": precision,
-        "cases": [case.to_dict() for case in cases],
+        "cases": msgspec.to_builtins(cases),
     }
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / CACHE_FOLDER / "verdicts" / f"{digest(facts)}.json"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -68,14 +67,6 @@ class TrainingCall:
     def chunk(self) -> Chunk:
         chunk = make_chunk(self.config, self.seed, self.first_step, self.n_steps)
         return replace(chunk, learning_rates=np.full(self.n_steps, LEARNING_RATE / self.n_steps, np.float32))
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**vars(self), "config": self.config.to_dict()}
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> TrainingCall:
-        """The inverse of to_dict, after JSON too."""
-        return cls(**{**fields, "config": RunConfig.from_dict(fields["config"])})
 
 
 def choose_calls(config: RunConfig, seeds: Sequence[int]) -> list[TrainingCall]:

@@ -6,7 +6,7 @@ No two sizes are equal, so that an exchanged axis cannot go unnoticed; no parame
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,15 +53,6 @@ class Case:
 
     def start_parameters(self) -> Parameters:
         return start_parameters(self.model())
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Case:
-        """The inverse of to_dict, after JSON too."""
-        tuples = {name: tuple(fields[name]) for name in ("steps", "wiring")}
-        return cls(**{**fields, **tuples, "optimizer": OptimizerSpec(**fields["optimizer"])})
 
 
 def choose_cases(precision: str) -> dict[str, list[Case]]:

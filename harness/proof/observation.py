@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,6 @@ from backends.state import unpack_state
 from harness.proof.calls import TrainingCall
 from harness.proof.cases import Case, make_batch, make_chunk
 from harness.proof.trainers import build_trainer, share_of_batch, share_of_chunk
-
-
-def read_case(fields: dict[str, Any]) -> Case | TrainingCall:
-    """The inverse of to_dict of either."""
-    return TrainingCall.from_dict(fields) if "config" in fields else Case.from_dict(fields)
 
 
 def observe(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from rich.table import Table
 
 from harness.proof.comparison import Deviation, worst
 from harness.proof.tolerances import REASON_AFTER_100_STEPS
+from harness.records.structs import WorstError
 
 LEGEND = (
     "Cases: 3L has 3 layers; wired is the wiring inferred for Graves' network;\n"
@@ -30,18 +30,18 @@ def make_table(deviations: Iterable[Deviation]) -> Table:
     return table
 
 
-def make_rows(deviations: Iterable[Deviation]) -> list[dict[str, Any]]:
-    """The table's rows as JSON; an infinite error is None and has a problem."""
+def make_rows(deviations: Iterable[Deviation]) -> list[WorstError]:
+    """The table's rows for a file; an infinite error is None and has a problem."""
     return [
-        {
-            "quantity": deviation.quantity,
-            "precision": deviation.precision,
-            "error": deviation.error if math.isfinite(deviation.error) else None,
-            "tolerance": deviation.tolerance,
-            "tensor": deviation.tensor,
-            "case": deviation.case,
-            "problem": deviation.problem,
-            "within": deviation.within,
-        }
+        WorstError(
+            quantity=deviation.quantity,
+            precision=deviation.precision,
+            error=deviation.error if math.isfinite(deviation.error) else None,
+            tolerance=deviation.tolerance,
+            tensor=deviation.tensor,
+            case=deviation.case,
+            problem=deviation.problem,
+            within=deviation.within,
+        )
         for deviation in worst(deviations)
     ]

@@ -6,6 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
+import msgspec
+
 from harness.task.one_line import one_line
 
 RELATIVE_TOLERANCE = 1e-9
@@ -31,3 +33,19 @@ class Fault:
 def agree(left: float, right: float) -> bool:
     """Equal but for the rounding of sums taken in another order."""
     return math.isclose(left, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+
+
+def shape_fault(content: object, kind: type) -> Fault | None:
+    """The first field of a file's content that is missing or of the wrong type or range; kind is one of the structs."""
+    try:
+        msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        place = path.rstrip("`").lstrip(".")
+        missing = re.search(r"missing required field `(.+)`", text)
+        if missing:
+            return Fault(f"{place}.{missing[1]}".lstrip("."), "it is missing")
+        return Fault(place, f"{text[:1].lower()}{text[1:]}")
+    except RecursionError:
+        return Fault("", "it is nested too deeply")
+    return None

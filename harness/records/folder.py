@@ -5,29 +5,52 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from backends.contract import Parameters
 from harness.machine.provenance import changed_sources
+from harness.records import structs
 from harness.records.durable import FolderLock, Locked, move, remove_temporaries, sync_folder, write_bytes, write_json
+from harness.records.fault import shape_fault
 from harness.records.identity import Cell
-from harness.records.schema import SAFE_NAME, SCHEMA_VERSION, UnreadableFile, digest, is_sealed, read_json, seal
-from harness.records.shape import Head, Making, Measured, shape_fault
-from harness.records.validation import parameter_faults, record_faults
+from harness.records.parameter_faults import parameter_faults
+from harness.records.reading import check_name, read_file, read_run_file
+from harness.records.record_faults import record_faults
+from harness.records.schema import SCHEMA_VERSION, UnreadableFile, digest, flatten, is_sealed, read_json, seal
+from harness.records.structs import (
+    CeilingFile,
+    Making,
+    Product,
+    Provenance,
+    RunFile,
+    SelfComparison,
+    Session,
+    Verification,
+)
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
 
 FOLDERS = ("cells", "logs", "attempts")
-# What a run was asked for with, beside its configuration; a run that goes on must agree.
-AGREED = ("configuration", "resources")
+# What does not fit on a full disk, and what is the least to be told of a cell.
+# How an attempt ended that is made again.
+ENDED = {
+    "failed": "it failed",
+    "timeout": "it ran out of time",
+    "out_of_memory": "it ran out of memory",
+    "killed": "its process was killed",
+    "diverged": "it diverged",
+}
+BULKY = ("losses", "chunks", "evaluation", "settings", "timeline")
 
 
 @dataclass(frozen=True)
@@ -38,7 +61,7 @@ class RunFolder:
     lock: FolderLock
 
     @classmethod
-    def create(cls, path: Path, run: Mapping[str, Any]) -> RunFolder:
+    def create(cls, path: Path, run: RunFile) -> RunFolder:
         """A new folder with its run.json. Raises ConfigurationError where `path` is already there or cannot be made."""
         if path.exists() or path.is_symlink():
             raise ConfigurationError(f"{path} already exists; name it with --resume to go on there")
@@ -49,11 +72,8 @@ class RunFolder:
             lock = FolderLock(begun)
             for name in FOLDERS:
                 (begun / name).mkdir(exist_ok=True)
-            now = _utc_now()
-            sessions = [{"started": now, "command": run.get("command"), "environment": run.get("environment")}]
-            write_json(
-                begun / "run.json", {"schema_version": SCHEMA_VERSION, "created": now, **run, "sessions": sessions}
-            )
+            session = _begin_session(run)
+            _write_struct(begun / "run.json", replace(run, created=session.started, sessions=[session]))
             begun.rename(path)
             sync_folder(path.parent)
         except Locked as error:
@@ -63,7 +83,7 @@ class RunFolder:
         return cls(path, lock)
 
     @classmethod
-    def resume(cls, path: Path, run: Mapping[str, Any]) -> RunFolder:
+    def resume(cls, path: Path, run: RunFile) -> RunFolder:
         """The folder of an earlier run of the same configuration, with this run's cells added to it.
 
         Raises ConfigurationError where there is none, where it is in use, and where it was asked for with something
@@ -80,19 +100,10 @@ class RunFolder:
             # Again, now that nobody else can change it.
             earlier = read_description(path)
             refuse_differences(path, earlier, run)
-            cells = list(dict.fromkeys([*earlier["cells"], *run["cells"]]))
-            session = {"started": _utc_now(), "command": run.get("command"), "environment": run.get("environment")}
-            changes = {
-                "cells": cells,
-                "a_a": _larger_a_a(earlier.get("a_a"), run.get("a_a")),
-                "environment": run.get("environment"),
-                "sessions": [*earlier["sessions"], session],
-                **_all_nodes(earlier, run),
-            }
             remove_temporaries(path)
             for name in FOLDERS:
                 (path / name).mkdir(exist_ok=True)
-            write_json(path / "run.json", {**earlier, **changes})
+            _write_struct(path / "run.json", _go_on(earlier, run))
         except OSError as error:
             lock.close()
             raise ConfigurationError(f"{path} cannot be written to: {error.strerror}") from None
@@ -121,9 +132,9 @@ class RunFolder:
     def parameters(self, cell: Cell) -> Path:
         return self.path / "cells" / f"{cell.name}.safetensors"
 
-    def incompleteness(self, cell: Cell, config: RunConfig, made_with: Mapping[str, Any]) -> str | None:
+    def incompleteness(self, cell: Cell, config: RunConfig, made_with: Making) -> str | None:
         """Why the cell has to be done, again or at all; None where it is complete and would be of the same making
-        today, with the versions and the cpu that are in made_with."""
+        today."""
         try:
             record = read_json(self.record(cell))
         except FileNotFoundError:
@@ -134,21 +145,31 @@ class RunFolder:
             return f"its record has schema version {record.get('schema_version')}, not {SCHEMA_VERSION}"
         if not is_sealed(record):
             return "its record was altered"
-        if fault := _first(filter(None, (shape_fault(record, kind) for kind in (Head, Making, Measured)))):
+        if fault := _first(filter(None, [shape_fault(record, structs.Cell)])):
             return fault
-        if record["status"] != "ok":
-            return f"it ended as {record['status']}"
+        made = msgspec.convert(record, structs.Cell)
+        if made.status != "ok":
+            return ENDED.get(made.status, f"it ended as {made.status}")
         return (
-            _other_making(record, cell, config, made_with)
+            _other_making(made, config, cell, made_with)
             or _first(record_faults(record, config))
-            or self._parameter_fault(record, cell, config)
+            or self._parameter_fault(made, cell, config)
         )
 
-    def add_to_session(self, **facts: Any) -> None:
-        """Say more of the session that has just begun, in run.json. Raises OSError."""
-        run = read_json(self.path / "run.json")
-        *earlier, session = run["sessions"]
-        write_json(self.path / "run.json", {**run, "sessions": [*earlier, {**session, **facts}]})
+    def add_to_session(self, other_cpu_share: float) -> None:
+        """What other processes used of the processors before the first cell of this session. Raises OSError."""
+        run = read_run_file(self.path / "run.json")
+        *earlier, session = run.sessions
+        sessions = [*earlier, replace(session, other_cpu_share=other_cpu_share)]
+        _write_struct(self.path / "run.json", replace(run, sessions=sessions))
+
+    def add_verification(self, verification: Sequence[Verification]) -> None:
+        """Keep what was proven of each implementation, in place of an earlier proof of the same. Raises OSError."""
+        run = read_run_file(self.path / "run.json")
+        known = {
+            (each.backend, each.implementation, each.precision): each for each in (*run.verification, *verification)
+        }
+        _write_struct(self.path / "run.json", replace(run, verification=list(known.values())))
 
     def begin_attempt(self, cell: Cell) -> int:
         """Put what an earlier attempt has left into attempts/, under its number; the number of the one that begins.
@@ -162,62 +183,54 @@ class RunFolder:
             move(path, self.path / "attempts" / f"{cell.name}.{number}{path.name.removeprefix(cell.name)}")
         return number + 1 if left else number
 
-    def write_cell(self, cell: Cell, record: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+    def write_cell(self, cell: Cell, record: structs.Cell, parameters: Parameters) -> structs.Cell:
         """Write the parameters, then the record that vouches for them; the record as written.
 
         What cannot be written makes the cell a failed one with as much of its record as can be, at least in the
         returned one: never raises OSError.
         """
-        head = {"schema_version": SCHEMA_VERSION, "cell": cell.name, **cell.identity()}
-        # It is not the worker that says which cell this is.
-        whole = {**head, **record, **head}
         try:
             if parameters:
                 content = save(parameters)
                 write_bytes(self.parameters(cell), content)
-                whole["parameters_sha256"] = hashlib.sha256(content).hexdigest()
-            return self._write_record(cell, whole)
-        except (OSError, ValueError, RecursionError) as error:
-            why = error.strerror if isinstance(error, OSError) else "JSON cannot hold it"
-            reason = f"it could not be written: {why}"
-            return self._write_remains(cell, {**whole, "status": "failed", "reason": reason})
+                record = replace(record, parameters_sha256=hashlib.sha256(content).hexdigest())
+            return self._write_record(cell, record)
+        except OSError as error:
+            reason = f"it could not be written: {error.strerror}"
+            return self._write_remains(cell, replace(record, status="failed", reason=reason))
 
-    def add_to_ceiling(self, samples: Sequence[Mapping[str, Any]]) -> None:
-        """Keep samples of the ceiling after those that are there. Raises OSError, and UnreadableFile for a file that is
-        not ours."""
+    def add_to_ceiling(self, samples: Sequence[Product]) -> None:
+        """Keep samples of the ceiling after those that are there. Raises OSError, and ValueError for a file that is not
+        ours."""
         path = self.path / "ceiling.json"
         try:
-            earlier = read_json(path).get("samples")
+            earlier = read_file(path, CeilingFile).samples
         except FileNotFoundError:
             earlier = []
-        if not isinstance(earlier, list):
-            raise UnreadableFile("it holds no samples")
-        write_json(path, {"schema_version": SCHEMA_VERSION, "samples": [*earlier, *samples]})
+        _write_struct(path, CeilingFile(SCHEMA_VERSION, [*earlier, *samples]))
 
-    def _write_record(self, cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
-        sealed = seal(record)
+    def _write_record(self, cell: Cell, record: structs.Cell) -> structs.Cell:
+        sealed = seal(msgspec.to_builtins(record))
         write_json(self.record(cell), sealed)
-        return sealed
+        return replace(record, sha256=sealed["sha256"])
 
-    def _write_remains(self, cell: Cell, record: dict[str, Any]) -> dict[str, Any]:
+    def _write_remains(self, cell: Cell, record: structs.Cell) -> structs.Cell:
         """All of it where only the parameters did not fit, else how it ended."""
         self.parameters(cell).unlink(missing_ok=True)
-        record.pop("parameters_sha256", None)
-        bulky = ("losses", "chunks", "evaluation", "settings", "timeline", "faulty")
-        for left_out in ((), bulky):
-            remains = {key: value for key, value in record.items() if key not in left_out}
+        whole = replace(record, parameters_sha256=None)
+        for remains in (whole, replace(whole, **dict.fromkeys(BULKY), faulty={})):
             try:
                 return self._write_record(cell, remains)
-            except (OSError, ValueError, RecursionError):
+            except OSError:
                 continue
-        return record
+        return whole
 
-    def _parameter_fault(self, record: Mapping[str, Any], cell: Cell, config: RunConfig) -> str | None:
+    def _parameter_fault(self, record: structs.Cell, cell: Cell, config: RunConfig) -> str | None:
         try:
             content = self.parameters(cell).read_bytes()
         except OSError:
             return "its parameters are missing"
-        if hashlib.sha256(content).hexdigest() != record.get("parameters_sha256"):
+        if hashlib.sha256(content).hexdigest() != record.parameters_sha256:
             return "its parameters are not those of its record"
         try:
             return _first(parameter_faults(load(content), config.model_spec().shapes()))
@@ -225,77 +238,69 @@ class RunFolder:
             return f"its parameters cannot be read: {error}"
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> RunFile:
     """The run.json of a run that can be resumed. Raises ConfigurationError."""
     try:
-        description = read_json(path / "run.json")
-    except (OSError, UnreadableFile) as error:
+        description = read_run_file(path / "run.json")
+        for name in description.cells:
+            check_name(name)
+    except (OSError, ValueError, RecursionError) as error:
         why = "" if isinstance(error, FileNotFoundError) else f": {error}"
         raise ConfigurationError(f"{path} holds no run that could be resumed: no readable run.json{why}") from None
-    version = description.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"{path} has schema version {version}; a run of version {SCHEMA_VERSION} can be resumed, others reported"
-        )
-    kinds = {"configuration": dict, "resources": dict, "options": dict, "cells": list, "sessions": list}
-    for key, kind in kinds.items():
-        if not isinstance(description.get(key), kind):
-            raise ConfigurationError(f"{path} holds no run that could be resumed: its run.json has no {key}")
-    for name in description["cells"]:
-        if not isinstance(name, str) or not SAFE_NAME.fullmatch(name):
-            raise ConfigurationError(f"{path}: its run.json has an unsafe cell name {name!r}")
     return description
 
 
-def refuse_differences(path: Path, earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+def refuse_differences(path: Path, earlier: RunFile, ours: RunFile) -> None:
     """Raises ConfigurationError that shows every difference in configuration and resources."""
-    differences = []
-    for part in AGREED:
-        was, now = flatten(earlier[part]), flatten(ours[part])
-        differences += [
-            f"{key} = {was.get(key)!r}, not {now.get(key)!r}"
-            for key in dict.fromkeys([*was, *now])
-            if was.get(key) != now.get(key)
-        ]
-    if differences:
-        raise ConfigurationError(f"{path} was run with {'; '.join(differences)}")
+    was, now = (_agreed(run) for run in (earlier, ours))
+    differing = [f"{key} = {was.get(key)!r}, not {now.get(key)!r}" for key in now if was.get(key) != now.get(key)]
+    if differing:
+        raise ConfigurationError(f"{path} was run with {'; '.join(differing)}")
 
 
-def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as {"section.key": value}, with tuples as the lists that JSON makes of them."""
-    flat: dict[str, Any] = {}
-    for key, value in sections.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return flat
+def _agreed(run: RunFile) -> dict[str, Any]:
+    """What a run that goes on has to be asked for with."""
+    return flatten(msgspec.to_builtins(run.configuration)) | flatten(msgspec.to_builtins(run.resources))
 
 
-def _other_making(record: Mapping[str, Any], cell: Cell, config: RunConfig, made_with: Mapping[str, Any]) -> str | None:
+def _go_on(earlier: RunFile, ours: RunFile) -> RunFile:
+    """The earlier run with our cells, nodes and session added to it."""
+    return replace(
+        earlier,
+        cells=list(dict.fromkeys([*earlier.cells, *ours.cells])),
+        a_a=_larger_a_a(earlier.a_a, ours.a_a),
+        environment=ours.environment,
+        sessions=[*earlier.sessions, _begin_session(ours)],
+        nodes=list({node.node: node for node in (*earlier.nodes, *ours.nodes)}.values()),
+    )
+
+
+def _begin_session(run: RunFile) -> Session:
+    return Session(_utc_now(), run.command, run.environment)
+
+
+def _write_struct(path: Path, file: msgspec.Struct) -> None:
+    write_json(path, msgspec.to_builtins(file))
+
+
+def _other_making(record: structs.Cell, config: RunConfig, cell: Cell, made_with: Making) -> str | None:
     """Why the cell, done today, would be of another making."""
-    made = record.get("provenance") or {}
-    if record.get("configuration_sha256") != digest(config.to_dict()):
+    made = record.provenance or Provenance({}, "", {"": ""})
+    if record.configuration_sha256 != digest(config.to_dict()):
         return "it was made with another configuration"
-    if changed := changed_sources(cell.backend, made.get("code", {"": ""})):
+    if changed := changed_sources(cell.backend, made.code):
         return f"its code has changed: {', '.join(changed[:3])}"
-    was, now = {**made.get("versions", {}), "cpu": made.get("cpu")}, {**made_with["versions"], "cpu": made_with["cpu"]}
+    was, now = {**made.versions, "cpu": made.cpu}, {**made_with.versions, "cpu": made_with.cpu}
     other = [f"{key} {was.get(key)}, now {now.get(key)}" for key in {**was, **now} if was.get(key) != now.get(key)]
     return f"it was made with {'; '.join(other)}" if other else None
 
 
-def _larger_a_a(earlier: Any, ours: Any) -> Any:
+def _larger_a_a(earlier: SelfComparison | None, ours: SelfComparison | None) -> SelfComparison | None:
     """The second set of the A/A pair begins after the most repeats asked for; of two pairs the first stays."""
-    if not earlier or not ours:
+    if earlier is None or ours is None:
         return earlier or ours
-    same = {**earlier, "first_repeat": None} == {**ours, "first_repeat": None}
-    return max(earlier, ours, key=lambda pair: pair["first_repeat"]) if same else earlier
-
-
-def _all_nodes(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """The nodes of every cluster the run was on, once each; nothing where it was on none."""
-    nodes = {node["node"]: node for node in (*earlier.get("nodes", []), *ours.get("nodes", []))}
-    return {"nodes": list(nodes.values())} if nodes else {}
+    same = replace(earlier, first_repeat=0) == replace(ours, first_repeat=0)
+    return max(earlier, ours, key=lambda pair: pair.first_repeat) if same else earlier
 
 
 def _first(faults: Iterable[Any]) -> str | None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from harness.records.fault import Fault
-from harness.records.record_faults import NEEDED, provenance_faults, record_faults
+from harness.records.record_faults import NEEDED, record_faults
 from harness.records.schema import MAXIMUM_REASON_LENGTH
+from harness.records.structs import Measured
 from harness.task.recipe import RunConfig
 
 
-def leave_out_faulty(measured: Mapping[str, Any], config: RunConfig, others: Sequence[Fault] = ()) -> dict[str, Any]:
-    """The record without its faulty fields: its `faults` names them, and its `faulty` keeps what they held.
+def leave_out_faulty(measured: Mapping[str, Any], config: RunConfig, others: Sequence[Fault] = ()) -> Measured:
+    """What a worker measured, as JSON has it, without its faulty fields: `faults` names them, and `faulty` keeps what
+    they held.
 
     A cell that is ok has failed where one of NEEDED is among them, or where there are other faults, of no field.
     """
@@ -21,7 +25,7 @@ def leave_out_faulty(measured: Mapping[str, Any], config: RunConfig, others: Seq
     while True:
         if grave:
             record |= {"status": "failed", "reason": f"a malformed record: {grave[0]}"[:MAXIMUM_REASON_LENGTH]}
-        found = _find_faults(record, faulty, config)
+        found = record_faults({**record, "faulty": dict.fromkeys(faulty)}, config)
         if not found:
             break
         faults += found
@@ -30,12 +34,6 @@ def leave_out_faulty(measured: Mapping[str, Any], config: RunConfig, others: Seq
         faulty |= {name: record.pop(name, None) for name in names}
         needed = NEEDED if record["status"] == "ok" else ("reason",)
         grave = [fault for fault in found if fault.name in needed]
-    left_out = {"faults": [str(fault) for fault in faults], "faulty": faulty}
-    return {"reason": None, **record, **left_out} if faults else record
-
-
-def _find_faults(record: Mapping[str, Any], faulty: Mapping[str, Any], config: RunConfig) -> list[Fault]:
-    faults = record_faults({**record, "faulty": dict.fromkeys(faulty)}, config)
-    if not faults and record["status"] == "ok" and "provenance" in record:
-        faults = provenance_faults(record["provenance"])
-    return faults
+    kept = msgspec.convert(record, Measured)
+    kept.faults, kept.faulty = [str(fault) for fault in faults], faulty
+    return kept

@@ -9,7 +9,7 @@ name. The configuration has evaluate.learning, and neither train.epoch_steps nor
 Version 2 (2026): a record carries its attempt, what it was made with (provenance), the digests of its run's
 configuration and of its parameters, and a seal over itself. Version 1 had none of these.
 
-Earlier versions are read and reported (records/older.py); only a run of today's can be resumed.
+This version alone is read. Published runs of earlier ones were written anew as runs of this one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,6 @@ from typing import Any
 from harness.task.one_line import one_line
 
 SCHEMA_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)
-# The versions that brought the seal with all that is sealed, and the ceiling in a file of its own.
-SEALED_SINCE, CEILING_APART_SINCE = 2, 3
-STATUSES = ("ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed")
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 SEAL = "sha256"
 MAXIMUM_FILE_BYTES = 2**28
@@ -83,6 +79,17 @@ def is_sealed(record: Mapping[str, Any]) -> bool:
         return bool(seal(record)[SEAL] == record.get(SEAL))
     except (ValueError, RecursionError):
         return False
+
+
+def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as {"section.key": value}."""
+    flat: dict[str, Any] = {}
+    for key, value in sections.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _refuse_constant(name: str) -> None:

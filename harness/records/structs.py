@@ -1,73 +1,94 @@
-"""What a run's files hold, as frozen dataclasses that msgspec checks and converts into."""
+"""What every file of a run holds, field by field: the one description of it, for those who write and those who read.
+
+The worker fills a Measured, the parent makes a Cell of it, and the report reads that. Units are in the names; losses
+are in nats, shares and errors 0..1. Keys beyond these are allowed: what a later version adds is not for an earlier one
+to judge. docs/records.md is made from this module.
+"""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+from msgspec import Struct
 
-from harness.task.recipe import TargetConfig
+from harness.task.copy_task import CopyTask
+from harness.task.recipe import RunConfig, TargetConfig
 
-Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Status = Literal["ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed"]
+STATUSES: tuple[str, ...] = get_args(Status)
+# How what never began ends: that tells nothing of its implementation.
 NEVER_STARTED = ("not_installed", "unsupported")
+# How what will not end otherwise ends, so that its checkpoint is needless.
+ENDED_FOR_GOOD = ("ok", "diverged")
 # The reason of a cell that the run did not come to, or was stopped in.
 NO_RECORD = "no record"
 
-
-@dataclass(frozen=True)
-class Chunks:
-    """Calls of Trainer.train: optimiser steps of each, its seconds, seconds since training began at its end, and
-    whether it is left out of the steady state. time_steps of each sequence, and pause_s, the seconds of evaluations and
-    checkpoints before the call; empty in older records, where sequences were all of one length and nothing paused."""
-
-    steps: list[int] = field(default_factory=list)
-    train_s: list[float] = field(default_factory=list)
-    elapsed_s: list[float] = field(default_factory=list)
-    warmup: list[bool] = field(default_factory=list)
-    time_steps: list[Count] = field(default_factory=list)
-    pause_s: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        columns: list[list[Any]] = [self.steps, self.train_s, self.elapsed_s, self.warmup]
-        columns += [column for column in (self.time_steps, self.pause_s) if column]
-        if len({len(column) for column in columns}) > 1:
-            raise ValueError("its chunks are of unequal length")
+Number = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-@dataclass(frozen=True)
-class TestMeasures:
-    """Measures on the test set of mixed lengths, padding included; losses in nats."""
+class Chunks(Struct, frozen=True):
+    """The calls of Trainer.train in order: in every column a value for each."""
 
-    original_loss: float | None = None
-    original_loss_floor: float | None = None
-    cross_entropy_floor: float | None = None
-    mean_absolute_error: float | None = None
-    wrong_bits_per_sequence: float | None = None
+    steps: list[Count]
+    """Optimiser steps of the call."""
+    train_s: list[NotNegative]
+    """Seconds of the call itself."""
+    data_s: list[NotNegative]
+    """Seconds that training waited for its batches before the call."""
+    elapsed_s: list[NotNegative]
+    """Seconds since training began, at the end of the call."""
+    warmup: list[bool]
+    """Whether the call is left out of the steady state."""
+    time_steps: list[Count]
+    """Time steps of each sequence; with steps, the shape of the call."""
+    pause_s: list[NotNegative]
+    """Seconds of evaluations and checkpoints since the call before."""
+    first: list[bool]
+    """Whether the call is the first of its shape in its process."""
 
 
-@dataclass(frozen=True)
-class LengthMeasures:
-    """Measures on `sequences` test sequences of one length; losses in nats.
+class TestMeasures(Struct, frozen=True, kw_only=True):
+    """Measures on the test set of mixed lengths, padding included."""
 
-    wrong_bits_by_position counts over all sequences (length,). wrong_bits_middle and wrong_bits_outside count by
-    sequence, in the middle third of the pattern and outside it, of the sequences that have a wrong bit.
-    """
+    sequences: Count
+    original_loss: NotNegative
+    """The metric of the original."""
+    original_loss_floor: NotNegative
+    """The least that it can be on these data."""
+    cross_entropy_floor: NotNegative
+    """The least that the training loss can be on these data."""
+    mean_absolute_error: Share
+    wrong_bits_per_sequence: NotNegative
+
+
+class LengthMeasures(Struct, frozen=True, kw_only=True):
+    """Measures on test sequences of one length."""
 
     length: Count
     sequences: Count
-    wrong_bits: int
-    bit_error: float
-    exact_fraction: float
-    bits_per_sequence: float
-    mean_absolute_error: float | None = None
-    original_loss: float | None = None
-    original_loss_floor: float | None = None
-    wrong_bits_by_position: list[int] | None = None
-    wrong_bits_middle: list[int] | None = None
-    wrong_bits_outside: list[int] | None = None
+    wrong_bits: Natural
+    bit_error: Share
+    exact_fraction: Share
+    """The share of sequences without a wrong bit."""
+    bits_per_sequence: NotNegative
+    """The loss of a sequence, in bits."""
+    mean_absolute_error: Share
+    original_loss: NotNegative | None = None
+    original_loss_floor: NotNegative | None = None
+    wrong_bits_by_position: list[Natural] | None = None
+    """Over all sequences, by position in the pattern: `length` numbers."""
+    wrong_bits_middle: list[Natural] | None = None
+    """In the middle third of the pattern, for each sequence that has a wrong bit."""
+    wrong_bits_outside: list[Natural] | None = None
+    """Outside the middle third, for the same sequences."""
 
     def __post_init__(self) -> None:
         if self.wrong_bits_by_position is not None and len(self.wrong_bits_by_position) != self.length:
@@ -78,31 +99,31 @@ class LengthMeasures:
 
     @property
     def wrong_bits_by_sequence(self) -> list[int] | None:
-        """The wrong bits of each sequence that has some; None in older records."""
+        """The wrong bits of each sequence that has some; None where they were not located."""
         if self.wrong_bits_middle is None or self.wrong_bits_outside is None:
             return None
         return [inside + out for inside, out in zip(self.wrong_bits_middle, self.wrong_bits_outside, strict=True)]
 
 
-@dataclass(frozen=True)
-class Validated:
-    """An evaluation on the validation data after `step` steps and `sequences` sequences; elapsed_s since training
-    began, evaluations included."""
+class Validated(Struct, frozen=True, kw_only=True):
+    """An evaluation on the validation data while training went on."""
 
-    step: int
-    sequences: int
-    elapsed_s: float
-    original_loss: float
-    wrong_bits_per_sequence: float
+    step: Count
+    """Optimiser steps taken until then."""
+    sequences: Count
+    """Sequences trained on until then."""
+    elapsed_s: NotNegative
+    """Seconds since training began, evaluations included."""
+    original_loss: NotNegative
+    wrong_bits_per_sequence: NotNegative
 
 
-@dataclass(frozen=True)
-class Copy:
-    """One sequence: target and prediction, each (time, bits)."""
+class Copy(Struct, frozen=True):
+    """One sequence of the held-out data and what the network makes of it, each (time, bits)."""
 
-    length: int
-    target: list[list[float]]
-    prediction: list[list[float]]
+    length: Count
+    target: list[list[Share]]
+    prediction: list[list[Share]]
 
     def __post_init__(self) -> None:
         bits = [len(step) for step in self.target]
@@ -110,46 +131,110 @@ class Copy:
             raise ValueError("the target and the prediction of a copy are not of one shape (time, bits)")
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    test: TestMeasures = TestMeasures()
-    lengths: list[LengthMeasures] = field(default_factory=list)
-    copies: list[Copy] = field(default_factory=list)
+class Evaluation(Struct, frozen=True):
+    """What the trained network is worth on held-out data."""
+
+    test: TestMeasures
+    lengths: list[LengthMeasures]
+    copies: list[Copy]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One record: what one process did. What it did not reach is None."""
+Settings = dict[str, str | int | Number | bool | list[int] | None]
 
+
+class Measured(Struct, kw_only=True):
+    """What a worker measures of one cell; None, or empty, is what it did not come to."""
+
+    status: Status
+    """How the cell ended."""
+    reason: str | None = None
+    """Why it ended so, in one line; none of what is ok."""
+    device: str | None = None
+    """Where it was trained, as the framework names it."""
+    n_parameters: Count | None = None
+    settings: Settings | None = None
+    """What was in force while it trained, as the backend tells it; cpus are the processors."""
+    cpus_asked: list[Natural] | None = None
+    """The processors that the process was given; of several ranks, the first."""
+    timeline: dict[str, Number] | None = None
+    """Seconds of each stage (harness/records/stages.py) and of all of them."""
+    losses: list[NotNegative] | None = None
+    """The training loss of each optimiser step."""
+    chunks: Chunks | None = None
+    evaluation: Evaluation | None = None
+    evaluations: list[Validated] = []
+    """Evaluations on the validation data, in order."""
+    target_reached: Validated | None = None
+    """The first of them that meets the target."""
+    resumed_at_steps: list[Natural] = []
+    """After how many steps an earlier process ended and a later one went on."""
+    peak_memory_bytes: Natural | None = None
+    """The most that the device's memory held, where the framework tells."""
+    other_cpu_share: NotNegative | None = None
+    """What processes other than the cell's own used of all processors while it trained."""
+    data_cpu_s: NotNegative | None = None
+    """CPU seconds that making the batches took, beside training."""
+    ranks: Count = 1
+    """Processes that trained the cell together."""
+    exchanges_s: list[NotNegative] = []
+    """Seconds of each of some averages of as many numbers as the gradients have, between the ranks."""
+    faults: list[str] = []
+    """What was wrong with the record when it was made; the fields it was in were left out."""
+    faulty: dict[str, Any] = {}
+    """By name, what the fields held that were left out."""
+
+
+class Making(Struct, frozen=True):
+    """What a cell is made with, beside its code."""
+
+    versions: dict[str, str]
+    """Of Python and of the installed distributions that the backend uses."""
+    cpu: str
+
+
+class Provenance(Making, frozen=True):
+    """What a cell was made with."""
+
+    code: dict[str, Sha256]
+    """The digest of each source file of this suite and of the backend that was loaded."""
+
+
+class LoadAverage(Struct, frozen=True):
+    """The system's load averages over 1, 5 and 15 minutes, before and after the cell."""
+
+    before: list[NotNegative] | None
+    after: list[NotNegative] | None
+
+
+class Cell(Measured, frozen=True, kw_only=True):
+    """A cell's record, cells/<cell>.json: which cell it is, what it was made with, and what its worker measured."""
+
+    schema_version: int
     cell: str
+    """<backend>-<implementation>-<precision>-seed<seed>-r<repeat>."""
     backend: str
     implementation: str
     precision: str
-    seed: int
-    repeat: int
-    status: str
-    reason: str | None = None
+    seed: Natural
+    repeat: Natural
     verified: bool | None = None
-    device: str | None = None
-    n_parameters: int | None = None
-    settings: dict[str, Any] | None = None
-    cpus_asked: list[int] | None = None
-    timeline: dict[str, float | None] | None = None
-    losses: list[float | None] | None = None
-    chunks: Chunks | None = None
-    evaluation: Evaluation | None = None
-    evaluations: list[Validated] = field(default_factory=list)
-    target_reached: Validated | None = None
-    resumed_at_steps: list[int] = field(default_factory=list)
-    peak_memory_bytes: int | None = None
-    other_cpu_share: float | None = None
-    data_cpu_s: float | None = None
-    ranks: Count = 1
-    exchanges_s: list[float] = field(default_factory=list)
+    """Whether the implementation was proven before it was timed; none where nobody tried."""
+    verification_reason: str | None = None
+    """Why it is not."""
+    attempt: Count = 1
+    """How often the cell was begun, this time included; the others are in attempts/."""
+    configuration_sha256: Sha256 | None = None
+    """Of run.json's configuration."""
+    provenance: Provenance | None = None
+    parameters_sha256: Sha256 | None = None
+    """Of cells/<cell>.safetensors."""
+    load_average: LoadAverage | None = None
     node: str | None = None
-    nodes: list[str] = field(default_factory=list)
-    # What was wrong with the record when it was made; the fields that it was in were left out.
-    faults: list[str] = field(default_factory=list)
+    """The node of a cluster that it ran on; of several ranks, the first one's."""
+    nodes: list[str] = []
+    """Of several ranks, the node of each."""
+    sha256: Sha256 | None = None
+    """The seal: the digest of all other fields."""
 
     @property
     def variant(self) -> tuple[str, str, str, str]:
@@ -162,61 +247,58 @@ class Cell:
         return self.status not in NEVER_STARTED and self.reason != NO_RECORD
 
 
-@dataclass(frozen=True)
-class TaskSection:
-    bits: int
-    min_length: int
-    max_length: int
-    length_power: float = 0.0
-    curriculum_steps: int = 0
-    padding: str = "full"
+class Product(Struct, frozen=True, kw_only=True):
+    """One sample of the ceiling: the median seconds of a framework's own (m x k)(k x n) product."""
 
-    @property
-    def trains_as_it_tests(self) -> bool:
-        """Whether training batches have lengths and padding as the test set has, and so the same least loss."""
-        return self.padding == "full" and not self.length_power and not self.curriculum_steps
-
-
-@dataclass(frozen=True)
-class TargetSection(TargetConfig):
-    """The bounds that the validation measures have to meet; none where there is no target."""
-
-    @property
-    def exists(self) -> bool:
-        return bool(self.bounds())
+    backend: str
+    way: str
+    """How it multiplied; a framework may have several ways."""
+    precision: str
+    device: str
+    m: Count
+    k: Count
+    n: Count
+    seconds: Positive
+    calls: Count
+    """Calls that the median is of."""
+    after: str | None = None
+    """The cell after which it was taken; none before all cells."""
 
 
-@dataclass(frozen=True)
-class EvaluateSection:
-    """learning is False where the recipe trains for speed alone, so that nothing is said of what was learned."""
+class CeilingFile(Struct, frozen=True):
+    """ceiling.json: how fast the machine multiplies matrices of the shapes that a training step is made of."""
 
-    learning: bool = True
+    schema_version: int
+    samples: list[Product]
 
 
-@dataclass(frozen=True)
-class SelfComparison:
-    """The A/A pair: the variant's cells of repeats below first_repeat, and as many processes of the same again."""
+class SelfComparison(Struct, frozen=True):
+    """The A/A pair: a variant's cells of repeats below first_repeat, and as many processes of the same from there on,
+    whose ratio shows the noise."""
 
     backend: str
     implementation: str
     precision: str
-    first_repeat: int
+    first_repeat: Natural
 
 
-@dataclass(frozen=True)
-class WorstError:
-    """The worst error of one quantity against the reference: ||a - b|| / ||b||; None where it is infinite."""
+class WorstError(Struct, frozen=True, kw_only=True):
+    """The worst error of one quantity against the reference: ||a - b|| / ||b||."""
 
     quantity: str
+    precision: str = ""
     error: float | None
+    """None where it is infinite."""
     tolerance: float
-    within: bool
     tensor: str = ""
+    """The tensor that it is of."""
+    case: str = ""
+    """The case that it is from."""
+    within: bool
     problem: str | None = None
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(Struct, frozen=True, kw_only=True):
     """What `run` proved of one implementation before it timed anything."""
 
     backend: str
@@ -224,43 +306,22 @@ class Verification:
     precision: str
     verified: bool
     reason: str | None = None
-    worst: list[WorstError] = field(default_factory=list)
+    worst: list[WorstError] = []
 
 
-@dataclass(frozen=True)
-class Product:
-    """One sample of the ceiling: the median seconds of a backend's own (m x k)(k x n) product, over `calls` calls.
-    It was taken after the cell of that name, or before all cells. `way` is how the backend multiplied; empty in older
-    files, where each had one way."""
-
-    backend: str
-    precision: str
-    device: str
-    m: Count
-    k: Count
-    n: Count
-    seconds: Positive
-    after: str | None = None
-    calls: int | None = None
-    way: str = ""
-
-
-@dataclass(frozen=True)
-class CeilingFile:
-    """ceiling.json."""
-
-    schema_version: int
-    samples: list[Product] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """A node of a cluster that cells ran on."""
 
     node: str
     cpu: str
     physical_cores: int | None = None
-    gpus: list[str | None] = field(default_factory=list)
+    logical_cores: int | None = None
+    cpus: int | None = None
+    """Those that Ray was offered."""
+    gpus: list[str | None] = []
+    memory_bytes: int | None = None
+    ray: str | None = None
+    """Its version."""
 
     @property
     def hardware(self) -> str:
@@ -269,35 +330,88 @@ class Node:
         return ", ".join([self.cpu, *cores, *(gpu or "a GPU" for gpu in self.gpus)])
 
 
-@dataclass(frozen=True)
-class RunFile:
-    """run.json. The configuration's sections are free but for what the report computes with."""
+class CellResources(Struct, frozen=True):
+    """What each cell may use."""
+
+    device: str = "auto"
+    threads: Count | None = None
+    """CPU threads of each rank."""
+    ranks: Count = 1
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The options that --resume goes on with, as the command line takes them."""
+
+    backends: str
+    implementation: str
+    precision: str
+    device: str
+    seeds: str
+    threads: Count
+    repeats: Count
+    timeout: Positive | None = None
+    """Seconds that a cell may take."""
+    ranks: Count = 1
+
+
+class Session(Struct, frozen=True):
+    """One call of `run` that made the run, or went on with it."""
+
+    started: str
+    """UTC."""
+    command: str
+    environment: dict[str, Any]
+    other_cpu_share: Share | None = None
+    """What other processes used of the processors before the first cell; none on a cluster."""
+
+
+class RunFile(Struct, frozen=True, kw_only=True):
+    """run.json: what was asked for, and with what it was made."""
 
     schema_version: int
-    configuration: dict[str, dict[str, Any]]
-    cells: list[str]
     created: str = ""
+    """UTC."""
     preset: str = ""
     command: str = ""
-    environment: dict[str, Any] = field(default_factory=dict)
-    resources: dict[str, Any] = field(default_factory=dict)
+    configuration: RunConfig
+    resources: CellResources = CellResources()
+    options: Options | None = None
+    environment: dict[str, Any] = {}
+    """The machine and its software, as `env --json` prints them."""
+    cells: list[str]
+    """In the order in which they run."""
     a_a: SelfComparison | None = None
-    verification: list[Verification] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
+    sessions: list[Session] = []
+    verification: list[Verification] = []
+    nodes: list[Node] = []
+    left_out: list[str] = []
+    """Patterns of files that were not published."""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True, eq=False):
     """run.json with the records of its cells, in its order, and the samples of the ceiling or why there are none."""
 
     file: RunFile
-    task: TaskSection
-    batch: int
     cells: list[Cell]
-    products: list[Product] = field(default_factory=list)
+    products: list[Product] = []
     ceiling_problem: str | None = None
-    target: TargetSection = TargetSection()
-    evaluate: EvaluateSection = EvaluateSection()
+
+    @property
+    def task(self) -> CopyTask:
+        return self.file.configuration.task
+
+    @property
+    def batch(self) -> int:
+        return self.file.configuration.train.batch
+
+    @property
+    def target(self) -> TargetConfig:
+        return self.file.configuration.target
+
+    @property
+    def is_about_learning(self) -> bool:
+        """False where the recipe trains for speed alone, so that nothing is said of what was learned."""
+        return self.file.configuration.evaluate.learning
 
     @property
     def ok_cells(self) -> list[Cell]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+
+from backends.contract import Array
+from harness.records.structs import Chunks
 
 # A framework may compile, tune or allocate in the first calls of a shape; these are never counted as steady.
 WARMUP_CALLS = 2
 
 
-def training_stages(chunks: Mapping[str, list[Any]], paused_s: Mapping[str, float]) -> dict[str, float]:
+def training_stages(chunks: Chunks, paused_s: Mapping[str, float]) -> dict[str, float]:
     """Seconds of the stages of training, from its calls and what was spent between them.
 
     first_step_s is the first call less its other steps at the steady pace: what compilation costs. Where no call is
     steady the two cannot be told apart, and it is the whole first call. recompile_s is what the first calls of
     further shapes, and of every shape after a resume, took beyond the steady pace of theirs.
     """
-    steps, train_s, first = (np.array(chunks[name]) for name in ("steps", "train_s", "first"))
+    steps, train_s, first = np.array(chunks.steps), np.array(chunks.train_s), np.array(chunks.first)
     first_step_s, parts = float(train_s[0]), {}
     paces_s = _paces_s(chunks)
     if paces_s is not None:
@@ -28,15 +30,14 @@ def training_stages(chunks: Mapping[str, list[Any]], paused_s: Mapping[str, floa
             parts["recompile_s"] = float(excess_s[first][1:].sum())
     parts |= {f"{what}_s": seconds for what, seconds in paused_s.items()}
     steady_s = float(train_s.sum()) - first_step_s - parts.get("recompile_s", 0.0)
-    data_s = float(np.sum(chunks["data_s"]))
+    data_s = float(np.sum(chunks.data_s))
     return {"first_step_s": first_step_s, "steady_s": steady_s, "data_s": data_s, **parts}
 
 
-def _paces_s(chunks: Mapping[str, list[Any]]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def _paces_s(chunks: Chunks) -> Array | None:
     """Seconds of a steady step of each chunk's shape (chunks,): the median over its steady calls or, where it has
     none, that of all shapes for as many time steps. None where no call is steady."""
-    names = ("steps", "time_steps", "train_s", "warmup")
-    steps, time_steps, train_s, warmup = (np.array(chunks[name]) for name in names)
+    steps, time_steps, train_s, warmup = map(np.array, (chunks.steps, chunks.time_steps, chunks.train_s, chunks.warmup))
     if warmup.all():
         return None
     step_s = train_s / steps

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.doubts import WIDE_INTERVAL, Excess
 from harness.analysis.stats import ENOUGH_SAMPLES, largest_coverage
 from harness.analysis.variants import Variant
 from harness.machine import write_list
-from harness.records.structs import Cell, Run
+from harness.records.structs import Cell, CellResources, Run
 from harness.report.quantities import count, number, percent, span
 
 
@@ -105,16 +104,16 @@ def _placed_otherwise(run: Run) -> Caution | None:
     return Caution("Other processors or threads than asked for", where, advice)
 
 
-def other_placement(cell: Cell, resources: Mapping[str, Any]) -> str | None:
-    """What was in force while the cell trained, where that is not what was asked for. Records before version 3 do not
-    tell on which processors, and not every framework tells its threads."""
+def other_placement(cell: Cell, resources: CellResources) -> str | None:
+    """What was in force while the cell trained, where that is not what was asked for. Not every framework
+    tells its threads."""
     settings = cell.settings or {}
     told = settings.get("cpus")
     in_force = [number for number in told if isinstance(number, int)] if isinstance(told, list) else []
     if cell.cpus_asked is not None and sorted(in_force) != sorted(cell.cpus_asked):
         found = write_list(in_force) or "unknown ones"
         return f"was given processors {write_list(cell.cpus_asked)} and ran on {found}"
-    n_asked, n_threads = resources.get("threads"), settings.get("threads")
+    n_asked, n_threads = resources.threads, settings.get("threads")
     if isinstance(n_asked, int) and isinstance(n_threads, int) and n_threads != n_asked:
         return f"was given {n_asked} thread{'s' * (n_asked != 1)} and had {n_threads}"
     return None

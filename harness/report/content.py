@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from harness.analysis.analysis import Analysis
@@ -234,8 +235,12 @@ def _positions(plots: list[str]) -> Section:
 def _settings(run: Run) -> list[Section]:
     """Environment, configuration and what each variant reports to be in force, as tables of names and values."""
     nodes = {"nodes": {node.node: node.hardware for node in run.file.nodes}} if run.file.nodes else {}
-    environment = run.file.environment | {"resources": run.file.resources} | nodes
-    tables = {"Environment": environment, "Configuration": run.file.configuration, "Settings": _in_force(run)}
+    environment = run.file.environment | {"resources": msgspec.to_builtins(run.file.resources)} | nodes
+    tables = {
+        "Environment": environment,
+        "Configuration": msgspec.to_builtins(run.file.configuration),
+        "Settings": _in_force(run),
+    }
     return [_pairs_section(heading, values) for heading, values in tables.items()]
 
 

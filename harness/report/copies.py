@@ -11,15 +11,16 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from harness.analysis import measures
-from harness.records.structs import Cell, Copy, TaskSection
+from harness.records.structs import Cell, Copy
 from harness.report.style import make_figure, plain
 from harness.task import metrics
+from harness.task.copy_task import CopyTask
 
 COLOUR_MAP = "jet"
 WIDTH, PAIR_HEIGHT, MARGIN = 12.0, 3.3, 0.6
 
 
-def plot_copies(cell: Cell, task: TaskSection) -> Figure | None:
+def plot_copies(cell: Cell, task: CopyTask) -> Figure | None:
     """A pair of images for each copy of the cell, the shortest first; None where it has none."""
     copies = sorted(cell.evaluation.copies, key=lambda copy: copy.length) if cell.evaluation else []
     if not copies:
@@ -46,7 +47,7 @@ def due_steps(copy: Copy) -> NDArray[np.bool_]:
     return np.asarray((time >= copy.length + 2) & (time < 2 * copy.length + 2))
 
 
-def _draw_pair(upper: Axes, lower: Axes, copy: Copy, task: TaskSection) -> None:
+def _draw_pair(upper: Axes, lower: Axes, copy: Copy, task: CopyTask) -> None:
     for axes, values, name in ((upper, copy.target, "target"), (lower, copy.prediction, "prediction")):
         axes.imshow(_array(values).T, COLOUR_MAP, vmin=0, vmax=1, aspect="auto", interpolation="none")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -57,7 +58,7 @@ def _draw_pair(upper: Axes, lower: Axes, copy: Copy, task: TaskSection) -> None:
     upper.set_title(_title(copy, task), fontsize=11, pad=14)
 
 
-def _title(copy: Copy, task: TaskSection) -> str:
+def _title(copy: Copy, task: CopyTask) -> str:
     n_bits = copy.length * len(copy.target[0])
     training = "trained length" if measures.is_trained(copy.length, task) else "not a trained length"
     return f"length {copy.length} ({training}): {count_wrong_bits(copy):,} of {n_bits:,} bits wrong"

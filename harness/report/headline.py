@@ -42,12 +42,10 @@ def key_figures(analysis: Analysis) -> list[KeyFigure]:
 
 def describe_shortly(run: Run) -> str:
     """Network, task, number format, device and machine, in a few words."""
-    configuration, environment = run.file.configuration, run.file.environment
-    model = configuration.get("model", {})
+    model, environment = run.file.configuration.model, run.file.environment
     cells = run.ok_cells or run.cells
-    network = f"{model['layers']} x {model['hidden']} LSTM" if {"layers", "hidden"} <= model.keys() else "LSTM"
     parts = [
-        network,
+        f"{model.layers} x {model.hidden} LSTM",
         f"copy task, {lengths(run.task.min_length, run.task.max_length)}",
         " and ".join(sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})),
         str(environment.get("cpu") or ""),

@@ -10,8 +10,8 @@ from harness.analysis.positions import MiddleTest
 from harness.analysis.quality import MEASURES, QualityComparison
 from harness.analysis.target import Arrival
 from harness.analysis.variants import mark_label
-from harness.records.structs import TargetSection
 from harness.report.quantities import count, integer, join, number, out_of, percent, span
+from harness.task.recipe import TargetConfig
 
 NAMES = {
     "original_loss": "original loss",
@@ -26,7 +26,7 @@ def conclude_learning(analysis: Analysis) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def describe_target(target: TargetSection) -> str:
+def describe_target(target: TargetConfig) -> str:
     """The bounds in words: original loss at most 0.008 and wrong bits a sequence at most 0.1; empty without one."""
     return " and ".join(f"{NAMES[name]} at most {number(bound)}" for name, bound in target.bounds().items())
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from backends.contract import WIRINGS
 from harness.analysis.analysis import Analysis
 from harness.analysis.distance import LossDistance
@@ -26,7 +23,7 @@ def describe_run(run: Run) -> str:
 def conclude(analysis: Analysis) -> list[str]:
     """One sentence or two for each thing the run shows, and for what it cannot show."""
     found = [*conclude_speed(analysis), _caution(analysis.variants)]
-    if analysis.run.evaluate.learning:
+    if analysis.run.is_about_learning:
         found += [*_learning(analysis.run, analysis.learnings), *conclude_learning(analysis)]
     found += [_distance(analysis.distances), _doubt(analysis), _failures(analysis)]
     return [sentence for sentence in found if sentence]
@@ -41,16 +38,16 @@ def _task(run: Run) -> str:
 
 
 def _model(run: Run) -> str:
-    model = run.file.configuration.get("model", {})
+    model = run.file.configuration.model
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
-    wired = all(model.get(switch) for switch in WIRINGS)
+    wired = all(getattr(model, switch) for switch in WIRINGS)
     inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
     return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
 
 
 def _recipe(run: Run) -> str:
-    optimizer, train = (run.file.configuration.get(section, {}) for section in ("optimizer", "train"))
+    optimizer, train = run.file.configuration.optimizer, run.file.configuration.train
     return f"Optimiser: {_pairs(optimizer)}. Training: {_pairs(train)}."
 
 
@@ -73,15 +70,15 @@ def _machine(run: Run) -> str:
         "{} core{s}": environment.get("physical_cores"),
         "Python {}": environment.get("python"),
         "device {}": ", ".join(devices),
-        "{} thread{s}": run.file.resources.get("threads"),
+        "{} thread{s}": run.file.resources.threads,
     }
     known = [pattern.format(value, s="s" * (value != 1)) for pattern, value in named.items() if value]
     created = f" Run at {run.file.created}." if run.file.created else ""
     return (f"Machine: {', '.join(known)}." if known else "") + created
 
 
-def _pairs(section: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {setting(value)}" for name, value in section.items())
+def _pairs(section: object) -> str:
+    return ", ".join(f"{name} {setting(value)}" for name, value in vars(section).items())
 
 
 def _repeats(run: Run) -> int:

@@ -91,6 +91,11 @@ class CopyTask:
     def output_channels(self) -> int:
         return self.bits + self.idle_outputs
 
+    @property
+    def trains_as_it_tests(self) -> bool:
+        """Whether training batches have lengths and padding as held-out ones have, and so the same least loss."""
+        return self.padding == "full" and not self.length_power and not self.curriculum_steps
+
     def bits_of(self, outputs: Array) -> Array:
         """The channels that carry the pattern: targets or probabilities (..., output_channels) -> (..., bits)."""
         return outputs[..., : self.bits]

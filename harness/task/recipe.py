@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -95,10 +94,13 @@ class TargetConfig:
         given = {"original_loss": self.original_loss, "wrong_bits_per_sequence": self.wrong_bits_per_sequence}
         return {name: bound for name, bound in given.items() if bound is not None}
 
-    def is_met_by(self, measured: Mapping[str, Any]) -> bool:
-        """Whether there is a target and all of it is reached."""
-        bounds = self.bounds()
-        return bool(bounds) and all(measured[name] <= bound for name, bound in bounds.items())
+    @property
+    def exists(self) -> bool:
+        return bool(self.bounds())
+
+    def is_met_by(self, measured: object) -> bool:
+        """Whether there is a target and all of it is reached; what was measured has an attribute for each bound."""
+        return self.exists and all(getattr(measured, name) <= bound for name, bound in self.bounds().items())
 
 
 @dataclass(frozen=True)
@@ -172,19 +174,6 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, sections: dict[str, Any]) -> RunConfig:
-        """The inverse of to_dict, after JSON too."""
-        evaluate = {**sections["evaluate"], "beyond": tuple(sections["evaluate"]["beyond"])}
-        return cls(
-            task=CopyTask(**sections["task"]),
-            model=ModelConfig(**sections["model"]),
-            optimizer=OptimizerSpec(**sections["optimizer"]),
-            train=TrainConfig(**sections["train"]),
-            evaluate=EvaluateConfig(**evaluate),
-            target=TargetConfig(**sections.get("target", {})),
-        )
 
 
 def product_shapes(config: RunConfig) -> list[tuple[int, int, int]]:

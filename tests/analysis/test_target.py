@@ -14,9 +14,9 @@ from rich.console import Console
 from harness.analysis.analysis import analyse
 from harness.analysis.target import evaluation_rows, measure_time_to_target, target_rows
 from harness.records.reading import read_run
-from harness.records.structs import TargetSection
 from harness.report import analyse_folder, print_summary, summary_rows, write_report
 from harness.report.learning_words import conclude_learning, describe_target
+from harness.task.recipe import TargetConfig
 
 Make = Callable[..., dict[str, Any]]
 
@@ -118,10 +118,10 @@ def test_the_report_shows_what_never_arrived(aimed_run: Callable[..., Path]) -> 
 
 def test_the_target_in_words() -> None:
     assert (
-        describe_target(TargetSection(original_loss=0.008, wrong_bits_per_sequence=0.1))
+        describe_target(TargetConfig(original_loss=0.008, wrong_bits_per_sequence=0.1))
         == "original loss at most 0.008 and wrong bits a sequence at most 0.1"
     )
-    assert describe_target(TargetSection(original_loss=0.5)) == "original loss at most 0.5"
+    assert describe_target(TargetConfig(original_loss=0.5)) == "original loss at most 0.5"
 
 
 def test_one_seed_says_that_it_cannot_tell(aimed_run: Callable[..., Path]) -> None:

@@ -20,7 +20,6 @@ from harness.processes.proof import Proof, judge, observe_in_worker
 from harness.proof.cases import Case, model_cases, training_cases, wired_cases
 from harness.proof.comparison import Deviation, compare
 from harness.proof.observation import observe
-from harness.records.messages import Message
 from harness.task.copy_task import END_FLAG, LOW
 from tests.frameworks import each_implementation
 
@@ -194,23 +193,24 @@ def expect_with(fault: str, case: Case) -> Parameters:
     scope="module",
     params=[pytest.param(each.values, id=each.id, marks=each.marks) for each in each_implementation()],
 )
-def proven(request: pytest.FixtureRequest) -> tuple[Proof, list[Message]]:
+def proven(request: pytest.FixtureRequest) -> tuple[Proof, dict[str, Parameters]]:
     """The proof in float32 and what the worker observed for it; made once for each implementation."""
     backend, implementation = request.param
     cases = {"float32": CASES}
     observations = observe_in_worker(backend, implementation, cases, Resources(device="cpu", timeout_s=300))
-    return judge(backend, implementation, cases, observations), observations.messages
+    observed = {about.case: arrays for about, arrays in observations.observed}
+    return judge(backend, implementation, cases, observations), observed
 
 
-def test_the_true_oracle_agrees(proven: tuple[Proof, list[Message]]) -> None:
-    proof, observations = proven
+def test_the_true_oracle_agrees(proven: tuple[Proof, dict[str, Parameters]]) -> None:
+    proof, observed = proven
     assert proof.failure() is None
-    assert [message.body["case"] for message in observations] == [case.name for case in CASES]
+    assert [*observed] == [case.name for case in CASES]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_caught(proven: tuple[Proof, list[Message]], fault: str) -> None:
-    observed = {message.body["case"]: message.arrays for message in proven[1]}
+def test_a_fault_is_caught(proven: tuple[Proof, dict[str, Parameters]], fault: str) -> None:
+    observed = proven[1]
     factor = 0.0
     for case in CASES:
         deviations = compare(case.name, "float32", observed[case.name], expect_with(fault, case))

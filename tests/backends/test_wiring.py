@@ -8,9 +8,11 @@ import pytest
 
 from backends import Backend
 from backends.contract import WIRINGS, OptimizerSpec
+from harness.cells.requests import Describe
 from harness.processes.process import Resources, run_job
 from harness.processes.proof import prove
 from harness.proof.cases import Case
+from harness.records.messages import Described
 from harness.task.presets import load_preset
 from tests.frameworks import each_implementation
 
@@ -33,12 +35,12 @@ def test_the_papers_network_has_the_papers_number_of_parameters(
     backend: Backend, implementation: str, tmp_path: Path
 ) -> None:
     """Counted in each framework's own model."""
-    request = {
-        "job": "describe",
-        "backend": backend.name,
-        "implementation": implementation,
-        "configuration": load_preset("paper").to_dict(),
-        "precision": "float32",
-    }
-    outcome = run_job(backend, request, RESOURCES, tmp_path / "log")
-    assert (outcome.status, outcome.body["n_parameters"]) == ("ok", 1_352_969)
+    job = Describe(
+        backend=backend.name,
+        implementation=implementation,
+        configuration=load_preset("paper"),
+        precision="float32",
+    )
+    outcome = run_job(job, RESOURCES, tmp_path / "log")
+    assert isinstance(outcome.body, Described), outcome.reason
+    assert outcome.body.n_parameters == 1_352_969

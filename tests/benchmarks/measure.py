@@ -28,9 +28,9 @@ def main() -> None:
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     # Libraries size their thread pools at import, so nothing that imports one may come before the affinity is set.
     from harness.records.timeline import WARMUP_CALLS
-    from harness.task.recipe import RunConfig
+    from harness.task.presets import convert
 
-    config, steps = RunConfig.from_dict(request["configuration"]), request["steps"]
+    config, steps = convert(request["configuration"]), request["steps"]
     module = importlib.import_module(request["module"])
     train = module.prepare(config, steps) if request["is_peer"] else prepare_own(module, config, steps)
     losses = [train(config.train.chunk) for _ in range(WARMUP_CALLS)]

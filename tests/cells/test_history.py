@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import json
+from msgspec.structs import replace
 
 from harness.cells.history import History
+from harness.records.messages import HistoryState
 
 
 def append(history: History, *calls: tuple[int, int, float]) -> None:
@@ -16,9 +19,9 @@ def append(history: History, *calls: tuple[int, int, float]) -> None:
 def test_a_shape_is_its_steps_and_its_time_steps() -> None:
     history = History()
     append(history, (5, 8, 1.0), (5, 16, 1.0), (5, 8, 1.0), (5, 8, 1.0), (3, 8, 1.0), (5, 16, 1.0), (5, 16, 1.0))
-    assert history.chunks["warmup"] == [True, True, True, False, True, True, False]
-    assert history.chunks["first"] == [True, True, False, False, True, False, False]
-    assert history.chunks["time_steps"] == [8, 16, 8, 8, 8, 16, 16]
+    assert history.chunks.warmup == [True, True, True, False, True, True, False]
+    assert history.chunks.first == [True, True, False, False, True, False, False]
+    assert history.chunks.time_steps == [8, 16, 8, 8, 8, 16, 16]
 
 
 def test_what_further_shapes_cost_is_taken_apart_at_the_pace_of_their_own() -> None:
@@ -28,7 +31,7 @@ def test_what_further_shapes_cost_is_taken_apart_at_the_pace_of_their_own() -> N
     times = history.times()
     assert times["first_step_s"] == 10.0
     assert times["recompile_s"] == (20.0 - 3.0) + (5.0 - 2.0)
-    assert sum(times[part] for part in ("first_step_s", "recompile_s", "steady_s")) == sum(history.chunks["train_s"])
+    assert sum(times[part] for part in ("first_step_s", "recompile_s", "steady_s")) == sum(history.chunks.train_s)
 
 
 def test_a_shape_without_a_steady_call_goes_at_the_pace_of_the_others_for_as_many_time_steps() -> None:
@@ -49,7 +52,7 @@ def test_pauses_are_no_part_of_a_chunk_and_stand_before_the_next() -> None:
     history.pause("validation", 2.0)
     history.pause("checkpoint", 0.5)
     append(history, (1, 8, 1.0), (1, 8, 1.0))
-    assert history.chunks["pause_s"] == [0.0, 2.5, 0.0]
+    assert history.chunks.pause_s == [0.0, 2.5, 0.0]
     times = history.times()
     assert (times["validation_s"], times["checkpoint_s"]) == (2.0, 0.5)
 
@@ -59,14 +62,14 @@ def test_a_history_goes_on_with_another_clock_and_warms_up_again() -> None:
     append(history, *[(1, 8, 1.0)] * 3)
     history.pause("checkpoint", 0.5)
     history.data_cpu_s = 0.75
-    told = {**history.to_dict(), "elapsed_s": 1000.0}
+    told = json.decode(json.encode(replace(history.state(), elapsed_s=1000.0)), type=HistoryState)
     later = History(told)
     assert later.elapsed_s() >= 1000.0
     append(later, *[(1, 8, 3.0)] * 3)
     assert later.resumed_at_steps == [3]
     assert later.data_cpu_s == 0.75
-    assert later.chunks["warmup"] == [True, True, False, True, True, False]
-    assert later.chunks["pause_s"] == [0.0, 0.0, 0.0, 0.5, 0.0, 0.0]
-    assert later.chunks["elapsed_s"][3] >= 1000.0
+    assert later.chunks.warmup == [True, True, False, True, True, False]
+    assert later.chunks.pause_s == [0.0, 0.0, 0.0, 0.5, 0.0, 0.0]
+    assert later.chunks.elapsed_s[3] >= 1000.0
     assert later.times()["recompile_s"] == pytest.approx(3.0 - 2.0)
     assert history.losses == [0.5] * 3

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from backends.contract import Array, Chunk
 from harness.cells.chunks import make_chunk
 from harness.cells.evaluation import Validation, evaluate
 from harness.cells.history import History
-from harness.cells.training import train_steps
+from harness.cells.training import Training
+from harness.records.structs import Chunks, Measured, Validated
 from harness.task.copy_task import CopyBatch, CopyTask
 from harness.task.presets import load_preset
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
@@ -35,10 +37,28 @@ def with_train(**train: Any) -> RunConfig:
     return dataclasses.replace(CONFIG, train=TrainConfig(batch=4, **train))
 
 
-def train(config: RunConfig, losses: list[float]) -> dict[str, Any]:
-    record: dict[str, Any] = {"status": "ok", "timeline": {}}
-    train_steps(ScriptedTrainer(losses), config, 0, record, io.BytesIO())
-    return record
+def train(config: RunConfig, losses: list[float]) -> Trained:
+    return train_with(ScriptedTrainer(losses), config)
+
+
+@dataclasses.dataclass
+class Trained:
+    """What a record holds after training, none of it None."""
+
+    status: str
+    reason: str | None
+    losses: list[float]
+    chunks: Chunks
+    timeline: dict[str, float]
+    evaluations: list[Validated]
+    target_reached: Validated | None
+    data_cpu_s: float
+
+
+def train_with(trainer: Any, config: RunConfig) -> Trained:
+    record = Measured(status="ok")
+    Training(trainer, config, 0, io.BytesIO()).run(record)
+    return Trained(**{field.name: getattr(record, field.name) for field in dataclasses.fields(Trained)})
 
 
 def test_chunks_are_the_batches_of_their_steps() -> None:
@@ -58,19 +78,19 @@ def test_a_chunk_ends_before_an_evaluation_and_with_the_last_step(first_step: in
 
 def test_every_step_is_taken_once() -> None:
     record = train(with_train(steps=7, chunk=3), [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
-    assert record["losses"] == [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
-    assert record["chunks"]["steps"] == [3, 3, 1]
+    assert record.losses == [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    assert record.chunks.steps == [3, 3, 1]
 
 
 def test_the_original_recipe_does_not_stop_where_its_loss_is_low() -> None:
     config = load_preset("original", ["train.steps=1500", "train.batch=1"])
-    assert len(train(config, [0.0001] * 1500)["losses"]) == 1500
+    assert len(train(config, [0.0001] * 1500).losses) == 1500
 
 
 def test_a_loss_that_is_not_finite_ends_the_cell_and_keeps_what_came_before() -> None:
     record = train(with_train(steps=6, chunk=3), [0.7, 0.6, 0.5, 0.4, float("inf"), 0.2])
-    assert (record["status"], record["reason"]) == ("diverged", "the loss is inf at step 5")
-    assert record["losses"] == [0.7, 0.6, 0.5, 0.4]
+    assert (record.status, record.reason) == ("diverged", "the loss is inf at step 5")
+    assert record.losses == [0.7, 0.6, 0.5, 0.4]
 
 
 class Copier:
@@ -100,9 +120,10 @@ def test_idle_outputs_count_in_no_measure_and_are_not_drawn() -> None:
         config = dataclasses.replace(CONFIG, task=task, evaluate=evaluation)
         measured.append(evaluate(Copier(task), config))
     plain, idle = measured
-    floors = [each["test"].pop("cross_entropy_floor") for each in measured]
-    assert idle == plain
-    assert plain["lengths"][0]["wrong_bits"] == 0
+    floors = [each.test.cross_entropy_floor for each in measured]
+    assert (idle.lengths, idle.copies) == (plain.lengths, plain.copies)
+    assert replace(idle.test, cross_entropy_floor=floors[0]) == plain.test
+    assert plain.lengths[0].wrong_bits == 0
     # The floor of the training loss is over all outputs, and an idle one costs more than one of which some are due.
     assert floors[1] > floors[0]
 
@@ -111,7 +132,7 @@ def test_the_first_calls_of_each_shape_are_warm_up() -> None:
     history = History()
     for n_steps in (5, 5, 5, 2, 5, 2, 2):
         history.append([0.5] * n_steps, time_steps=4, data_s=0.0, train_s=1.0)
-    assert history.chunks["warmup"] == [True, True, False, True, False, True, False]
+    assert history.chunks.warmup == [True, True, False, True, False, True, False]
 
 
 def test_the_first_step_is_the_first_call_less_its_other_steps_at_the_steady_pace() -> None:
@@ -132,7 +153,7 @@ def test_what_making_the_batches_costs_is_counted_whether_or_not_training_waits(
 
     monkeypatch.setattr("harness.cells.chunks.make_chunk", make_slowly)
     record = train(with_train(steps=8, chunk=2), [0.5] * 8)
-    assert 0.2 <= record["data_cpu_s"] < 0.3
+    assert 0.2 <= record.data_cpu_s < 0.3
 
 
 # --- Evaluation towards a target ------------------------------------------------------------------------------
@@ -150,57 +171,55 @@ class LearningTrainer(ScriptedTrainer):
         return targets if self.seen >= self.knows_at_step else np.full_like(targets, 0.001)
 
 
-def train_towards(*, knows_at_step: int, target: TargetConfig, **changes: Any) -> dict[str, Any]:
+def train_towards(*, knows_at_step: int, target: TargetConfig, **changes: Any) -> Trained:
     train = TrainConfig(batch=4, steps=20, chunk=4, evaluate_every=6, **changes)
     evaluate = EvaluateConfig(validation_batches=1, test_batch=20)
     config = RunConfig(task=CONFIG.task, train=train, evaluate=evaluate, target=target)
-    record: dict[str, Any] = {"status": "ok", "timeline": {}}
-    train_steps(LearningTrainer(config, knows_at_step), config, 0, record, io.BytesIO())
-    return record
+    return train_with(LearningTrainer(config, knows_at_step), config)
 
 
 def test_it_is_evaluated_every_so_many_steps_and_after_the_last() -> None:
     record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0))
-    assert [row["step"] for row in record["evaluations"]] == [6, 12, 18, 20]
-    assert [row["sequences"] for row in record["evaluations"]] == [24, 48, 72, 80]
-    assert [row["wrong_bits_per_sequence"] > 0 for row in record["evaluations"]] == [True, False, False, False]
-    assert record["chunks"]["steps"] == [4, 2, 4, 2, 4, 2, 2]
+    assert [row.step for row in record.evaluations] == [6, 12, 18, 20]
+    assert [row.sequences for row in record.evaluations] == [24, 48, 72, 80]
+    assert [row.wrong_bits_per_sequence > 0 for row in record.evaluations] == [True, False, False, False]
+    assert record.chunks.steps == [4, 2, 4, 2, 4, 2, 2]
 
 
 def test_the_first_evaluation_that_meets_all_of_the_target_is_kept() -> None:
     record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, original_loss=0.01))
-    assert record["target_reached"] == record["evaluations"][1]
-    assert len(record["losses"]) == 20
+    assert record.target_reached == record.evaluations[1]
+    assert len(record.losses) == 20
     never = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0, original_loss=0.001))
-    assert never["target_reached"] is None
+    assert never.target_reached is None
 
 
 def test_training_stops_at_the_target_where_it_is_told_to() -> None:
     target = TargetConfig(wrong_bits_per_sequence=0.0)
     record = train_towards(knows_at_step=7, target=target, stop_at_target=True)
-    assert (len(record["losses"]), record["target_reached"]["step"]) == (12, 12)
+    assert record.target_reached is not None
+    assert (len(record.losses), record.target_reached.step) == (12, 12)
 
 
 def test_evaluations_are_in_the_clock_and_in_no_step() -> None:
     record = train_towards(knows_at_step=7, target=TargetConfig(wrong_bits_per_sequence=0.0))
-    chunks, timeline = record["chunks"], record["timeline"]
-    assert [pause_s > 0 for pause_s in chunks["pause_s"]] == [False, False, True, False, True, False, True]
+    chunks, timeline = record.chunks, record.timeline
+    assert [pause_s > 0 for pause_s in chunks.pause_s] == [False, False, True, False, True, False, True]
     # The last evaluation has no chunk after it.
-    assert timeline["validation_s"] > sum(chunks["pause_s"])
-    for row, place in zip(record["evaluations"], (1, 3, 5, 6), strict=True):
-        assert row["elapsed_s"] > chunks["elapsed_s"][place]
+    assert timeline["validation_s"] > sum(chunks.pause_s)
+    for row, place in zip(record.evaluations, (1, 3, 5, 6), strict=True):
+        assert row.elapsed_s > chunks.elapsed_s[place]
     trained_s = timeline["first_step_s"] + timeline["steady_s"] + timeline.get("recompile_s", 0.0)
-    assert trained_s == pytest.approx(sum(chunks["train_s"]))
+    assert trained_s == pytest.approx(sum(chunks.train_s))
 
 
 def test_predictions_that_are_not_finite_end_the_cell_with_the_step() -> None:
     config = dataclasses.replace(with_train(steps=6, chunk=2, evaluate_every=4))
     trainer = ScriptedTrainer([0.5] * 6)
     trainer.predict = lambda inputs: np.full((*inputs.shape[:2], 8), np.nan)  # type: ignore[attr-defined]
-    record: dict[str, Any] = {"status": "ok", "timeline": {}}
-    train_steps(trainer, config, 0, record, io.BytesIO())
-    assert (record["status"], record["reason"]) == ("diverged", "the predictions are not finite after step 4")
-    assert len(record["losses"]) == 4
+    record = train_with(trainer, config)
+    assert (record.status, record.reason) == ("diverged", "the predictions are not finite after step 4")
+    assert len(record.losses) == 4
 
 
 def test_validation_data_are_of_a_stream_of_their_own() -> None:

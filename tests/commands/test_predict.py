@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from backends import BACKENDS, FRAMEWORKS
 from backends.contract import Parameters
 from harness.commands.predict import TOLERANCE, parse_lengths, read_parameters, read_trained, select_cells
+from harness.records.schema import SCHEMA_VERSION
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig
@@ -47,10 +48,16 @@ def make_run(tmp_path: Path) -> MakeRun:
         for backend, implementation, seed, repeat in cells:
             name = name_cell(backend, implementation, seed, repeat)
             identity = {"backend": backend, "implementation": implementation, "seed": seed, "repeat": repeat}
-            record = {"schema_version": 2, "cell": name, "precision": "float32", "status": "ok", **identity}
+            record = {
+                "schema_version": SCHEMA_VERSION,
+                "cell": name,
+                "precision": "float32",
+                "status": "ok",
+                **identity,
+            }
             (folder / "cells" / f"{name}.json").write_text(json.dumps(record))
             save_file(dict(parameters), folder / "cells" / f"{name}.safetensors")
-        description = {"schema_version": 2, "configuration": CONFIG.to_dict()}
+        description = {"schema_version": SCHEMA_VERSION, "configuration": CONFIG.to_dict()}
         (folder / "run.json").write_text(json.dumps(description | {"cells": [name_cell(*cell) for cell in cells]}))
         return folder
 
@@ -89,14 +96,6 @@ def test_a_picture_for_each_length_and_the_wrong_bits(reference_run: Path) -> No
         )
         wrong = (trainer.predict(batch.inputs) > 0.5) != (batch.targets > 0.5)
         assert int(row["wrong_bits"]) == wrong[batch.mask].sum()
-
-
-def test_a_run_of_an_earlier_version_is_drawn(reference_run: Path) -> None:
-    description = json.loads((reference_run / "run.json").read_text())
-    description["configuration"]["train"] |= {"epoch_steps": 1000, "stop_at_loss": 0.0}
-    (reference_run / "run.json").write_text(json.dumps(description | {"schema_version": 2}))
-    finished = predict(reference_run, "--lengths", "3")
-    assert finished.returncode == 0, finished.stderr
 
 
 def test_the_sequence_is_the_first_of_the_evaluation_and_another_seed_draws_another() -> None:

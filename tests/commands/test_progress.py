@@ -13,7 +13,7 @@ from harness.commands.progress import CellProgress
 from harness.processes.process import Resources
 from harness.processes.runner import run_cell
 from harness.records.identity import Cell
-from harness.records.messages import Message
+from harness.records.messages import Message, Phase, Progress
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 
@@ -40,11 +40,11 @@ def test_the_bar_of_a_cell_of_several_ranks_counts_training_steps(tmp_path: Path
     lengths = []
     for message in heard:
         progress.show(message)
-        lengths.append((message.kind, bar_length(progress)))
-    first_step = [kind for kind, _ in lengths].index("progress")
+        lengths.append((type(message.body), bar_length(progress)))
+    first_step = [kind for kind, _ in lengths].index(Progress)
     assert first_step > 0
     assert {length for _, length in lengths[:first_step]} == {0}
     # Of 12 steps 3 are done after the first chunk, and all before the evaluation.
     kind, whole = lengths[-1]
-    assert kind == "phase"
+    assert kind is Phase
     assert lengths[first_step][1] == pytest.approx(whole / 4, abs=1)

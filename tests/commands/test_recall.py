@@ -9,41 +9,34 @@ from typing import Any
 import pytest
 
 from harness.commands.recall import recall, remember
+from harness.processes.options import RunOptions
 from harness.records.folder import RunFolder
+from harness.records.schema import SCHEMA_VERSION
+from harness.records.structs import RunFile
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig, TrainConfig
 
-OPTIONS = {
-    "backends": "reference",
-    "implementation": "idiomatic",
-    "precision": "float32",
-    "device": "cpu",
-    "seeds": "0,3",
-    "threads": None,
-    "repeats": 2,
-    "timeout": 7.5,
-    "preset": "seed",
-    "overrides": (),
-}
-DEFAULTS = {
-    "backends": "all",
-    "implementation": "all",
-    "precision": "float32",
-    "device": "auto",
-    "seeds": "0",
-    "threads": None,
-    "repeats": 1,
-    "timeout": None,
-    "preset": "quick",
-    "overrides": (),
-}
+OPTIONS = RunOptions(
+    backends="reference",
+    implementation="idiomatic",
+    device="cpu",
+    seeds="0,3",
+    repeats=2,
+    timeout=7.5,
+    preset="original",
+)
 CONFIG = RunConfig(train=TrainConfig(steps=77))
 
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    run = {"preset": "seed", "configuration": CONFIG.to_dict(), "resources": {}, "cells": ["a"]}
-    run["options"] = remember(OPTIONS, 2)
+    run = RunFile(
+        schema_version=SCHEMA_VERSION,
+        preset="original",
+        configuration=CONFIG,
+        cells=["a"],
+        options=remember(OPTIONS, 2),
+    )
     with RunFolder.create(tmp_path / "run", run) as folder:
         return folder.path
 
@@ -55,29 +48,29 @@ def edit_options(folder: Path, **changes: Any) -> None:
 
 
 def test_what_was_not_given_is_as_it_was(left: Path) -> None:
-    recalled = recall({**DEFAULTS, "resume": left}, ["resume"])
-    assert (recalled["configuration"], recalled["preset"]) == (CONFIG, "seed")
-    assert (recalled["backends"], recalled["seeds"], recalled["threads"]) == ("reference", "0,3", 2)
-    assert (recalled["repeats"], recalled["timeout"], recalled["device"]) == (2, 7.5, "cpu")
+    recalled = recall(RunOptions(resume=left), ["resume"])
+    assert (recalled.configuration, recalled.preset) == (CONFIG, "original")
+    assert (recalled.backends, recalled.seeds, recalled.threads) == ("reference", "0,3", 2)
+    assert (recalled.repeats, recalled.timeout, recalled.device) == (2, 7.5, "cpu")
 
 
 def test_what_is_given_is_heeded(left: Path) -> None:
-    given = {**DEFAULTS, "resume": left, "seeds": "5", "overrides": ("train.steps=3",)}
+    given = RunOptions(resume=left, seeds="5", overrides=("train.steps=3",))
     recalled = recall(given, ["resume", "seeds", "overrides"])
-    assert (recalled["seeds"], recalled["backends"]) == ("5", "reference")
-    assert "configuration" not in recalled
+    assert (recalled.seeds, recalled.backends) == ("5", "reference")
+    assert recalled.configuration is None
 
 
 def test_code_is_not_for_a_folder_to_name(left: Path) -> None:
     edit_options(left, backends="reference,my_package.backend")
     with pytest.raises(ConfigurationError, match=r"with --backend reference,my_package\.backend; name it again"):
-        recall({**DEFAULTS, "resume": left}, ["resume"])
-    assert recall({**DEFAULTS, "resume": left}, ["resume", "backends"])["backends"] == "all"
+        recall(RunOptions(resume=left), ["resume"])
+    assert recall(RunOptions(resume=left), ["resume", "backends"]).backends == "all"
 
 
 @pytest.mark.parametrize("changes", [{"threads": 0}, {"threads": "many"}, {"seeds": 3}, {"timeout": -1}, {"ranks": 0}])
 def test_malformed_options_are_refused_in_one_line(changes: dict[str, Any], left: Path) -> None:
     edit_options(left, **changes)
-    with pytest.raises(ConfigurationError, match=r"the options in its run\.json are malformed") as caught:
-        recall({**DEFAULTS, "resume": left}, ["resume"])
+    with pytest.raises(ConfigurationError, match=r"no readable run\.json: .*options") as caught:
+        recall(RunOptions(resume=left), ["resume"])
     assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import Raw
 from processes import Marked, ends
 
 from backends import Backend, find_backend
@@ -18,9 +19,11 @@ from harness.processes.process import Outcome, Resources
 from harness.processes.ranks import Meeting, free_addresses, judge_ranks, rank_log
 from harness.processes.runner import run_cell
 from harness.records.identity import Cell
+from harness.records.messages import Failed
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 from tests.frameworks import each_implementation
+from tests.outcomes import measured
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
 
@@ -45,22 +48,23 @@ def test_two_ranks_train_as_one_process_does(backend: Backend, implementation: s
         for n in (1, 2)
     )
     assert (alone.reason, together.reason) == (None, None)
-    np.testing.assert_allclose(together.body["losses"], alone.body["losses"], rtol=1e-5)
+    ours, single = measured(together), measured(alone)
+    np.testing.assert_allclose(ours.losses, single.losses, rtol=1e-5)
     for name, array in alone.arrays.items():
         distance = np.linalg.norm(together.arrays[name] - array) / np.linalg.norm(array)
         assert distance <= 1e-4, name
-    assert together.body["ranks"] == 2
-    assert len(together.body["exchanges_s"]) == 10
-    assert "exchanges_s" not in alone.body
+    assert (ours.ranks, len(ours.exchanges_s)) == (2, 10)
+    assert (single.ranks, single.exchanges_s) == (1, [])
 
 
 def test_each_rank_is_handed_its_rows_and_processors(tmp_path: Path) -> None:
     outcome = run_ranks("together", tmp_path)
-    assert (outcome.status, outcome.body["settings"]["group_size"]) == ("ok", 2)
+    settings = measured(outcome).settings or {}
+    assert (outcome.status, settings["group_size"]) == ("ok", 2)
     logs = [rank_log(tmp_path / "cell.log", rank).read_text().split("\n") for rank in (0, 1)]
     expected = CONFIG.task.batch(seed=0, step=0, size=6).inputs
     assert [log[0] for log in logs] == [f"3 rows from {expected[first, 1, 2:].sum():.3f}" for first in (0, 3)]
-    assert outcome.body["settings"]["cpus"] == find_processors().share(0, 1)
+    assert settings["cpus"] == find_processors().share(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,7 @@ def test_each_rank_is_handed_its_rows_and_processors(tmp_path: Path) -> None:
     [
         ("linear", "unsupported", "rank [01]: this backend trains in one process: its build takes no group"),
         ("deserting", "killed", r"rank 1: killed by signal 9 \(SIGKILL\)"),
-        ("disagreeing", "failed", "rank 1 ended with another lstm.0.kernel"),
+        ("disagreeing", "failed", "ranks 0 and 1 disagree on lstm.0.kernel"),
     ],
 )
 def test_a_fault_of_a_rank_is_the_cells(
@@ -87,24 +91,24 @@ def test_a_rank_that_never_arrives_ends_the_cell_in_time(tmp_path: Path, monkeyp
     monkeypatch.setenv(marked.variable, "1")
     monkeypatch.setattr(ranks, "MEETING_TIMEOUT_S", 5.0)
     outcome = run_ranks("stranded", tmp_path)
-    assert (outcome.status, outcome.reason) == ("timeout", "the ranks did not meet within 5 s")
+    assert (outcome.status, outcome.reason) == ("timeout", "the ranks did not connect within 5 s")
     assert ends(lambda: not marked.pids())
 
 
 def test_the_ranks_that_are_absent_are_named() -> None:
     meeting = Meeting(3, timeout_s=0.01)
-    meeting.note(1, "arrived")
+    meeting.tell(1, "started")
     time.sleep(0.02)
     assert meeting.is_over()
     failure = meeting.failure()
     assert failure is not None
-    assert failure.reason == "rank 0, 2 did not arrive within 0.01 s"
+    assert failure.reason == "rank 0, 2 did not start within 0.01 s"
 
 
 def test_ranks_that_have_met_are_not_late() -> None:
     meeting = Meeting(2, timeout_s=0.01)
     for rank in (0, 1):
-        meeting.note(rank, "met")
+        meeting.tell(rank, "connected")
     time.sleep(0.02)
     assert not meeting.is_over()
     assert meeting.failure() is None
@@ -114,15 +118,15 @@ def test_one_rank_alone_meets_nobody_and_is_not_named() -> None:
     meeting = Meeting(1, timeout_s=0.01)
     time.sleep(0.02)
     assert not meeting.is_over()
-    killed = Outcome("killed", "killed by signal 9 (SIGKILL)", {}, {})
+    killed = Outcome("killed", "killed by signal 9 (SIGKILL)")
     assert judge_ranks([killed], meeting.failure()) == killed
 
 
 def test_the_most_telling_failure_is_the_cells() -> None:
-    lost = Outcome("failed", "connection reset by peer", {"losses": [0.5]}, {})
-    outcome = judge_ranks([lost, Outcome("killed", "killed by signal 9 (SIGKILL)", {}, {})])
+    lost = Outcome("failed", "connection reset by peer", Failed("failed", "x", Raw(b'{"losses": [0.5]}')))
+    outcome = judge_ranks([lost, Outcome("killed", "killed by signal 9 (SIGKILL)")])
     assert (outcome.status, outcome.reason) == ("killed", "rank 1: killed by signal 9 (SIGKILL)")
-    assert outcome.body == {"losses": [0.5]}
+    assert outcome.body == lost.body
 
 
 def test_ranks_have_processors_of_their_own_as_long_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,10 @@ from harness.processes import process
 from harness.processes.process import Outcome, Resources, last_lines, worker_environment
 from harness.processes.runner import run_cell
 from harness.records.identity import Cell
-from harness.records.messages import Message
+from harness.records.messages import Message, Phase, Progress
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
+from tests.outcomes import measured
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
 
@@ -38,15 +39,17 @@ def test_a_good_cell_brings_its_record_and_parameters(tmp_path: Path) -> None:
     heard: list[Message] = []
     outcome = run_fake("linear", tmp_path, listen=heard)
     assert (outcome.status, outcome.reason) == ("ok", None)
-    assert outcome.body["losses"] == pytest.approx([0.7 * 0.99**step for step in range(12)])
-    assert outcome.body["chunks"]["steps"] == [3, 3, 3, 3]
-    assert outcome.body["chunks"]["warmup"] == [True, True, False, False]
+    record = measured(outcome)
+    assert record.losses == pytest.approx([0.7 * 0.99**step for step in range(12)])
+    assert record.chunks is not None
+    assert record.chunks.steps == [3, 3, 3, 3]
+    assert record.chunks.warmup == [True, True, False, False]
     assert set(outcome.arrays) == set(CONFIG.model_spec().shapes())
-    assert {message.kind for message in heard} <= {"progress", "phase"}
+    assert {type(message.body) for message in heard} <= {Progress, Phase}
 
 
 def test_the_timeline_adds_up_to_the_total(tmp_path: Path) -> None:
-    timeline = run_fake("linear", tmp_path).body["timeline"]
+    timeline = measured(run_fake("linear", tmp_path)).timeline or {}
     parts = {"spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s"}
     assert set(timeline) == parts | {"total_s"}
     assert sum(timeline[part] for part in parts) == pytest.approx(timeline["total_s"])
@@ -54,14 +57,16 @@ def test_the_timeline_adds_up_to_the_total(tmp_path: Path) -> None:
 
 
 def test_every_trained_length_and_the_longer_ones_are_evaluated(tmp_path: Path) -> None:
-    evaluation = run_fake("linear", tmp_path).body["evaluation"]
-    assert [row["length"] for row in evaluation["lengths"]] == [1, 2, 3, 4, 6, 12]
-    assert [copy["length"] for copy in evaluation["copies"]] == [1, 2, 4, 12]
-    assert all(0.4 < row["bit_error"] < 0.6 for row in evaluation["lengths"])
+    evaluation = measured(run_fake("linear", tmp_path)).evaluation
+    assert evaluation is not None
+    assert [row.length for row in evaluation.lengths] == [1, 2, 3, 4, 6, 12]
+    assert [copy.length for copy in evaluation.copies] == [1, 2, 4, 12]
+    assert all(0.4 < row.bit_error < 0.6 for row in evaluation.lengths)
 
 
 def test_a_worker_is_pinned_to_the_processors_it_was_given(tmp_path: Path) -> None:
-    assert run_fake("linear", tmp_path).body["settings"]["cpus"] == find_processors().share(0, 1)
+    settings = measured(run_fake("linear", tmp_path)).settings or {}
+    assert settings["cpus"] == find_processors().share(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +93,13 @@ def test_what_a_worker_prints_is_kept_in_its_log(tmp_path: Path) -> None:
 def test_a_result_on_stdout_is_no_result(tmp_path: Path) -> None:
     outcome = run_fake("talkative", tmp_path)
     assert outcome.status == "ok"
-    assert len(outcome.body["losses"]) == 12
+    assert len(measured(outcome).losses or []) == 12
 
 
 def test_a_divergence_keeps_the_losses_before_it(tmp_path: Path) -> None:
     outcome = run_fake("diverging", tmp_path)
     assert (outcome.status, outcome.reason) == ("diverged", "the loss is nan at step 7")
-    assert len(outcome.body["losses"]) == 6
+    assert len(measured(outcome).losses or []) == 6
 
 
 def test_a_backend_that_is_not_installed_is_a_row_not_a_process(tmp_path: Path) -> None:

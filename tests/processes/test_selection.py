@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from click.testing import CliRunner, Result
 from harness.cli import main
 from harness.commands.announcement import describe_processors
 from harness.machine import topology
+from harness.processes.options import ChosenOptions
 from harness.processes.selection import select_resources
 
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
-ASKED = {"device": "cpu", "threads": None}
+ASKED = ChosenOptions(device="cpu")
 needs_two = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="this machine has one processor"
 )
@@ -52,21 +54,21 @@ def test_a_cell_has_a_thread_on_each_core_and_is_told_so(machine: Machine) -> No
 
 def test_more_threads_than_cores_are_had_for_the_asking(machine: Machine) -> None:
     machine([0, 1, 2, 3], n_cores=2)
-    resources = select_resources({**ASKED, "threads": 3})
+    resources = select_resources(replace(ASKED, threads=3))
     assert resources.cpus() == [0, 1, 2]
     assert describe_processors(resources) == "Processors: 0-2."
 
 
 def test_ranks_share_the_cores_and_not_one_core_s_two_threads(machine: Machine) -> None:
     machine([0, 1, 2, 3], n_cores=2)
-    resources = select_resources({**ASKED, "ranks": 2})
+    resources = select_resources(replace(ASKED, ranks=2))
     assert [resources.of_rank(rank).cpus() for rank in range(2)] == [[0], [1]]
     assert describe_processors(resources).startswith("Processors of each rank: 0; 1 (one on each of 2")
 
 
 def test_ranks_share_what_the_quota_pays_for(machine: Machine) -> None:
     machine([0, 1, 2, 3], quota=1.0)
-    resources = select_resources({**ASKED, "ranks": 2})
+    resources = select_resources(replace(ASKED, ranks=2))
     assert [resources.of_rank(rank).cpus() for rank in range(2)] == [[0], [0]]
 
 

@@ -22,7 +22,7 @@ from harness.processes.verdict import Verdict, choose_run_cases, sum_up, verify_
 from harness.proof.comparison import Deviation, compare
 from harness.proof.observation import observe
 from harness.proof.oracle import expect
-from harness.records.messages import Message
+from harness.records.messages import Observation
 from harness.task.presets import load_preset
 from harness.task.recipe import RunConfig
 from tests.frameworks import each_framework
@@ -95,7 +95,7 @@ def test_a_backend_that_is_wrong_at_the_runs_own_size_is_not_verified(
 def test_a_trainer_that_cannot_tell_its_state_is_held_by_its_gradients() -> None:
     right = brief("fake_backends.stateless")
     assert right == Verdict(True, None)
-    assert {"gradient", "parameters"} <= {row["quantity"] for row in right.worst}
+    assert {"gradient", "parameters"} <= {row.quantity for row in right.worst}
     [_, call] = choose_run_cases(CONFIG, [0], 1)
     without = observe(
         find_backend("fake_backends.stateless").load("idiomatic"), call, device="cpu", precision="float64"
@@ -112,8 +112,7 @@ def test_what_is_unsupported_at_the_runs_own_size_is_not_verified() -> None:
 
 def test_what_was_never_observed_is_not_verified() -> None:
     [small, call] = choose_run_cases(CONFIG, [0], 1)
-    message = Message("observation", {"case": small.name, "precision": "float64"}, expect(small))
-    observed = Observations(Outcome("ok", None, {}, {}), [message])
+    observed = Observations(Outcome("ok"), [(Observation(small.name, "float64"), expect(small))])
     result = sum_up(judge(BACKENDS["reference"], "idiomatic", {"float64": [small, call]}, observed))
     assert result == Verdict(False, "failed: nothing was observed of 2 steps of 4 x 6, float64")
 
@@ -253,7 +252,7 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
 ) -> None:
     brief("reference")
     right, wrong = brief("reference"), brief("fake_backends.linear")
-    assert {row["quantity"] for row in right.worst} >= {"probabilities", "loss", "gradient", "momentum", "parameters"}
+    assert {row.quantity for row in right.worst} >= {"probabilities", "loss", "gradient", "momentum", "parameters"}
     assert all(row["within"] and row["error"] <= row["tolerance"] for row in right.worst)
     assert not all(row["within"] for row in wrong.worst)
     run_file = tmp_path / "run.json"

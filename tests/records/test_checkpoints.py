@@ -14,15 +14,18 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from backends import Backend, find_backend
+from harness.cells.history import History
 from harness.processes.process import Outcome, Resources
 from harness.processes.runner import run_cell
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.records.identity import Cell
-from harness.records.messages import Message
+from harness.records.messages import Checkpoint, Message, Phase, Progress
 from harness.records.stages import STAGE_NAMES, TOTAL
+from harness.records.structs import Making, Validated
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 from tests.frameworks import each_implementation
+from tests.outcomes import measured
 
 PROJECT = Path(__file__).parents[2]
 KILLED_AT = 12
@@ -37,7 +40,7 @@ CONFIG = RunConfig(
     evaluate=EvaluateConfig(test_batches=1, validation_batches=1, sequences=5),
     target=TargetConfig(wrong_bits_per_sequence=100.0),
 )
-DETERMINED = ("losses", "evaluation", "target_reached", "n_parameters")
+MADE_WITH = Making({"numpy": "2"}, "a processor")
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
 
@@ -61,7 +64,7 @@ class Interrupted:
         self.kill_at.write_text(str(KILLED_AT))
         outcome = self.train()
         assert outcome.status == "killed", outcome.reason
-        return [message for message in self.heard if message.kind == "checkpoint"][-1]
+        return [message for message in self.heard if isinstance(message.body, Checkpoint)][-1]
 
 
 @pytest.fixture
@@ -78,37 +81,39 @@ def test_a_killed_cell_resumes_bit_for_bit(
 ) -> None:
     cell = Interrupted(backend.implementations[implementation], tmp_path, monkeypatch)
     path = tmp_path / "cell.checkpoint.safetensors"
-    write_checkpoint(path, cell.train_killed())
-    ours, whole = cell.train(from_checkpoint=read_checkpoint(path)), cell.train()
-    assert (ours.status, whole.status) == ("ok", "ok")
-    assert ours.body["resumed_at_steps"] == [KILLED_AT]
-    assert {name: ours.body[name] for name in DETERMINED} == without_times(
-        {name: whole.body[name] for name in DETERMINED}, ours.body
-    )
-    assert ours.body["chunks"]["steps"] == whole.body["chunks"]["steps"]
-    assert [(row["step"], row["original_loss"]) for row in ours.body["evaluations"]] == [
-        (row["step"], row["original_loss"]) for row in whole.body["evaluations"]
-    ]
-    assert {name: array.tobytes() for name, array in ours.arrays.items()} == {
-        name: array.tobytes() for name, array in whole.arrays.items()
+    write_checkpoint(path, cell.train_killed(), MADE_WITH)
+    resumed, uninterrupted = cell.train(from_checkpoint=read_checkpoint(path, MADE_WITH)), cell.train()
+    assert (resumed.status, uninterrupted.status) == ("ok", "ok")
+    ours, whole = measured(resumed), measured(uninterrupted)
+    assert ours.resumed_at_steps == [KILLED_AT]
+    assert (ours.losses, ours.evaluation, ours.n_parameters) == (whole.losses, whole.evaluation, whole.n_parameters)
+    assert ours.chunks is not None
+    assert whole.chunks is not None
+    assert ours.chunks.steps == whole.chunks.steps
+    assert [without_time(each) for each in ours.evaluations] == [without_time(each) for each in whole.evaluations]
+    assert without_time(ours.target_reached) == without_time(whole.target_reached)
+    assert {name: array.tobytes() for name, array in resumed.arrays.items()} == {
+        name: array.tobytes() for name, array in uninterrupted.arrays.items()
     }
 
 
-def without_times(measured: dict[str, Any], times_of: dict[str, Any]) -> dict[str, Any]:
-    """The measures with the only time among them taken from another record."""
-    reached = {**measured["target_reached"], "elapsed_s": times_of["target_reached"]["elapsed_s"]}
-    return {**measured, "target_reached": reached}
+def without_time(validated: Validated | None) -> tuple[float, ...]:
+    assert validated is not None
+    return validated.step, validated.sequences, validated.original_loss, validated.wrong_bits_per_sequence
 
 
 def test_the_times_of_both_processes_are_in_the_record(resumed: tuple[Message, Outcome]) -> None:
     checkpoint, outcome = resumed
-    earlier, history = checkpoint.body["timeline"], checkpoint.body["history"]
-    timeline, chunks = outcome.body["timeline"], outcome.body["chunks"]
-    n_earlier = len(history["chunks"]["steps"])
-    assert sum(chunks["steps"]) == 20
-    assert chunks["train_s"][:n_earlier] == history["chunks"]["train_s"]
-    assert np.diff(chunks["elapsed_s"]).min() > 0
-    assert chunks["elapsed_s"][n_earlier] >= history["elapsed_s"] + chunks["train_s"][n_earlier]
+    assert isinstance(checkpoint.body, Checkpoint)
+    earlier, history = checkpoint.body.timeline, checkpoint.body.history
+    timeline, chunks = measured(outcome).timeline, measured(outcome).chunks
+    assert timeline is not None
+    assert chunks is not None
+    n_earlier = len(history.chunks.steps)
+    assert sum(chunks.steps) == 20
+    assert chunks.train_s[:n_earlier] == history.chunks.train_s
+    assert np.diff(chunks.elapsed_s).min() > 0
+    assert chunks.elapsed_s[n_earlier] >= history.elapsed_s + chunks.train_s[n_earlier]
     for stage in ("spawn_s", "import_s", "build_s", "total_s"):
         assert timeline[stage] > earlier[stage]
     parts = sum(seconds for part, seconds in timeline.items() if part != "total_s")
@@ -119,15 +124,17 @@ def test_the_times_of_both_processes_are_in_the_record(resumed: tuple[Message, O
 
 def test_every_process_warms_up_anew(resumed: tuple[Message, Outcome]) -> None:
     checkpoint, outcome = resumed
-    n_earlier, chunks = len(checkpoint.body["history"]["chunks"]["steps"]), outcome.body["chunks"]
-    assert chunks["first"][n_earlier]
-    assert chunks["warmup"][n_earlier]
+    assert isinstance(checkpoint.body, Checkpoint)
+    n_earlier, chunks = len(checkpoint.body.history.chunks.steps), measured(outcome).chunks
+    assert chunks is not None
+    assert chunks.first[n_earlier]
+    assert chunks.warmup[n_earlier]
 
 
 def test_a_trainer_that_tells_no_state_sends_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = Interrupted("fake_backends.linear", tmp_path, monkeypatch)
     assert cell.train().status == "ok"
-    assert {message.kind for message in cell.heard} <= {"progress", "phase"}
+    assert {type(message.body) for message in cell.heard} <= {Progress, Phase}
 
 
 # --- The command ----------------------------------------------------------------------------------------------
@@ -187,10 +194,10 @@ def test_a_checkpoint_that_cannot_be_read_is_told_and_the_cell_starts_anew(tmp_p
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     arrays = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "optimizer.step": np.asarray(7, np.int64)}
-    message = Message("checkpoint", {"history": {"losses": [0.5]}, "timeline": {}}, arrays)
+    message = Message(Checkpoint(History().state(), {}), arrays)
     path = tmp_path / "cell.checkpoint.safetensors"
-    write_checkpoint(path, message)
-    read = read_checkpoint(path)
+    write_checkpoint(path, message, MADE_WITH)
+    read = read_checkpoint(path, MADE_WITH)
     assert read is not None
     assert read.body == message.body
     assert read.arrays["optimizer.step"].shape == ()
@@ -198,11 +205,11 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 def test_there_may_be_no_checkpoint(tmp_path: Path) -> None:
-    assert read_checkpoint(checkpoint_path(tmp_path, "cell")) is None
+    assert read_checkpoint(checkpoint_path(tmp_path, "cell"), MADE_WITH) is None
 
 
 def test_other_safetensors_are_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"w": np.zeros(2, np.float32)}, path)
     with pytest.raises(ValueError, match=r"other\.safetensors cannot be used"):
-        read_checkpoint(path)
+        read_checkpoint(path, MADE_WITH)

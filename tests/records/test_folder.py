@@ -2,48 +2,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from backends import BACKENDS
-from harness.commands.run import make_record
 from harness.machine import cpu_model
 from harness.machine.provenance import versions
+from harness.processes.keeping import Circumstances, make_record
 from harness.processes.process import Outcome, Resources
 from harness.processes.ranks import rank_log
 from harness.processes.runner import run_cell
 from harness.records import folder as results
-from harness.records.folder import RunFolder, default_folder, flatten
+from harness.records import structs
+from harness.records.folder import RunFolder, default_folder
 from harness.records.identity import Cell
-from harness.records.schema import SCHEMA_VERSION, seal
-from harness.records.validation import record_faults
+from harness.records.record_faults import record_faults
+from harness.records.schema import SCHEMA_VERSION, flatten, seal
+from harness.records.structs import CellResources, Making, Measured, RunFile, SelfComparison
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
+from tests.outcomes import told, with_told
 
 CELL = Cell(BACKENDS["reference"], "idiomatic", "float32", 3, 1)
 OTHER = Cell(BACKENDS["reference"], "idiomatic", "float32", 4, 1)
 CONFIG = RunConfig(
     task=CopyTask(max_length=2), model=ModelConfig(layers=1, hidden=3), train=TrainConfig(batch=4, steps=12, chunk=3)
 )
-MADE_WITH = {"versions": versions(CELL.backend), "cpu": cpu_model()}
+MADE_WITH = Making(versions(CELL.backend), cpu_model())
+CIRCUMSTANCES = Circumstances(1, MADE_WITH)
 
 
-def description(config: RunConfig = CONFIG, **changes: Any) -> dict[str, Any]:
-    return {
-        "preset": "quick",
-        "configuration": config.to_dict(),
-        "resources": {"device": "cpu", "threads": 1},
-        "options": {},
-        "cells": [CELL.name],
-        "environment": {},
-        **changes,
-    }
+def record_of(outcome: Outcome, cell: Cell = CELL) -> structs.Cell:
+    return make_record(cell, outcome, CONFIG, CIRCUMSTANCES)
+
+
+def description(config: RunConfig = CONFIG, **changes: Any) -> RunFile:
+    given = {"preset": "quick", "resources": CellResources("cpu", 1), "cells": [CELL.name], **changes}
+    return RunFile(schema_version=SCHEMA_VERSION, configuration=config, **given)
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +63,12 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
 @pytest.fixture
 def complete(folder: RunFolder, outcome: Outcome) -> RunFolder:
     """The folder with its cell."""
-    record = {**make_record(outcome, CONFIG, MADE_WITH, 1), "verified": True, "verification_reason": None}
-    folder.write_cell(CELL, record, outcome.arrays)
+    folder.write_cell(CELL, record_of(outcome), outcome.arrays)
     folder.log(CELL).write_text("said")
     return folder
 
 
-def why(folder: RunFolder, config: RunConfig = CONFIG, made_with: dict[str, Any] = MADE_WITH) -> str | None:
+def why(folder: RunFolder, config: RunConfig = CONFIG, made_with: Making = MADE_WITH) -> str | None:
     return folder.incompleteness(CELL, config, made_with)
 
 
@@ -92,7 +92,7 @@ SPOILED: dict[str, tuple[Any, str]] = {
     "timeline": ({"total_s": -3.0}, "timeline.spawn_s: it is missing"),
     "chunks": ({"steps": [12]}, "chunks.train_s: it is missing"),
     "settings": ({"device": "cuda:0"}, "settings.device: it is 'cuda:0', not 'cpu'"),
-    "ceiling": ("fast", "ceiling: expected `array | null`, got `str`"),
+    "data_cpu_s": ("fast", "data_cpu_s: expected `float | null`, got `str`"),
     "other_cpu_share": (-1, "other_cpu_share: expected `float` >= 0.0"),
     "losses": ([0.5], "losses: there are 1, not 12"),
     "evaluation": ({"test": {}}, "evaluation.test.sequences: it is missing"),
@@ -108,16 +108,15 @@ def test_a_fault_in_one_field_leaves_that_field_out_and_keeps_all_else(
     field: str, folder: RunFolder, outcome: Outcome
 ) -> None:
     value, fault = SPOILED[field]
-    good = make_record(outcome, CONFIG, MADE_WITH, 1)
-    spoiled = replace(outcome, body={**outcome.body, field: value})
-    record = {**make_record(spoiled, CONFIG, MADE_WITH, 1), "verified": True, "verification_reason": None}
-    folder.write_cell(CELL, record, spoiled.arrays)
+    good = msgspec.to_builtins(record_of(outcome))
+    spoiled = with_told(outcome, told(outcome) | {field: value})
+    folder.write_cell(CELL, record_of(spoiled), spoiled.arrays)
     written = json.loads(folder.record(CELL).read_text())
     assert written["faulty"] == {field: value}
     assert [text for text in written["faults"] if text.startswith(fault)]
-    assert field not in written
-    kept = good.keys() - {field, "status", "reason"}
-    assert {name: written[name] for name in kept} == json.loads(json.dumps({name: good[name] for name in kept}))
+    assert written[field] == getattr(Measured(status="ok"), field)
+    kept = good.keys() - {field, "status", "reason", "faults", "faulty", "sha256", "parameters_sha256"}
+    assert {name: written[name] for name in kept} == {name: good[name] for name in kept}
     assert folder.parameters(CELL).exists()
     if field in ESSENTIAL:
         assert (written["status"], written["reason"]) == ("failed", f"a malformed record: {written['faults'][0]}")
@@ -128,31 +127,27 @@ def test_a_fault_in_one_field_leaves_that_field_out_and_keeps_all_else(
 
 
 def test_faults_in_several_fields_are_all_named(outcome: Outcome) -> None:
-    body = outcome.body | {name: value for name, (value, _) in SPOILED.items()}
-    record = make_record(replace(outcome, body=body), CONFIG, MADE_WITH, 1)
+    content = told(outcome) | {name: value for name, (value, _) in SPOILED.items()}
+    record = record_of(with_told(outcome, content))
     # Of what is left of a failed cell, the types alone are judged.
-    assert record["faulty"].keys() >= {"ceiling", "chunks", "evaluation", "other_cpu_share", "ranks"}
-    assert record["status"] == "failed"
-    assert record_faults(record, CONFIG) == []
+    assert record.faulty.keys() >= {"data_cpu_s", "chunks", "evaluation", "other_cpu_share", "ranks"}
+    assert record.status == "failed"
+    assert record_faults(msgspec.to_builtins(record), CONFIG) == []
+
+
+def test_a_number_that_json_cannot_hold_is_a_fault_of_its_field(outcome: Outcome) -> None:
+    record = record_of(with_told(outcome, told(outcome) | {"exchanges_s": [float("nan")]}))
+    assert (record.status, record.exchanges_s) == ("ok", [])
+    assert record.faults == ["exchanges_s[0]: expected `float`, got `null`"]
 
 
 def test_a_worker_does_not_say_which_cell_it_is_nor_that_its_faults_are_excused(
     folder: RunFolder, outcome: Outcome
 ) -> None:
-    body = {name: value for name, value in outcome.body.items() if name != "losses"}
-    told = {"cell": "another", "seed": 9, "faults": [], "faulty": {"losses": None}}
-    written = folder.write_cell(CELL, make_record(replace(outcome, body=body | told), CONFIG, MADE_WITH, 1), {})
-    assert (written["cell"], written["seed"], written["status"]) == (CELL.name, 3, "failed")
-
-
-def test_what_no_file_can_hold_is_a_failed_cell(folder: RunFolder, outcome: Outcome) -> None:
-    deep: list[Any] = []
-    for _ in range(5000):
-        deep = [deep]
-    body = outcome.body | {"ceiling": deep}
-    written = folder.write_cell(CELL, make_record(replace(outcome, body=body), CONFIG, MADE_WITH, 1), outcome.arrays)
-    assert (written["status"], written["reason"]) == ("failed", "it could not be written: JSON cannot hold it")
-    assert json.loads(folder.record(CELL).read_text())["faults"]
+    content = {name: value for name, value in told(outcome).items() if name != "losses"}
+    content |= {"cell": "another", "seed": 9, "faults": [], "faulty": {"losses": None}}
+    written = folder.write_cell(CELL, record_of(with_told(outcome, content)), {})
+    assert (written.cell, written.seed, written.status) == (CELL.name, 3, "failed")
 
 
 def test_a_record_names_the_sources_it_was_made_with(complete: RunFolder) -> None:
@@ -169,7 +164,7 @@ def test_a_cell_without_a_record_is_not_complete(folder: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"status": "failed", "reason": "x"}, "it ended as failed"),
+        ({"status": "failed", "reason": "x"}, "it failed"),
         ({"schema_version": 1}, f"its record has schema version 1, not {SCHEMA_VERSION}"),
         ({"losses": [0.5]}, "its record is faulty: losses: there are 1, not 12"),
         ({"losses": "many"}, "its record is faulty: losses: expected `array | null`, got `str`"),
@@ -203,9 +198,9 @@ def test_parameters_that_are_gone_or_others_are_not_complete(complete: RunFolder
 
 
 def test_another_version_or_processor_makes_a_cell_be_done_again(complete: RunFolder) -> None:
-    newer = {**MADE_WITH, "versions": {**MADE_WITH["versions"], "numpy": "9.9"}}
+    newer = Making({**MADE_WITH.versions, "numpy": "9.9"}, MADE_WITH.cpu)
     assert str(why(complete, made_with=newer)).startswith("it was made with numpy ")
-    assert str(why(complete, made_with={**MADE_WITH, "cpu": "abacus"})).endswith(", now abacus")
+    assert str(why(complete, made_with=Making(MADE_WITH.versions, "abacus"))).endswith(", now abacus")
 
 
 def test_other_code_makes_a_cell_be_done_again(complete: RunFolder) -> None:
@@ -232,7 +227,7 @@ def test_attempts_are_kept_under_their_numbers(complete: RunFolder, outcome: Out
     # Killed before it had a record; the next begins.
     assert complete.begin_attempt(CELL) == 3
     assert complete.begin_attempt(CELL) == 3
-    complete.write_cell(OTHER, {"status": "failed", "reason": "x"}, {})
+    complete.write_cell(OTHER, record_of(Outcome("failed", "x"), OTHER), {})
     attempts = complete.path / "attempts"
     assert sorted(path.name for path in attempts.iterdir()) == [
         f"{CELL.name}.{end}" for end in ("1.json", "1.log", "1.safetensors", "2.log", "2.rank1.log")
@@ -248,10 +243,10 @@ def test_a_disk_too_full_for_the_parameters_leaves_a_failed_cell_with_its_losses
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(results, "write_bytes", write)
-    written = folder.write_cell(CELL, make_record(outcome, CONFIG, MADE_WITH, 1), outcome.arrays)
-    assert (written["status"], written["reason"]) == ("failed", "it could not be written: No space left on device")
+    written = folder.write_cell(CELL, record_of(outcome), outcome.arrays)
+    assert (written.status, written.reason) == ("failed", "it could not be written: No space left on device")
     record = json.loads(folder.record(CELL).read_text())
-    assert record == written
+    assert record == msgspec.to_builtins(written)
     assert len(record["losses"]) == 12
     assert not folder.parameters(CELL).exists()
 
@@ -292,15 +287,14 @@ def test_a_resumed_run_keeps_its_cells_gains_the_new_ones_and_tells_of_both_sess
         pass
     run = json.loads((left / "run.json").read_text())
     assert run["cells"] == [CELL.name, "another-cell"]
-    assert [session["command"] for session in run["sessions"]] == [None, "again"]
+    assert [session["command"] for session in run["sessions"]] == ["", "again"]
 
 
 def test_the_larger_number_of_repeats_says_where_the_second_set_of_the_pair_begins(left: Path) -> None:
-    pair = {"backend": "torch", "implementation": "tuned", "precision": "float32", "first_repeat": 5}
     for first_repeat in (3, 5, 2):
-        with RunFolder.resume(left, description(a_a={**pair, "first_repeat": first_repeat})):
+        with RunFolder.resume(left, description(a_a=SelfComparison("torch", "tuned", "float32", first_repeat))):
             pass
-    assert json.loads((left / "run.json").read_text())["a_a"] == pair
+    assert json.loads((left / "run.json").read_text())["a_a"]["first_repeat"] == 5
 
 
 @pytest.mark.parametrize(
@@ -308,19 +302,19 @@ def test_the_larger_number_of_repeats_says_where_the_second_set_of_the_pair_begi
 )
 def test_a_broken_run_is_not_resumed(content: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(content)
-    with pytest.raises(ConfigurationError, match=r"no readable run\.json|has schema version|its run\.json has no"):
+    with pytest.raises(ConfigurationError, match=r"no readable run\.json"):
         RunFolder.resume(tmp_path, description())
 
 
 def test_an_earlier_version_is_refused_by_name(left: Path) -> None:
     run = json.loads((left / "run.json").read_text())
     (left / "run.json").write_text(json.dumps({**run, "schema_version": 1}))
-    with pytest.raises(ConfigurationError, match=f"version 1; a run of version {SCHEMA_VERSION} can be resumed"):
+    with pytest.raises(ConfigurationError, match=f"schema version 1; allowed is {SCHEMA_VERSION}"):
         RunFolder.resume(left, description())
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "", 7])
-def test_a_cell_name_that_leaves_the_folder_is_refused(name: Any, left: Path) -> None:
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", ""])
+def test_a_cell_name_that_leaves_the_folder_is_refused(name: str, left: Path) -> None:
     run = json.loads((left / "run.json").read_text())
     (left / "run.json").write_text(json.dumps({**run, "cells": [name]}))
     with pytest.raises(ConfigurationError, match="unsafe cell name"):
@@ -329,7 +323,7 @@ def test_a_cell_name_that_leaves_the_folder_is_refused(name: Any, left: Path) ->
 
 def test_a_folder_of_another_configuration_is_refused_with_every_difference(left: Path) -> None:
     other = RunConfig(task=CONFIG.task, model=CONFIG.model, train=TrainConfig(batch=8, steps=7, chunk=3))
-    resources = {"device": "cpu", "threads": 2}
+    resources = CellResources("cpu", 2)
     with pytest.raises(ConfigurationError) as caught:
         RunFolder.resume(left, description(other, resources=resources))
     expected = "was run with train.batch = 4, not 8; train.steps = 12, not 7; threads = 1, not 2"
@@ -343,8 +337,8 @@ def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sections_are_flat_and_tuples_are_lists() -> None:
-    assert flatten({"a": {"b": (1, 2), "c": {"d": None}}, "e": 3}) == {"a.b": [1, 2], "a.c.d": None, "e": 3}
+def test_sections_are_flat() -> None:
+    assert flatten({"a": {"b": [1, 2], "c": {"d": None}}, "e": 3}) == {"a.b": [1, 2], "a.c.d": None, "e": 3}
 
 
 def test_a_default_folder_is_named_by_time_and_preset() -> None:

@@ -105,18 +105,17 @@ def test_a_share_above_the_ceiling_is_shown_as_it_is(above_the_ceiling: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("version", "node", "share"),
+    ("node", "share"),
     [
-        pytest.param(3, None, 1, id="one machine, measured whole"),
-        pytest.param(3, "abc", 1 / 2, id="a node for each rank"),
-        pytest.param(2, None, 1 / 2, id="each rank measured its own part"),
+        pytest.param(None, 1, id="one machine, measured whole"),
+        pytest.param("abc", 1 / 2, id="a node for each rank"),
     ],
 )
 def test_ranks_are_held_against_what_all_of_them_have(
-    version: int, node: str | None, share: float, run_folder: Callable[..., Path], record: Make, product: Make
+    node: str | None, share: float, run_folder: Callable[..., Path], record: Make, product: Make
 ) -> None:
     cell = record("torch", ranks=2, node=node, exchanges_s=[0.001])
-    (row,) = read_csv(run_folder(cell, products=[product(1e-3)], schema_version=version), "summary")
+    (row,) = read_csv(run_folder(cell, products=[product(1e-3)]), "summary")
     ceiling = 2 * 16 * 128 * 512 / 1e-3 / 1e9
     assert float(row["ceiling_share"]) == pytest.approx(share * float(row["gflop_per_s"]) / ceiling)
 

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.task.copy_task import CopyTask
-from harness.task.presets import ConfigurationError, load_preset, preset_names
+from harness.task.presets import ConfigurationError, convert, load_preset, preset_names
 from harness.task.recipe import ModelConfig
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_loads_and_survives_its_dictionary(name: str) -> None:
     config = load_preset(name)
-    assert type(config).from_dict(config.to_dict()) == config
+    assert convert(config.to_dict()) == config
 
 
 def test_the_seed_preset_is_the_seeds_recipe() -> None:

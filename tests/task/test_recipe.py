@@ -7,6 +7,7 @@ import pytest
 
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.task.copy_task import CopyTask
+from harness.task.presets import convert
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 
 
@@ -59,12 +60,12 @@ def test_a_configuration_from_before_the_wiring_is_a_plain_stack() -> None:
     for section, keys in {"model": WIRINGS, "task": ("idle_outputs",)}.items():
         for key in keys:
             del sections[section][key]
-    assert RunConfig.from_dict(sections) == RunConfig()
+    assert convert(sections) == RunConfig()
 
 
 def test_a_dictionary_is_the_whole_configuration() -> None:
     config = RunConfig(optimizer=OptimizerSpec(kind="rmsprop"), evaluate=EvaluateConfig(beyond=(2.0,)))
-    assert RunConfig.from_dict(config.to_dict()) == config
+    assert convert(config.to_dict()) == config
 
 
 @pytest.mark.parametrize("section", [{"batch": 0}, {"steps": 0}, {"chunk": 0}, {"warmup_steps": -1}])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+import msgspec
+
 from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.variants import Variant
 from harness.records.reading import read_run
+from harness.records.schema import flatten
 from harness.records.structs import Run
 from harness.task.presets import ConfigurationError
-from harness.task.recipe import RunConfig
 
 # What an optimiser step computes: where one of these differs, a ratio of speeds means nothing.
 DECISIVE_SECTIONS = ("task", "model", "optimizer")
@@ -75,7 +77,8 @@ def load_runs(folders: list[Path]) -> list[ComparedRun]:
 
 def recipe_differences(runs: list[ComparedRun]) -> list[Difference]:
     """Keys of the configuration that differ; one that a run does not have counts as this suite's default."""
-    return find_differences({run.letter: dict(flatten(_complete(run.run.file.configuration))) for run in runs})
+    recipes = {run.letter: msgspec.to_builtins(run.run.file.configuration) for run in runs}
+    return find_differences({letter: flatten(recipe) for letter, recipe in recipes.items()})
 
 
 def same_learning(runs: list[ComparedRun]) -> bool:
@@ -85,7 +88,7 @@ def same_learning(runs: list[ComparedRun]) -> bool:
 
 def are_about_learning(runs: list[ComparedRun]) -> bool:
     """Whether none of the runs was for speed alone."""
-    return all(run.run.evaluate.learning for run in runs)
+    return all(run.run.is_about_learning for run in runs)
 
 
 def find_differences(values: dict[str, dict[str, Any]]) -> list[Difference]:
@@ -93,15 +96,6 @@ def find_differences(values: dict[str, dict[str, Any]]) -> list[Difference]:
     names = dict.fromkeys(name for flat in values.values() for name in flat)
     differences = [Difference(name, {letter: flat.get(name) for letter, flat in values.items()}) for name in names]
     return [item for item in differences if not _are_equal(list(item.values.values()))]
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested dictionaries as dotted names with their values."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _are_equal(values: list[Any]) -> bool:
@@ -126,14 +120,6 @@ def _label(keys: Iterable[Key]) -> dict[Key, str]:
     known = list(dict.fromkeys(keys))
     telling = [place for place in range(2, max(map(len, known), default=2)) if len({key[place] for key in known}) > 1]
     return {key: " ".join([*key[:2], *(key[place] for place in telling)]) for key in known}
-
-
-def _complete(configuration: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    defaults = RunConfig().to_dict()
-    named = {section: {**defaults[section], **configuration.get(section, {})} for section in defaults}
-    # JSON has no tuples.
-    listed = {s: {k: list(v) if isinstance(v, tuple) else v for k, v in keys.items()} for s, keys in named.items()}
-    return {**configuration, **listed}
 
 
 def _refuse_different_work(runs: list[ComparedRun]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.analysis.compare.runs import ComparedRun, Difference, find_differences, flatten
+import msgspec
+
+from harness.analysis.compare.runs import ComparedRun, Difference, find_differences
 from harness.machine import PASSING
+from harness.records.schema import flatten
 
 
 def surrounding_differences(runs: list[ComparedRun]) -> list[Difference]:
@@ -19,5 +22,5 @@ def _surroundings(run: ComparedRun, shared: list[tuple[str, ...]]) -> dict[str, 
     settings = {run.labels[key]: run.variants[key].cells[0].settings or {} for key in shared}
     nodes = {"nodes": sorted(run.run.hardware)} if file.nodes else {}
     lasting = {name: value for name, value in file.environment.items() if name not in PASSING}
-    nested = {"environment": lasting, "resources": file.resources, **nodes, **settings}
-    return {name: value for name, value in flatten(nested) if value is not None}
+    nested = {"environment": lasting, "resources": msgspec.to_builtins(file.resources), **nodes, **settings}
+    return {name: value for name, value in flatten(nested).items() if value is not None}

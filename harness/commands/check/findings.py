@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from harness.records.validation import Fault
+from harness.records.fault import Fault
 from harness.task.one_line import one_line
 
 # What may be missing where run.json says so: all else is small, or is what is checked.

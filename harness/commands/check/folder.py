@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
 
 import msgspec
 
 from harness.commands.check.cell import check_cell
 from harness.commands.check.findings import MAY_BE_LEFT_OUT, Findings
 from harness.commands.check.tables import check_tables
-from harness.records.older import modernise
-from harness.records.schema import (
-    CEILING_APART_SINCE,
-    READABLE_VERSIONS,
-    SAFE_NAME,
-    SCHEMA_VERSION,
-    SEALED_SINCE,
-    UnreadableFile,
-    read_json,
-)
-from harness.records.shape import CeilingFile, Share, shape_fault
+from harness.records.fault import shape_fault
+from harness.records.schema import SAFE_NAME, SCHEMA_VERSION, UnreadableFile, read_json
+from harness.records.structs import CeilingFile, Product, RunFile
 from harness.task.presets import ConfigurationError, convert
-from harness.task.recipe import RunConfig, product_shapes
+from harness.task.recipe import product_shapes
 
 # Formats that can run code when they are opened, or that nothing here writes.
 UNSAFE_SUFFIXES = (
@@ -36,50 +25,6 @@ UNSAFE_SUFFIXES = (
 SUMS = "SHA256SUMS"
 
 
-@dataclass(frozen=True)
-class Node:
-    """A node of a cluster that cells ran on."""
-
-    node: str
-    cpu: str
-    gpus: list[str | None]
-    physical_cores: int | None = None
-
-
-@dataclass(frozen=True)
-class Description:
-    """run.json in every version."""
-
-    schema_version: int
-    created: str
-    preset: str
-    command: str
-    configuration: dict[str, dict[str, Any]]
-    resources: dict[str, Any]
-    environment: dict[str, Any]
-    cells: Annotated[list[str], msgspec.Meta(min_length=1)]
-    a_a: dict[str, str | int] | None = None
-    left_out: list[str] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Session:
-    started: str
-    command: str
-    environment: dict[str, Any]
-    # What other processes used of the processors before the first cell; None on a cluster, and of a run that was ended.
-    other_cpu_share: Share | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What version 2 added to run.json."""
-
-    options: dict[str, Any]
-    sessions: Annotated[list[Session], msgspec.Meta(min_length=1)]
-
-
 def find_faults(folder: Path) -> Findings:
     """Everything that is wrong with a run's folder. Raises nothing for what lies in it."""
     findings = Findings()
@@ -87,40 +32,41 @@ def find_faults(folder: Path) -> Findings:
     if description is None:
         return findings
     _check_tree(folder, findings)
-    config = _check_configuration(description, findings)
-    if config is None:
-        return findings
-    records = {
-        name: check_cell(folder, name, description, config, findings)
-        for name in description["cells"]
-        if SAFE_NAME.fullmatch(name)
-    }
-    findings.n_cells = len(records)
-    _check_strangers(folder, description["cells"], findings)
-    _check_ceiling(folder, description, config, records, findings)
+    names = [name for name in description.cells if SAFE_NAME.fullmatch(name)]
+    for name in names:
+        check_cell(folder, name, description, findings)
+    findings.n_cells = len(names)
+    _check_strangers(folder, description.cells, findings)
+    _check_ceiling(folder, description, findings)
     check_tables(folder, findings)
-    _check_sums(folder, description["cells"], findings)
+    _check_sums(folder, description.cells, findings)
     return findings
 
 
-def _check_description(folder: Path, findings: Findings) -> dict[str, Any] | None:
+def _check_description(folder: Path, findings: Findings) -> RunFile | None:
     """run.json; None where nothing else can be judged without it."""
     try:
-        description = read_json(folder / "run.json")
+        content = read_json(folder / "run.json")
     except (UnreadableFile, OSError) as error:
         findings.add("run.json", f"it cannot be read: {error}")
         return None
-    version = description.get("schema_version")
-    if version not in READABLE_VERSIONS:
-        findings.add("run.json", f"it is {version!r}; versions 1 to {SCHEMA_VERSION} can be checked", "schema_version")
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        findings.add("run.json", f"it is {version!r}; version {SCHEMA_VERSION} can be checked", "schema_version")
         return None
-    kinds = [Description, Asked] if version >= SEALED_SINCE else [Description]
-    faults = [fault for kind in kinds if (fault := shape_fault(description, kind))]
-    findings.add_all("run.json", faults)
-    if faults:
+    if fault := shape_fault(content, RunFile):
+        findings.add_all("run.json", [fault])
         return None
-    _check_index(description["cells"], findings)
-    for pattern in description.get("left_out", []):
+    try:
+        # Keys that no recipe has are refused.
+        convert(content["configuration"])
+    except ConfigurationError as error:
+        findings.add("run.json", str(error), "configuration")
+        return None
+    description = msgspec.convert(content, RunFile)
+    _check_whole(description, findings)
+    _check_index(description.cells, findings)
+    for pattern in description.left_out:
         if pattern in MAY_BE_LEFT_OUT:
             findings.left_out.append(pattern)
             findings.remarks.append(f"{pattern}: left out, as run.json says")
@@ -129,20 +75,19 @@ def _check_description(folder: Path, findings: Findings) -> dict[str, Any] | Non
     return description
 
 
+def _check_whole(description: RunFile, findings: Findings) -> None:
+    """What every run of ours says, though a report can do without it."""
+    for name in ("created", "preset", "command", "environment", "options", "cells", "sessions"):
+        if not getattr(description, name):
+            findings.add("run.json", "it is missing", name)
+
+
 def _check_index(cells: list[str], findings: Findings) -> None:
     for number, name in enumerate(cells):
         if not SAFE_NAME.fullmatch(name):
             findings.add("run.json", f"{name!r} is not safe as the name of a file", f"cells[{number}]")
         elif name in cells[:number]:
             findings.add("run.json", f"{name} is there twice", f"cells[{number}]")
-
-
-def _check_configuration(description: Mapping[str, Any], findings: Findings) -> RunConfig | None:
-    try:
-        return convert(modernise(description, description["schema_version"])["configuration"])
-    except ConfigurationError as error:
-        findings.add("run.json", str(error), "configuration")
-        return None
 
 
 def _check_tree(folder: Path, findings: Findings) -> None:
@@ -164,59 +109,31 @@ def _check_strangers(folder: Path, cells: list[str], findings: Findings) -> None
             findings.add(f"cells/{path.name}", "run.json names no such cell")
 
 
-def _check_ceiling(
-    folder: Path,
-    description: Mapping[str, Any],
-    config: RunConfig,
-    records: Mapping[str, Mapping[str, Any]],
-    findings: Findings,
-) -> None:
+def _check_ceiling(folder: Path, description: RunFile, findings: Findings) -> None:
     try:
         content = read_json(folder / "ceiling.json")
     except FileNotFoundError:
-        content = {"schema_version": description["schema_version"], "samples": []}
+        return
     except (UnreadableFile, OSError) as error:
         findings.add("ceiling.json", f"it cannot be read: {error}")
         return
-    if description["schema_version"] < CEILING_APART_SINCE:
-        _check_gathered(content.get("samples"), records, findings)
-    elif fault := shape_fault(content, CeilingFile):
+    if fault := shape_fault(content, CeilingFile):
         findings.add_all("ceiling.json", [fault])
-    else:
-        _check_samples(content["samples"], description["cells"], product_shapes(config), findings)
+        return
+    samples = msgspec.convert(content, CeilingFile).samples
+    _check_samples(samples, description.cells, product_shapes(description.configuration), findings)
 
 
 def _check_samples(
-    samples: list[Mapping[str, Any]], cells: list[str], shapes: list[tuple[int, int, int]], findings: Findings
+    samples: list[Product], cells: list[str], shapes: list[tuple[int, int, int]], findings: Findings
 ) -> None:
     """Each was taken before all cells or after one of them, of a product that the configured network is made of."""
     for number, sample in enumerate(samples):
-        shape = (sample["m"], sample["k"], sample["n"])
+        shape = (sample.m, sample.k, sample.n)
         if shape not in shapes:
             findings.add("ceiling.json", f"its product is {shape}, none of {shapes}", f"samples[{number}]")
-        if sample["after"] not in (None, *cells):
+        if sample.after not in (None, *cells):
             findings.add("ceiling.json", "run.json names no such cell", f"samples[{number}].after")
-
-
-def _check_gathered(samples: Any, records: Mapping[str, Mapping[str, Any]], findings: Findings) -> None:
-    """In earlier versions the file gathers what the records hold, in the order of the cells."""
-    expected = [sample for name, record in records.items() for sample in _samples_of(name, record)]
-    if samples == expected:
-        return
-    if not isinstance(samples, list) or len(samples) != len(expected):
-        n_samples = len(samples) if isinstance(samples, list) else "no"
-        findings.add("ceiling.json", f"it has {n_samples} samples, but the records hold {len(expected)}", "samples")
-        return
-    number = next(place for place, sample in enumerate(samples) if sample != expected[place])
-    findings.add("ceiling.json", "it is not what the record holds", f"samples[{number}]")
-
-
-def _samples_of(name: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The samples that a record of an earlier version holds, as ceiling.json has them."""
-    whose = {"after": name, "backend": record.get("backend"), "precision": record.get("precision")}
-    samples = record.get("ceiling")
-    known = [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else []
-    return [{**whose, "device": record.get("device"), **sample} for sample in known]
 
 
 def _check_sums(folder: Path, cells: list[str], findings: Findings) -> None:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import io
-import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.cells.requests import AnyJob
 from harness.machine.interruption import is_interrupted
 from harness.processes.cluster.connection import Cluster
 from harness.processes.cluster.losses import explain
-from harness.processes.cluster.messages import unpack
+from harness.processes.cluster.messages import NodeMaking, RankJob, unpack
 from harness.processes.cluster.placement import IsStopped, NotGathered, Rank, gather
-from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Listener, Outcome
-from harness.processes.ranks import Meeting, join_group, meet
-from harness.processes.runner import train_request
+from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Outcome, Watcher
+from harness.processes.ranks import Hear, join_group, run_ranks
+from harness.processes.runner import train_job
 from harness.processes.selection import Selection
 from harness.records.identity import Cell
-from harness.records.messages import Message, ProtocolError, read_message
+from harness.records.messages import Message, ProtocolError, encode, read_message
 
 # What a node that is asked to end may take: more than a worker may.
 STOP_GRACE_S = 20.0
@@ -46,16 +46,16 @@ class Ended:
     cell: Cell
     nodes: tuple[str, ...]
     outcome: Outcome
-    about: Mapping[str, Any] = field(default_factory=dict)
+    making: NodeMaking | None = None
     logs: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How one rank ended, what its node tells about it, and its log; None where it was lost."""
+    """How one rank ended, what its node tells of its making, and its log; None where it was lost."""
 
     outcome: Outcome
-    about: Mapping[str, Any] = field(default_factory=dict)
+    making: NodeMaking | None = None
     log: bytes | None = None
 
 
@@ -64,16 +64,16 @@ def train_cells(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -
     what has not ended is ended."""
 
     def train(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
-        request, begun = train_request(cell, selection.config), list[str]()
+        job, begun = train_job(cell, selection.config), list[str]()
 
         def begin(nodes: list[str]) -> None:
             begun.extend(nodes)
             tell(Begun(cell, tuple(nodes)))
 
-        answers = work_on_nodes(cluster, request, selection, is_stopped, begin)
+        answers = work_on_nodes(cluster, job, selection, is_stopped, begin)
         outcome = answers[0].outcome
         if outcome.status != INTERRUPTED:
-            tell(Ended(cell, tuple(begun), outcome, answers[0].about, tuple(answer.log for answer in answers)))
+            tell(Ended(cell, tuple(begun), outcome, answers[0].making, tuple(answer.log for answer in answers)))
 
     yield from side_by_side(train, cells, cluster.n_at_once)
 
@@ -113,50 +113,47 @@ def side_by_side(job: Callable[[Cell, Tell, IsStopped], None], cells: Sequence[C
 
 def work_on_nodes(
     cluster: Cluster,
-    request: Mapping[str, Any],
+    job: AnyJob,
     selection: Selection,
     is_stopped: IsStopped,
     begin: Callable[[list[str]], None] = lambda _: None,
-    listen: Listener = lambda _: None,
+    hear: Hear = lambda _: None,
 ) -> list[Answer]:
     """Do a job on as many nodes as it has ranks; the answer of each rank, the first with the outcome of the whole.
 
-    `begin` is told the nodes, `listen` hears the first rank.
+    `begin` is told the nodes, `hear` gets the first rank's messages.
     """
-    asked = cluster.place(selection)
+    place = cluster.place(selection)
     try:
-        with gather(cluster, str(request["backend"]), is_stopped) as ranks:
+        with gather(cluster, job.backend, is_stopped) as ranks:
             begin([rank.node for rank in ranks])
             if missing := [rank.missing for rank in ranks if rank.missing]:
-                return [Answer(Outcome("not_installed", missing[0], {}, {}), log=b"")]
+                return [Answer(Outcome("not_installed", missing[0]), log=b"")]
             addresses = [rank.address for rank in ranks]
             answers: dict[int, Answer] = {}
 
-            def run_rank(number: int, hear: Listener, meeting: Meeting) -> Outcome:
-                ours = {**asked, "request": join_group(request, number, addresses)}
-                answers[number] = run_on_node(
-                    ranks[number], ours, hear, lambda: meeting.is_over() or is_stopped(), meeting.conclude
-                )
-                return answers[number].outcome
+            def run_rank(rank: int, watcher: Watcher) -> Outcome:
+                asked = RankJob(join_group(job, rank, addresses), place)
+                stopped_too = replace(watcher, is_over=lambda: watcher.is_over() or is_stopped())
+                answers[rank] = run_on_node(ranks[rank], asked, stopped_too)
+                return answers[rank].outcome
 
-            outcome = meet(cluster.ranks, run_rank, listen)
+            outcome = run_ranks(cluster.ranks, run_rank, hear)
     except NotGathered as error:
         return [Answer(error.outcome)]
     whole = replace(answers[0], outcome=outcome)
     return [_hide(answer, ranks) for answer in (whole, *(answers[number] for number in range(1, cluster.ranks)))]
 
 
-def run_on_node(
-    rank: Rank, asked: Mapping[str, Any], listen: Listener, is_stopped: IsStopped, conclude: Callable[[Outcome], None]
-) -> Answer:
+def run_on_node(rank: Rank, asked: RankJob, watcher: Watcher) -> Answer:
     """Have a rank do its part of a job on its node, as run_job does it here."""
     import ray
     from ray.exceptions import RayError
 
-    rank.actor.start.remote(json.dumps(asked))
+    rank.actor.start.remote(encode(asked))
     pending, deadline_s = rank.actor.hear.remote(), None
     while True:
-        if deadline_s is None and is_stopped():
+        if deadline_s is None and watcher.is_over():
             rank.actor.stop.remote()
             deadline_s = time.monotonic() + STOP_GRACE_S
         if not ray.wait([pending], timeout=POLL_INTERVAL_S)[0]:
@@ -168,16 +165,16 @@ def run_on_node(
             if isinstance(news, tuple):
                 return Answer(*unpack(news[0]), news[1])
             if isinstance(news, bytes):
-                listen(_read(news))
+                watcher.hear(_read(news))
             else:
-                conclude(Outcome(news, None, {}, {}))
+                watcher.conclude(Outcome(news))
                 rank.actor.release.remote()
         except RayError as error:
             # The others are not to wait until it is known what has happened.
-            conclude(Outcome("killed", None, {}, {}))
+            watcher.conclude(Outcome("killed"))
             return Answer(explain(error, rank.node))
         except ProtocolError as error:
-            return Answer(Outcome("failed", str(error), {}, {}))
+            return Answer(Outcome("failed", str(error)))
         pending = rank.actor.hear.remote()
 
 
@@ -190,8 +187,8 @@ def _read(content: bytes) -> Message:
 
 def _unanswered(rank: Rank) -> Outcome:
     if is_interrupted():
-        return Outcome(INTERRUPTED, None, {}, {})
-    return Outcome("killed", f"node {rank.node} did not answer when it was asked to end", {}, {})
+        return Outcome(INTERRUPTED, None)
+    return Outcome("killed", f"node {rank.node} did not answer when it was asked to end")
 
 
 def _hide(answer: Answer, ranks: Sequence[Rank]) -> Answer:

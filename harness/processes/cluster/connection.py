@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import json
 import os
 import re
 import signal
@@ -13,11 +12,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.machine import Processors, find_processors
+import msgspec
+
+from harness.machine import find_processors
 from harness.machine.provenance import suite_digest
+from harness.processes.cluster.messages import NodeDescription, Place
 from harness.processes.cluster.nodes import (
     Node,
     choose_nodes,
@@ -69,9 +71,9 @@ class Cluster:
         """Ray's label selector of the nodes that were there when we began: one that joins later is not described."""
         return {"ray.io/node-id": f"in({','.join(node.id for node in self.nodes)})"}
 
-    def place(self, selection: Selection) -> dict[str, Any]:
-        """For a request: what a worker may use, with the share of each node."""
-        return {"resources": asdict(selection.resources), "shares": {node.id: node.share for node in self.nodes}}
+    def place(self, selection: Selection) -> Place:
+        """What a worker may use, with the share of each node."""
+        return Place(selection.resources, {node.id: node.share for node in self.nodes})
 
     def describe(self) -> Iterator[str]:
         """Lines for the user."""
@@ -197,43 +199,41 @@ def _ask_nodes(backends: list[str]) -> list[Node]:
 
     counted = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
     remote = ray.remote(num_cpus=0, max_retries=0)(describe_node)
-    request = json.dumps({"backends": backends})
     asked = []
     for node in counted:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked.append(remote.options(scheduling_strategy=there).remote(request))
+        asked.append(remote.options(scheduling_strategy=there).remote(backends))
     ray.wait(asked, num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
     answers = [(node, _read_answer(task)) for node, task in zip(counted, asked, strict=True)]
     return [_read_node(node, answer, ray.__version__) for node, answer in answers if answer]
 
 
-def _read_answer(task: Any) -> dict[str, Any] | None:
+def _read_answer(task: Any) -> NodeDescription | None:
     """None from a node that does not answer: one that has just died is still counted for a while."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
     try:
-        answer: dict[str, Any] = json.loads(ray.get(task, timeout=0))
+        return msgspec.json.decode(ray.get(task, timeout=0), type=NodeDescription)
     except RayTaskError as error:
         cause = error.cause or error
         why = one_line(f"{type(cause).__name__}: {cause}")[:200]
         raise ConfigurationError(f"a node of the cluster cannot run this suite: {why}") from None
     except RayError:
         return None
-    return answer
 
 
-def _read_node(counted: Mapping[str, Any], told: Mapping[str, Any], version: str) -> Node:
+def _read_node(counted: Mapping[str, Any], told: NodeDescription, version: str) -> Node:
     offered = counted["Resources"]
     return Node(
         id=counted["NodeID"],
         cpus=int(offered.get("CPU", 0)),
         gpus=int(offered.get("GPU", 0)),
-        machine=told["machine"],
-        processors=Processors(**{**told["processors"], "order": tuple(told["processors"]["order"])}),
-        environment=told["environment"],
-        versions=told["versions"],
-        code=told["code"],
+        machine=told.machine,
+        processors=told.processors,
+        environment=told.environment,
+        versions=told.versions,
+        code=told.code,
         ray=version,
-        niceness=told["niceness"],
+        niceness=told.niceness,
     )

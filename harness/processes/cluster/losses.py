@@ -24,17 +24,17 @@ def explain(error: Exception, node: str | None = None) -> Outcome:
     if isinstance(error, exceptions.RayTaskError):
         cause = getattr(error, "cause", None) or error
         reason = one_line(f"{where} could not run it: {type(cause).__name__}: {cause}")[:MAXIMUM_REASON_LENGTH]
-        return Outcome("failed", reason, {}, {})
+        return Outcome("failed", reason)
     if isinstance(error, exceptions.OutOfMemoryError):
-        return Outcome("out_of_memory", f"Ray ended it while {where} was out of memory", {}, {})
+        return Outcome("out_of_memory", f"Ray ended it while {where} was out of memory")
     if isinstance(error, exceptions.ActorUnschedulableError):
-        return Outcome("failed", NO_NODE, {}, {})
+        return Outcome("failed", NO_NODE)
     # An actor is unavailable before Ray knows why.
     waits_s = LOSS_S if isinstance(error, exceptions.ActorUnavailableError) else 0.0
     is_actor = isinstance(error, exceptions.RayActorError)
     if isinstance(error, exceptions.NodeDiedError) or (is_actor and node and _is_lost(node, waits_s)):
-        return Outcome("killed", f"{where} died", {}, {})
-    return Outcome("killed", f"{where} lost it: {type(error).__name__}", {}, {})
+        return Outcome("killed", f"{where} died")
+    return Outcome("killed", f"{where} lost it: {type(error).__name__}")
 
 
 def count_alive(nodes: Sequence[Node]) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 from harness.machine import Processors
 from harness.processes.process import Resources
+from harness.records import structs
+from harness.records.structs import Making
 from harness.task.presets import ConfigurationError
 
 SHORT_ID = 12
@@ -44,23 +46,23 @@ class Node:
         """What nodes have in common that share processors."""
         return self.machine, self.processors.order
 
-    def made_with(self, backend: str) -> dict[str, Any]:
+    def made_with(self, backend: str) -> Making:
         """What a cell of the backend is made with here, beside its code; as on one machine."""
-        return {"versions": dict(self.versions.get(backend, {})), "cpu": self.environment["cpu"]}
+        return Making(dict(self.versions.get(backend, {})), self.environment["cpu"])
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> structs.Node:
         """For run.json: the hardware, and nothing that tells whose it is."""
         gpus = [device.get("name") for device in self.environment["gpu"]["devices"]]
-        return {
-            "node": self.name,
-            "cpu": self.environment["cpu"],
-            "physical_cores": self.environment["physical_cores"],
-            "logical_cores": self.environment["logical_cores"],
-            "cpus": self.cpus,
-            "gpus": gpus[: self.gpus] or ["unknown"] * self.gpus,
-            "memory_bytes": self.environment["memory_bytes"],
-            "ray": self.ray,
-        }
+        return structs.Node(
+            node=self.name,
+            cpu=self.environment["cpu"],
+            physical_cores=self.environment["physical_cores"],
+            logical_cores=self.environment["logical_cores"],
+            cpus=self.cpus,
+            gpus=gpus[: self.gpus] or ["unknown"] * self.gpus,
+            memory_bytes=self.environment["memory_bytes"],
+            ray=self.ray,
+        )
 
 
 def takes_gpu(nodes: Sequence[Node], device: str) -> bool:

@@ -6,53 +6,52 @@ Ray ships these by name, so the suite has to be installed on the node. Requests 
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import os
 import queue
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from backends import Backend, find_backend
+import msgspec
+
+from backends import find_backend
 from harness.machine import cpu_model, describe_environment, find_processors, load_average
 from harness.machine.files import read
 from harness.machine.provenance import suite_digest, versions
 from harness.processes.ceiling import offering, take_samples
-from harness.processes.cluster.messages import pack
-from harness.processes.process import MAXIMUM_LOG_BYTES, Outcome, Resources, missing_reason, run_job
+from harness.processes.cluster.messages import NodeDescription, NodeMaking, Offer, Place, ProductsJob, RankJob, pack
+from harness.processes.process import MAXIMUM_LOG_BYTES, Outcome, Resources, Watcher, missing_reason, run_job
 from harness.processes.ranks import free_addresses
-from harness.records.messages import Message, write_message
-from harness.task.recipe import RunConfig
+from harness.records.messages import Message, Observation, Phase, Unsupported, encode, frame
+from harness.records.structs import LoadAverage, Making
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 # A message; the status, once the rank has its result; then the packed outcome and the log.
 News = bytes | str | tuple[bytes, bytes]
 # What crosses the cluster: the first has the ranks meet, the others are what verify compares.
-CROSSING = ("phase", "observation", "unsupported")
+CROSSING = (Phase, Observation, Unsupported)
 
 
-def describe_node(request: str) -> str:
-    """What this node is, what is installed of the backends named, and which code of the suite."""
+def describe_node(backends: Sequence[str]) -> bytes:
+    """What this node is, what is installed of the backends named, and which code of the suite: a NodeDescription."""
     raise_priority()
     found = {}
-    for name in json.loads(request)["backends"]:
+    for name in backends:
         with contextlib.suppress(KeyError):
             found[name] = versions(find_backend(name))
-    described = {
-        "machine": read(BOOT_ID) or os.uname().nodename,
-        "processors": asdict(find_processors()),
-        "environment": describe_environment(),
-        "versions": found,
-        "code": suite_digest(),
-        "niceness": os.nice(0),
-    }
-    return json.dumps(described)
+    described = NodeDescription(
+        machine=read(BOOT_ID) or os.uname().nodename,
+        processors=find_processors(),
+        environment=describe_environment(),
+        versions=found,
+        code=suite_digest(),
+        niceness=os.nice(0),
+    )
+    return encode(described)
 
 
 class RankOnNode:
@@ -65,23 +64,20 @@ class RankOnNode:
         self.news: queue.SimpleQueue[News | Exception] = queue.SimpleQueue()
         self.is_stopped, self.is_released = threading.Event(), threading.Event()
 
-    def offer(self, backend: str) -> str:
-        """Which node this is, where the rank may listen, and what is not installed here."""
+    def offer(self, backend: str) -> bytes:
+        """Which node this is, where the rank may listen, and what is not installed here: an Offer."""
         from ray.util import get_node_ip_address
 
         known = find_backend(backend)
         missing = known.missing_packages()
-        offered = {
-            "node": node_id(),
-            "address": free_addresses(1, get_node_ip_address())[0],
-            "host": socket.gethostname(),
-            "missing": missing_reason(known, missing) if missing else None,
-        }
-        return json.dumps(offered)
+        address = free_addresses(1, get_node_ip_address())[0]
+        lacking = missing_reason(known, missing) if missing else None
+        return encode(Offer(node_id(), address, socket.gethostname(), lacking))
 
-    def start(self, asked: str) -> None:
-        """Begin the job that is asked for."""
-        threading.Thread(target=self._run, args=(json.loads(asked),), daemon=True).start()
+    def start(self, asked: bytes) -> None:
+        """Begin the RankJob that is asked for."""
+        rank_job = msgspec.json.decode(asked, type=RankJob)
+        threading.Thread(target=self._run, args=(rank_job,), daemon=True).start()
 
     def hear(self) -> News:
         """What is new, once something is. Raises what kept the job from being done."""
@@ -99,63 +95,41 @@ class RankOnNode:
         self.is_stopped.set()
         self.is_released.set()
 
-    def _run(self, asked: Mapping[str, Any]) -> None:
+    def _run(self, asked: RankJob) -> None:
         try:
             self.news.put(self._do(asked))
         except Exception as error:
             self.news.put(error)
 
-    def _do(self, asked: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    def _do(self, asked: RankJob) -> tuple[bytes, bytes]:
         raise_priority()
-        request = asked["request"]
-        backend, resources = find_backend(request["backend"]), resources_here(asked)
-        load_before = load_average()
+        resources, load_before = resources_here(asked.place), load_average()
+        watcher = Watcher(self._hear, self.is_stopped.is_set, self._conclude)
+        outcome, printed = run_logged(lambda log: run_job(asked.job, resources, log, watcher))
+        made_with = Making(versions(find_backend(asked.job.backend)), cpu_model())
+        return pack(outcome, NodeMaking(made_with, LoadAverage(load_before, load_average()))), printed
 
-        def run(log: Path) -> Outcome:
-            return run_job(
-                backend,
-                request,
-                resources,
-                log,
-                self._listen,
-                is_stopped=self.is_stopped.is_set,
-                conclude=self._conclude,
-            )
-
-        outcome, printed = run_logged(run)
-        return pack(outcome, describe_making(backend, load_before)), printed
-
-    def _listen(self, message: Message) -> None:
-        if message.kind in CROSSING:
-            stream = io.BytesIO()
-            write_message(stream, message.kind, message.body, message.arrays)
-            self.news.put(stream.getvalue())
+    def _hear(self, message: Message) -> None:
+        if isinstance(message.body, CROSSING):
+            self.news.put(frame(message.body, message.arrays))
 
     def _conclude(self, outcome: Outcome) -> None:
         self.news.put(outcome.status)
         self.is_released.wait()
 
 
-def time_products_here(request: str) -> str:
-    """Samples of this node's ceiling, and what failed."""
+def time_products_here(request: bytes) -> bytes:
+    """Samples of this node's ceiling, and what failed: from a ProductsJob to a Taken."""
     raise_priority()
-    asked = json.loads(request)
+    asked = msgspec.json.decode(request, type=ProductsJob)
     backends = []
-    for name in asked["backends"]:
+    for name in asked.backends:
         with contextlib.suppress(KeyError):
             backends.append(find_backend(name))
-    config = RunConfig.from_dict(asked["configuration"])
+    here = resources_here(asked.place)
     with tempfile.TemporaryDirectory(prefix="lstm-copy-benchmark-") as logs:
-        taken = take_samples(offering(backends), config, asked["precisions"], resources_here(asked), Path(logs))
-    return json.dumps(asdict(taken))
-
-
-def describe_making(backend: Backend, load_before: Any) -> dict[str, Any]:
-    """What a cell was made with here, and how busy the node was before it and is now."""
-    return {
-        "made_with": {"versions": versions(backend), "cpu": cpu_model()},
-        "load_average": {"before": load_before, "after": load_average()},
-    }
+        taken = take_samples(offering(backends), asked.configuration, asked.precisions, here, Path(logs))
+    return encode(taken)
 
 
 def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
@@ -169,9 +143,9 @@ def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
             return outcome, stream.read(MAXIMUM_LOG_BYTES)
 
 
-def resources_here(asked: Mapping[str, Any]) -> Resources:
+def resources_here(place: Place) -> Resources:
     """What one rank may use on this node."""
-    return replace(Resources(**asked["resources"]), ranks=1, share=asked["shares"][node_id()])
+    return replace(place.resources, ranks=1, share=place.shares[node_id()])
 
 
 def node_id() -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from harness.machine.privacy import COMMON_NAMES, SHORTEST_NAME
 from harness.processes.cluster.connection import Cluster
 from harness.processes.cluster.losses import NO_NODE, count_alive, explain
+from harness.processes.cluster.messages import Offer
 from harness.processes.cluster.nodes import SHORT_ID
 from harness.processes.cluster.on_node import RankOnNode
 from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Outcome
@@ -86,13 +88,13 @@ def _wait(group: Any, cluster: Cluster, is_stopped: IsStopped) -> None:
     looked_s = time.monotonic()
     while not group.wait(timeout_seconds=1):
         if is_stopped():
-            raise NotGathered(Outcome(INTERRUPTED, None, {}, {}))
+            raise NotGathered(Outcome(INTERRUPTED, None))
         if time.monotonic() - looked_s > NODES_INTERVAL_S:
             looked_s = time.monotonic()
             n_left = count_alive(cluster.nodes)
             if n_left < cluster.ranks:
                 too_few = f"too few nodes of the cluster were left for its {cluster.ranks} ranks: {n_left}"
-                raise NotGathered(Outcome("failed", too_few if n_left else NO_NODE, {}, {}))
+                raise NotGathered(Outcome("failed", too_few if n_left else NO_NODE))
 
 
 def _ask(actors: Sequence[Any], backend: str, is_stopped: IsStopped) -> list[Rank]:
@@ -105,13 +107,13 @@ def _ask(actors: Sequence[Any], backend: str, is_stopped: IsStopped) -> list[Ran
     for rank, (actor, answer) in enumerate(zip(actors, asked, strict=True)):
         while not ray.wait([answer], timeout=POLL_INTERVAL_S)[0]:
             if is_stopped():
-                raise NotGathered(Outcome(INTERRUPTED, None, {}, {}))
+                raise NotGathered(Outcome(INTERRUPTED, None))
             if time.monotonic() > deadline_s:
                 reason = f"its node did not say within {OFFER_TIMEOUT_S:g} s where it may listen"
-                raise NotGathered(name_rank(Outcome("timeout", reason, {}, {}), rank, len(actors)))
+                raise NotGathered(name_rank(Outcome("timeout", reason), rank, len(actors)))
         try:
-            told = json.loads(ray.get(answer))
+            told = msgspec.json.decode(ray.get(answer), type=Offer)
         except RayError as error:
             raise NotGathered(name_rank(explain(error), rank, len(actors))) from None
-        ranks.append(Rank(actor, told["node"][:SHORT_ID], told["address"], told["host"], told["missing"]))
+        ranks.append(Rank(actor, told.node[:SHORT_ID], told.address, told.host, told.missing))
     return ranks

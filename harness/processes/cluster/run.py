@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -12,44 +11,39 @@ from harness.processes.ceiling import keep_samples
 from harness.processes.cluster.ceiling import sample_node
 from harness.processes.cluster.cells import Begun, Ended, train_cells
 from harness.processes.cluster.connection import Cluster
+from harness.processes.keeping import Circumstances, Keeper
 from harness.processes.process import INTERRUPTED, Outcome
 from harness.processes.ranks import rank_log
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection
 from harness.records.durable import write_bytes
-from harness.records.folder import RunFolder
 from harness.records.identity import Cell
-
-# Writes a cell's record from its outcome, what it was made with, its attempt and what else is told about it.
-Keep = Callable[[Cell, Outcome, Mapping[str, Any], int, Mapping[str, Any]], Mapping[str, Any]]
 
 
 def run_on_cluster(
-    cluster: Cluster, cells: Sequence[Cell], selection: Selection, folder: RunFolder, keep: Keep, console: Console
+    cluster: Cluster, cells: Sequence[Cell], selection: Selection, keeper: Keeper, console: Console
 ) -> list[str]:
     """Train what is not complete; the status of every cell, in their order."""
-    keeper = _Keeper(cluster, cells, folder, keep, console)
-    waiting = [cell for cell in cells if not keeper.is_complete(cell, selection)]
+    told, folder = _Told(cluster, cells, keeper, console), keeper.folder
+    waiting = [cell for cell in cells if not told.is_complete(cell, selection)]
     if waiting:
         keep_samples(sample_node(cluster, selection), None, folder, console)
     for event in train_cells(cluster, waiting, selection):
         if isinstance(event, Begun):
-            keeper.begin(event.cell, event.nodes)
+            told.begin(event.cell, event.nodes)
         else:
-            keeper.end(event)
+            told.end(event)
     for cell in cells:
-        if keeper.statuses.setdefault(cell.name, INTERRUPTED) == INTERRUPTED and cell.name in keeper.attempts:
-            keeper.say(f"{cell.name}: interrupted")
-    return [keeper.statuses[cell.name] for cell in cells]
+        if told.statuses.setdefault(cell.name, INTERRUPTED) == INTERRUPTED and cell.name in told.attempts:
+            told.say(f"{cell.name}: interrupted")
+    return [told.statuses[cell.name] for cell in cells]
 
 
-class _Keeper:
+class _Told:
     """What is known of the cells so far: how each ended, and which attempt at it has begun."""
 
-    def __init__(
-        self, cluster: Cluster, cells: Sequence[Cell], folder: RunFolder, keep: Keep, console: Console
-    ) -> None:
-        self.folder, self.keep, self.console = folder, keep, console
+    def __init__(self, cluster: Cluster, cells: Sequence[Cell], keeper: Keeper, console: Console) -> None:
+        self.folder, self.keeper, self.console = keeper.folder, keeper, console
         self.nodes = {node.name: node for node in cluster.nodes}
         self.schedule = Schedule(cells, n_at_once=cluster.n_at_once)
         self.statuses: dict[str, str] = {}
@@ -69,7 +63,7 @@ class _Keeper:
             self.schedule.finish(cell, None)
             self.say(f"{cell.name}: complete, kept")
         elif self.folder.record(cell).exists():
-            self.say(f"{cell.name}: done again, for {reasons[0]}")
+            self.say(f"{cell.name}: rerun: {reasons[0]}")
         return None in reasons
 
     def begin(self, cell: Cell, nodes: Sequence[str]) -> bool:
@@ -94,17 +88,21 @@ class _Keeper:
             return
         outcome = self._write_logs(ended)
         node = self.nodes.get(ended.nodes[0]) if ended.nodes else None
-        made_with = ended.about.get("made_with") or (node.made_with(cell.backend.name) if node else {})
-        about = {"node": node and node.name, "load_average": ended.about.get("load_average")}
-        if len(ended.nodes) > 1:
-            about["nodes"] = list(ended.nodes)
-        written = self.keep(cell, outcome, made_with, self.attempts[cell.name], about)
-        self.statuses[cell.name] = written["status"]
+        made_with = ended.making.made_with if ended.making else node and node.made_with(cell.backend.name)
+        circumstances = Circumstances(
+            self.attempts[cell.name],
+            made_with,
+            ended.making and ended.making.load_average,
+            node and node.name,
+            list(ended.nodes) if len(ended.nodes) > 1 else [],
+        )
+        written = self.keeper.keep(cell, outcome, circumstances)
+        self.statuses[cell.name] = written.status
         duration_s = time.monotonic() - self.begun_s[cell.name]
         self.schedule.finish(cell, duration_s if outcome.body else None)
         place = f" {_say_where(ended.nodes)}" if ended.nodes else ""
-        reason = f": {written['reason']}" if written["reason"] else ""
-        self.say(f"{cell.name}: {written['status']} in {duration_s:.1f} s{place} ({self.schedule}){reason}")
+        reason = f": {written.reason}" if written.reason else ""
+        self.say(f"{cell.name}: {written.status} in {duration_s:.1f} s{place} ({self.schedule}){reason}")
 
     def _write_logs(self, ended: Ended) -> Outcome:
         try:
@@ -112,7 +110,7 @@ class _Keeper:
                 if log is not None:
                     write_bytes(rank_log(self.folder.log(ended.cell), rank), log)
         except OSError as error:
-            return Outcome("failed", f"its log could not be written: {error.strerror}", {}, {})
+            return Outcome("failed", f"its log could not be written: {error.strerror}")
         return ended.outcome
 
 

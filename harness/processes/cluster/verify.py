@@ -8,13 +8,12 @@ from dataclasses import replace
 from harness.processes.cluster.cells import Tell, side_by_side, work_on_nodes
 from harness.processes.cluster.connection import Cluster
 from harness.processes.cluster.placement import IsStopped
-from harness.processes.process import INTERRUPTED
-from harness.processes.proof import Observations, judge, verify_request
+from harness.processes.process import INTERRUPTED, Outcome
+from harness.processes.proof import Observations, hear_into, judge, verify_job
 from harness.processes.selection import Selection
 from harness.processes.verdict import Verdict, choose_run_cases, limit_time, refuse_precision, sum_up
 from harness.proof.oracle import forget
 from harness.records.identity import Cell
-from harness.records.messages import Message
 
 
 def verify_on_cluster(
@@ -33,16 +32,11 @@ def verify_on_cluster(
         if unknown := refuse_precision(cell.precision):
             tell((cell.variant, unknown))
             return
-        cases, messages = {cell.precision: asked}, list[Message]()
-        request = verify_request(cell.backend, cell.implementation, cases)
-
-        def listen(message: Message) -> None:
-            if message.kind != "phase":
-                messages.append(message)
-
-        outcome = work_on_nodes(cluster, request, limited, is_stopped, listen=listen)[0].outcome
+        cases, heard = {cell.precision: asked}, Observations(Outcome("ok"))
+        job = verify_job(cell.backend, cell.implementation, cases)
+        outcome = work_on_nodes(cluster, job, limited, is_stopped, hear=hear_into(heard))[0].outcome
         if outcome.status not in (INTERRUPTED, "not_installed"):
-            proof = judge(cell.backend, cell.implementation, cases, Observations(outcome, messages))
+            proof = judge(cell.backend, cell.implementation, cases, replace(heard, outcome=outcome))
             tell((cell.variant, sum_up(proof)))
 
     variants = {cell.variant: cell for cell in cells}

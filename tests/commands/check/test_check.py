@@ -18,7 +18,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from harness.commands.check import check
-from harness.records.schema import digest, seal
+from harness.records.schema import seal
 from harness.report import write_report
 from harness.task.presets import ConfigurationError
 
@@ -74,26 +74,6 @@ def test_there_are_published_runs() -> None:
 
 def test_a_run_passes_as_it_was_written(good_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faults_of(good_run, capsys) == []
-
-
-def as_version_2(folder: Path) -> None:
-    """Make it the run of a suite whose configuration still had the keys that version 3 took out."""
-    run = json.loads((folder / "run.json").read_text())
-    run["schema_version"] = 2
-    run["configuration"]["train"] |= {"epoch_steps": 1000, "stop_at_loss": 0.0}
-    (folder / "run.json").write_text(json.dumps(run))
-    of_configuration = {"schema_version": 2, "configuration_sha256": digest(run["configuration"])}
-    for path in (folder / "cells").glob("*.json"):
-        edit(path, lambda record: record.update(of_configuration), sealed=True)
-
-
-def test_a_run_of_an_earlier_version_passes_and_is_checked_as_closely(
-    copy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    as_version_2(copy)
-    assert faults_of(copy, capsys) == []
-    edit(copy / RECORD, set_to("other_cpu_share", value=0.0001234))
-    assert any("sha256: the record was altered" in fault for fault in faults_of(copy, capsys))
 
 
 def test_a_key_that_was_taken_out_is_a_fault_in_a_run_of_today(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,24 +219,6 @@ def _write_ceiling(folder: Path, **changes: Any) -> None:
     (folder / "ceiling.json").write_text(json.dumps(content))
 
 
-def _make_version_2(folder: Path) -> None:
-    """The run as version 2 had it, where every record held the two products of the forward pass."""
-    products = [{name: SAMPLE[name] for name in ("m", "k", "n", "seconds", "calls")} | {"m": m} for m in (4, 24)]
-    samples = []
-    for path in sorted((folder / "cells").glob("*.json")):
-        record = json.loads(path.read_text())
-        record |= {"schema_version": 2, "ceiling": products}
-        record["timeline"] |= {"ceiling_s": 0.5, "total_s": record["timeline"]["total_s"] + 0.5}
-        path.write_text(json.dumps(seal(record)))
-    edit(folder / "run.json", set_to("schema_version", value=2))
-    for name in json.loads((folder / "run.json").read_text())["cells"]:
-        record = json.loads((folder / "cells" / f"{name}.json").read_text())
-        whose = {"after": name, **{key: record[key] for key in ("backend", "precision", "device")}}
-        samples += [whose | product for product in products]
-    (folder / "ceiling.json").write_text(json.dumps({"schema_version": 2, "samples": samples}))
-    write_report(folder)
-
-
 def _pickle(folder: Path) -> None:
     (folder / "cells" / "parameters.pkl").write_bytes(pickle.dumps({"a": 1}))
 
@@ -302,7 +264,7 @@ SPOILED = {
     ),
     "a version to come": (
         lambda f: edit(f / "run.json", set_to("schema_version", value=9)),
-        "run.json: schema_version: it is 9; versions 1 to 3 can be checked",
+        "run.json: schema_version: it is 9; version 3 can be checked",
     ),
     "a record left out": (
         lambda f: edit(f / "run.json", set_to("left_out", value=["cells/*.json"])),
@@ -342,18 +304,6 @@ def test_samples_of_the_ceiling_pass(copy: Path, capsys: pytest.CaptureFixture[s
     _write_ceiling(copy)
     write_report(copy)
     assert faults_of(copy, capsys) == []
-
-
-def test_in_version_2_the_ceiling_is_what_the_records_hold(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _make_version_2(copy)
-    assert faults_of(copy, capsys) == []
-    edit(copy / "ceiling.json", scale("samples", 1, "seconds", by=0.5))
-    assert "ceiling.json: samples[1]: it is not what the record holds" in faults_of(copy, capsys)
-    edit(copy / "ceiling.json", drop("samples", 0))
-    assert "ceiling.json: samples: it has 7 samples, but the records hold 8" in faults_of(copy, capsys)
-    _make_version_2(copy)
-    edit(copy / RECORD, set_to("ceiling", 0, "k", value=5), sealed=True)
-    assert any("ceiling: its products are [(4, 5, 12), " in fault for fault in faults_of(copy, capsys))
 
 
 def test_what_run_json_says_was_left_out_is_a_remark(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

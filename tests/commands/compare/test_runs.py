@@ -13,7 +13,6 @@ from harness.analysis.compare.quality import find_absences
 from harness.analysis.compare.runs import load_runs, recipe_differences, same_learning
 from harness.analysis.compare.surroundings import surrounding_differences
 from harness.machine import describe_environment
-from harness.records.schema import SCHEMA_VERSION
 from harness.task.presets import ConfigurationError
 
 
@@ -68,15 +67,6 @@ def test_a_key_that_an_older_run_does_not_know_is_the_default(make_run: Any, edi
     edit(after, lambda run: run["configuration"]["model"].update(forget_bias=0.0))
     with pytest.raises(ConfigurationError, match=r"model\.forget_bias"):
         load_runs([before, after])
-
-
-def test_a_key_that_a_later_version_took_out_is_no_difference(make_run: Any, edit: Any) -> None:
-    before, after = make_run("before", machine=0, n=1), make_run("after", machine=1, n=1)
-    edit(before, lambda run: run["configuration"]["train"].update(epoch_steps=1000, stop_at_loss=0.0))
-    edit(before, lambda run: run.update(schema_version=SCHEMA_VERSION - 1))
-    runs = load_runs([before, after])
-    assert recipe_differences(runs) == []
-    assert same_learning(runs)
 
 
 def test_a_folder_that_holds_no_run_is_refused_by_name(make_run: Any, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.processes.cluster import hide_address
-from harness.processes.cluster.messages import pack, unpack
+from harness.processes.cluster.messages import NodeMaking, pack, unpack
 from harness.processes.process import Outcome
-from harness.records.messages import ProtocolError
+from harness.records.messages import ProtocolError, Timed
+from harness.records.structs import LoadAverage, Making
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
@@ -92,12 +93,13 @@ def test_importing_the_command_line_loads_no_ray() -> None:
 def test_an_outcome_comes_back_whole_or_not_at_all() -> None:
     import numpy as np
 
-    outcome = Outcome("ok", None, {"losses": [0.5, 0.25]}, {"w": np.arange(6.0).reshape(2, 3)})
-    packed = pack(outcome, {"made_with": {"cpu": "a processor"}})
-    received, about = unpack(packed)
+    outcome = Outcome("ok", None, Timed([]), {"w": np.arange(6.0).reshape(2, 3)})
+    making = NodeMaking(Making({"numpy": "2"}, "a processor"), LoadAverage(None, [0.5, 0.5, 0.5]))
+    packed = pack(outcome, making)
+    received, told = unpack(packed)
     assert (received.status, received.reason, received.body) == ("ok", None, outcome.body)
     np.testing.assert_array_equal(received.arrays["w"], outcome.arrays["w"])
-    assert about == {"made_with": {"cpu": "a processor"}}
+    assert told == making
     for cut in (b"", packed[:10], packed[:-1]):
         with pytest.raises(ProtocolError):
             unpack(cut)

@@ -96,17 +96,18 @@ def test_a_signal_ends_every_rank(nodes: Nodes, tmp_path: Path) -> None:
 def test_a_rank_that_never_arrives_ends_its_cell_in_time(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.processes.cluster import connect
     from harness.processes.cluster.cells import train_cells
+    from harness.processes.options import ChosenOptions
     from harness.processes.selection import select
     from harness.records.identity import Cell
 
     monkeypatch.setattr("harness.processes.ranks.MEETING_TIMEOUT_S", 5.0)
-    options = {"backends": "fake_backends.stranded", "implementation": "idiomatic", "preset": "quick", "ranks": 2}
-    options |= {"precision": "float32", "device": "cpu", "threads": 1, "overrides": [], "cluster": nodes.address}
+    named = {"backends": "fake_backends.stranded", "implementation": "idiomatic", "device": "cpu"}
+    options = ChosenOptions(ranks=2, threads=1, cluster=nodes.address, **named)
     with connect(nodes.address, select(options), 1) as (cluster, selection):
         cell = Cell(selection.backends[0], "idiomatic", "float32", 0, 0)
         begun, ended = train_cells(cluster, [cell], selection)
     assert {*begun.nodes} == {*nodes.workers}
-    assert (ended.outcome.status, ended.outcome.reason) == ("timeout", "the ranks did not meet within 5 s")
+    assert (ended.outcome.status, ended.outcome.reason) == ("timeout", "the ranks did not connect within 5 s")
     assert len(ended.logs) == 2
     assert not nodes.measuring()
 
