@@ -51,13 +51,6 @@ STAGES = (
         "checkpoint_s", "checkpoints, s", "reading and sending the state to resume from", OTHER, is_always_there=False
     ),
     Stage("evaluation_s", "evaluation, s", "measuring the trained model", EVALUATION),
-    Stage(
-        "ceiling_s",
-        "ceiling, s",
-        "measuring the machine's rate afterwards, in earlier runs",
-        OTHER,
-        is_always_there=False,
-    ),
     Stage("other_s", "other, s", "what is left of the total", OTHER),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)

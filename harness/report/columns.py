@@ -10,7 +10,10 @@ from harness.report.quantities import bytes_text, flag, integer, number, percent
 
 TIMELINE = (*STAGE_NAMES, TOTAL)
 
-# In the files: the first columns of the first four are an interface, and so is their order.
+# How many columns of a table, from its first, others read: they stay, in this order. More may follow.
+N_FIXED = {"summary": 15, "loss": 9, "bit_error_by_length": 9, "throughput": 9}
+
+# In the files.
 TABLES = {
     table: columns.split()
     for table, columns in {

@@ -10,23 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from harness.commands.check.findings import Findings
-from harness.records.fault import agree
-from harness.records.validation import Fault
+from harness.records.fault import Fault, agree
 from harness.report import markdown
+from harness.report.columns import N_FIXED, TABLES
 from harness.report.quantities import count
 from harness.report.readable import make_readable
 from harness.report.tables import make_tables, to_csv
 from harness.report.write import CSV_TABLES, MARKDOWN_TABLES, analyse_folder
 
-# The tables and columns that others read. More may follow, and an earlier version's report may lack those.
-INTERFACE = {
-    "summary": """backend implementation precision device status seeds train_loss original_loss bits_per_sequence
-        bit_error sequences_per_s step_ms startup_s peak_memory_bytes verified""",
-    "bit_error_by_length": """backend implementation precision seed length sequences bit_error exact_fraction
-        bits_per_sequence""",
-    "loss": "backend implementation precision seed repeat step sequences elapsed_s train_loss",
-    "throughput": "backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps",
-}
 MOST_FAULTS = 5
 
 Table = list[list[str]]
@@ -52,7 +43,7 @@ def _expect_markdown(name: str, frame: pd.DataFrame) -> Table:
 def _check_table(folder: Path, name: str, expected: Table, findings: Findings) -> None:
     file, path = f"tables/{name}", folder / "tables" / name
     stem, _, kind = name.partition(".")
-    fixed = INTERFACE.get(stem, "").split() if kind == "csv" else []
+    fixed = TABLES[stem][: N_FIXED.get(stem, 0)] if kind == "csv" else []
     if not path.is_file() or path.is_symlink():
         if fixed and not findings.may_miss(file):
             findings.add(file, f"it is missing; `report {folder}` makes it again")
