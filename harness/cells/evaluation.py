@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -76,8 +77,9 @@ def _mixed_batches(config: RunConfig, stream: str, n_batches: int) -> CopyBatch:
 def _evaluate_length(trainer: Trainer, config: RunConfig, length: int) -> LengthMeasures:
     batch = _evaluation_batch(config, length)
     probabilities, targets = _predict(trainer, config, batch.inputs), config.task.bits_of(batch.targets)
-    measured = probabilities, targets, batch.mask
-    return LengthMeasures(length=length, **metrics.copy_measures(*measured), **metrics.locate_wrong_bits(*measured))
+    predicted = probabilities, targets, batch.mask
+    measured: dict[str, Any] = {**metrics.copy_measures(*predicted), **metrics.locate_wrong_bits(*predicted)}
+    return LengthMeasures(length=length, **measured)
 
 
 def _draw_copy(trainer: Trainer, config: RunConfig, length: int) -> Copy:

@@ -19,6 +19,8 @@ from harness.cells.group import CONNECTED, STARTED, tell_phase
 from harness.cells.requests import Describe, Job, Predict, Request, TimeProducts, Train, Verify
 from harness.cells.training import total_s, train_cell
 from harness.machine.provenance import loaded_sources
+from harness.proof.calls import TrainingCall
+from harness.proof.cases import Case
 from harness.proof.observation import observe
 from harness.records.messages import (
     Described,
@@ -100,10 +102,11 @@ def verify(job: Verify, context: Context) -> None:
     if job.group is not None:
         tell_phase(context.stream, STARTED)
     for precision, cases in job.cases.items():
-        for case in (*cases, *job.calls.get(precision, [])):
-            placed = {"device": context.placement.device, "precision": precision}
+        every: list[Case | TrainingCall] = [*cases, *job.calls.get(precision, [])]
+        for case in every:
+            device = context.placement.device
             try:
-                observed = observe(implementation, case, group=job.group, **placed)
+                observed = observe(implementation, case, device=device, precision=precision, group=job.group)
             except contract.Unsupported as reason:
                 why = " ".join(str(reason).split())
                 write_message(context.stream, Unsupported(case.name, precision, why))
@@ -118,9 +121,17 @@ def predict(job: Predict, context: Context) -> None:
     """The probabilities (time, bits) of one held-out sequence of each length, from the parameters that came along; the
     arrays are named by length."""
     config = job.configuration
-    placed = {"device": context.placement.device, "precision": job.precision}
-    implementation = find_backend(job.backend).load(job.implementation)
-    trainer = implementation.build(config.model_spec(), config.optimizer, context.arrays, **placed)
+    trainer = (
+        find_backend(job.backend)
+        .load(job.implementation)
+        .build(
+            config.model_spec(),
+            config.optimizer,
+            context.arrays,
+            device=context.placement.device,
+            precision=job.precision,
+        )
+    )
     predicted = {}
     for length in job.lengths:
         batch = config.task.evaluation_batch(seed=job.sequence_seed, length=length, size=1)

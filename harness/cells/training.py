@@ -38,10 +38,11 @@ def train_cell(implementation: Implementation, job: Train, context: Context, rec
     if job.checkpoint:
         for stage in PROCESS_STAGES:
             timeline[stage] += job.checkpoint.timeline[stage]
-    record.cpus_asked, record.settings = context.placement.cpus, {**trainer.settings(), "cpus": read_affinity()}
-    record.device = str(record.settings["device"])
+    settings = {**trainer.settings(), "cpus": read_affinity()}
+    record.cpus_asked, record.settings = context.placement.cpus, settings
+    record.device = str(settings["device"])
     record.n_parameters = sum(array.size for array in trainer.parameters().values())
-    others, history = OtherProcesses(), History(job.checkpoint and job.checkpoint.history)
+    others, history = OtherProcesses(), History(job.checkpoint.history if job.checkpoint else None)
     stages = {stage: timeline[stage] for stage in PROCESS_STAGES}
     # All ranks have the same state, so that the first's is enough.
     every_s = config.train.checkpoint_every_s if job.group is None or job.group.rank == 0 else 0.0
@@ -49,7 +50,7 @@ def train_cell(implementation: Implementation, job: Train, context: Context, rec
     Training(trainer, config, job.seed, context.stream, job.group).run(record, history, checkpoints)
     record.other_cpu_share = others.share()
     # Libraries start their threads with the first step, and may pin them themselves.
-    record.settings["cpus"] = read_affinity()
+    settings["cpus"] = read_affinity()
     if record.status == "ok":
         if job.group is not None:
             record.ranks, record.exchanges_s = job.group.size, time_exchanges(trainer)

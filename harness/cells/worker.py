@@ -9,13 +9,16 @@ import contextlib
 import os
 import sys
 import traceback
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from harness.cells.guard import adopt_orphans, end_with_parent, start_guard
 from harness.cells.placement import Envelope
 from harness.machine.affinity import set_affinity
+
+if TYPE_CHECKING:
+    from harness.records.structs import Status
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def answer(line: bytes, payload: bytes, stream: BinaryIO) -> None:
             write_message(stream, Failed(status, reason, record))
 
 
-def describe_failure(error: BaseException) -> tuple[str, str]:
+def describe_failure(error: BaseException) -> tuple[Status, str]:
     """The status and the one-line reason of an exception."""
     text = " ".join(str(error).split())[:500]
     if type(error).__name__ == "Unsupported":

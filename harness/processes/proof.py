@@ -129,7 +129,8 @@ def _compare_all(cases: Cases, observations: Observations) -> tuple[list[Deviati
 
 def _find_unseen(cases: Cases, observations: Observations) -> str | None:
     """The first case that nothing was told about."""
-    told = [*(about for about, _ in observations.observed), *observations.unsupported]
+    told: list[Observation | Unsupported] = [*observations.unsupported]
+    told += [about for about, _ in observations.observed]
     seen = {(about.precision, about.case) for about in told}
     asked = ((precision, case.name) for precision, chosen in cases.items() for case in chosen)
     return next((f"{name}, {precision}" for precision, name in asked if (precision, name) not in seen), None)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
@@ -172,7 +173,7 @@ def select_resources(options: ChosenOptions) -> Resources:
     threads = options.threads or max(1, processors.default // sharing)
     if threads > processors.most and not options.cluster:
         raise ConfigurationError(f"--threads {threads}: this process may use {processors.allowed}")
-    limit = {} if options.timeout is None else {"timeout_s": options.timeout}
+    limit: dict[str, Any] = {} if options.timeout is None else {"timeout_s": options.timeout}
     if not all(map(math.isfinite, limit.values())):
         raise ConfigurationError(f"--timeout {options.timeout}: allowed are seconds above 0")
     return Resources(device=options.device, threads=threads, ranks=options.ranks, **limit)

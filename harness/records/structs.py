@@ -8,6 +8,7 @@ to judge. docs/records.md is made from this module.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -139,7 +140,7 @@ class Evaluation(Struct, frozen=True):
     copies: list[Copy]
 
 
-Settings = dict[str, str | int | Number | bool | list[int] | None]
+Settings = Mapping[str, str | int | Number | bool | list[int] | None]
 
 
 class Measured(Struct, kw_only=True):
@@ -206,7 +207,7 @@ class LoadAverage(Struct, frozen=True):
     after: list[NotNegative] | None
 
 
-class Cell(Measured, frozen=True, kw_only=True):
+class Cell(Measured, kw_only=True):
     """A cell's record, cells/<cell>.json: which cell it is, what it was made with, and what its worker measured."""
 
     schema_version: int

@@ -169,7 +169,7 @@ def test_a_cell_without_a_record_is_not_complete(folder: RunFolder) -> None:
         ({"losses": [0.5]}, "its record is faulty: losses: there are 1, not 12"),
         ({"losses": "many"}, "its record is faulty: losses: expected `array | null`, got `str`"),
         ({"configuration_sha256": "0" * 64}, "it was made with another configuration"),
-        ({"provenance": {}}, "its record is faulty: provenance.code: it is missing"),
+        ({"provenance": {}}, "its record is faulty: provenance.versions: it is missing"),
         ({"provenance": None}, "its code has changed: "),
     ],
 )

@@ -88,12 +88,14 @@ class _Told:
             return
         outcome = self._write_logs(ended)
         node = self.nodes.get(ended.nodes[0]) if ended.nodes else None
-        made_with = ended.making.made_with if ended.making else node and node.made_with(cell.backend.name)
+        made_with = node.made_with(cell.backend.name) if node else None
+        if ended.making:
+            made_with = ended.making.made_with
         circumstances = Circumstances(
             self.attempts[cell.name],
             made_with,
-            ended.making and ended.making.load_average,
-            node and node.name,
+            ended.making.load_average if ended.making else None,
+            node.name if node else None,
             list(ended.nodes) if len(ended.nodes) > 1 else [],
         )
         written = self.keeper.keep(cell, outcome, circumstances)

@@ -110,7 +110,7 @@ def _recipe(comparison: Comparison) -> Iterator[str]:
 def _resource(run: ComparedRun, name: str) -> str:
     if name == "device":
         return join(sorted({variant.device or "unknown" for variant in run.variants.values()}) or ["unknown"])
-    return str(run.run.file.resources.get(name, "unknown"))
+    return str(getattr(run.run.file.resources, name) or "unknown")
 
 
 def _learning(changes: list[QualityChange]) -> Iterator[str]:
