@@ -17,6 +17,9 @@ from harness.records.schema import SCHEMA_VERSION
 Record = dict[str, Any]
 BITS, MAX_LENGTH, BATCH = 8, 5, 16
 FLOOR = 0.0072
+TEST = {"sequences": 100, "original_loss": 0.0081, "original_loss_floor": 0.0069, "cross_entropy_floor": FLOOR}
+TEST |= {"mean_absolute_error": 0.002, "wrong_bits_per_sequence": 0.5}
+LENGTH = {"sequences": 100, "exact_fraction": 1.0, "bits_per_sequence": 0.3, "mean_absolute_error": 0.1}
 
 
 def make_name(backend: str, implementation: str = "idiomatic", seed: int = 0, repeat: int = 0) -> str:
@@ -57,6 +60,19 @@ def make_record(
         "peak_memory_bytes": None,
         **changes,
     }
+
+
+def complete(record: Record) -> Record:
+    """The record with what a test that wrote a part of it by hand has no need to say."""
+    whole, chunks, evaluation = dict(record), record.get("chunks"), record.get("evaluation")
+    if chunks and "train_s" in chunks:
+        whole["chunks"] = _columns(chunks["steps"], chunks["train_s"], [0.0] * len(chunks["steps"])) | chunks
+    if evaluation:
+        lengths = [LENGTH | measured for measured in evaluation.get("lengths", [])]
+        whole["evaluation"] = (
+            {"copies": []} | evaluation | {"test": TEST | evaluation.get("test", {}), "lengths": lengths}
+        )
+    return whole
 
 
 def make_repeats(backend: str, *, step_s: float, n: int = 8, first: int = 0, **changes: Any) -> list[Record]:
@@ -114,7 +130,7 @@ def write_run(
     cells = folder / "cells"
     cells.mkdir(parents=True)
     for record in records:
-        (cells / f"{record['cell']}.json").write_text(json.dumps(record), "utf-8")
+        (cells / f"{record['cell']}.json").write_text(json.dumps(complete(record)), "utf-8")
     run = make_run_file([record["cell"] for record in records] + list(unrecorded)) | changes
     (folder / "run.json").write_text(json.dumps(run), "utf-8")
     if products is not None:
@@ -161,9 +177,8 @@ def _chunks(n_steps: int, step_s: float, generator: np.random.Generator) -> Reco
 
 
 def _evaluation(lengths: tuple[int, ...], copies: tuple[int, ...], generator: np.random.Generator) -> Record:
-    test = {"sequences": 100, "original_loss": 0.0081, "original_loss_floor": 0.0069}
     return {
-        "test": test | {"cross_entropy_floor": FLOOR, "mean_absolute_error": 0.002, "wrong_bits_per_sequence": 0.5},
+        "test": dict(TEST),
         "lengths": [_length(length, generator) for length in lengths],
         "copies": [_copy(length, generator) for length in copies],
     }
@@ -294,6 +309,7 @@ def aimed_run(run_folder: Callable[..., Path], arriving: Callable[..., Record]) 
         folder = run_folder(*[arriving(backend, step, seed=seed) for backend, seed, step in cells], *extra)
         description = json.loads((folder / "run.json").read_text())
         description["configuration"]["target"] = {"original_loss": 0.008, "wrong_bits_per_sequence": 0.1}
+        description["configuration"]["train"]["evaluate_every"] = 100
         (folder / "run.json").write_text(json.dumps(description))
         return folder
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_a_size_out_of_range_is_refused_by_name(section: dict[str, int]) -> None
 
 
 def test_a_target_is_met_where_each_of_its_bounds_is() -> None:
-    measured = {"original_loss": 0.0080, "wrong_bits_per_sequence": 0.2}
+    measured = SimpleNamespace(original_loss=0.0080, wrong_bits_per_sequence=0.2)
     assert TargetConfig(original_loss=0.0080).is_met_by(measured)
     assert not TargetConfig(original_loss=0.0079).is_met_by(measured)
     assert not TargetConfig(original_loss=0.0080, wrong_bits_per_sequence=0.1).is_met_by(measured)

@@ -63,11 +63,6 @@ def test_losses_are_drawn_by_step_and_by_time_with_few_points(run_folder: Callab
     assert 0 < by_step.rules[0].at < 20
 
 
-def test_a_diverged_loss_leaves_a_chart(run_folder: Callable[..., Path], record: Make) -> None:
-    run = read_run(run_folder(record("torch", losses=[0.7, None, 0.6]), record("jax")))
-    assert len(chart_losses(analyse(run))[0].series) == 2
-
-
 def test_bit_error_has_a_dot_for_each_length_and_marks_what_was_trained(mixed_run: Path) -> None:
     run = read_run(mixed_run)
     chart = chart_bit_error(analyse(run))

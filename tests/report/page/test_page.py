@@ -73,7 +73,7 @@ def test_ratios_lie_on_one_axis_with_a_line_at_one(repeated_run: Path) -> None:
 
 def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], record: Make) -> None:
     slow = {"spawn_s": 1, "import_s": 4, "build_s": 1, "first_step_s": 2, "steady_s": 10, "data_s": 1}
-    slow |= {"evaluation_s": 0.5, "other_s": None, "total_s": 19.5}
+    slow |= {"evaluation_s": 0.5, "other_s": 0.0, "total_s": 19.5}
     run = read_run(run_folder(record("torch"), record("jax", step_s=0.02, timeline=slow)))
     fast_bar, slow_bar = stack_times(analyse(run)).bars
     assert sum(segment.width for segment in slow_bar.segments) == pytest.approx(100, abs=0.1)
