@@ -13,7 +13,6 @@ from harness.records.structs import Measured
 
 def measured(outcome: Outcome) -> Measured:
     assert isinstance(outcome.body, Trained | Failed), outcome.reason
-    assert outcome.body.record is not None
     return msgspec.json.decode(outcome.body.record, type=Measured)
 
 

@@ -39,7 +39,7 @@ def answer(line: bytes, payload: bytes, stream: BinaryIO) -> None:
     """Do the job and write its messages; whatever it raises becomes a message that it failed."""
     # NumPy sizes its thread pool at import, so nothing that imports it may come before the affinity is set.
     from harness.cells import jobs
-    from harness.records.messages import Failed, encode, write_message
+    from harness.records.messages import NOTHING, Failed, encode, write_message
 
     try:
         jobs.do(line, payload, stream)
@@ -51,10 +51,10 @@ def answer(line: bytes, payload: bytes, stream: BinaryIO) -> None:
         with contextlib.suppress(OSError):
             traceback.print_exception(cause)
         status, reason = describe_failure(cause)
-        record = None
+        record = NOTHING
         # What was measured may be what cannot be told in JSON.
         with contextlib.suppress(TypeError, ValueError, RecursionError):
-            record = None if measured is None else msgspec.Raw(encode(measured))
+            record = NOTHING if measured is None else msgspec.Raw(encode(measured))
         with contextlib.suppress(BrokenPipeError):
             write_message(stream, Failed(status, reason, record))
 

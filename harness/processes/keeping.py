@@ -15,7 +15,7 @@ from harness.records.fault import Fault
 from harness.records.folder import RunFolder
 from harness.records.identity import Cell
 from harness.records.leave_out import leave_out_faulty
-from harness.records.messages import Failed, Trained
+from harness.records.messages import NOTHING, Failed, Trained
 from harness.records.parameter_faults import parameter_faults
 from harness.records.schema import SCHEMA_VERSION, digest
 from harness.records.structs import ENDED_FOR_GOOD, LoadAverage, Making, Measured, Provenance
@@ -86,7 +86,6 @@ def _leave_out(outcome: Outcome, config: RunConfig, sources: Mapping[str, str]) 
         faults += parameter_faults(outcome.arrays, config.model_spec().shapes())
         if not sources:
             faults.append(Fault("provenance.code", "it names no source"))
-    told = outcome.body.record if isinstance(outcome.body, Trained | Failed) else None
-    content = {} if told is None else msgspec.json.decode(told)
+    told = outcome.body.record if isinstance(outcome.body, Trained | Failed) else NOTHING
     ended = {"status": outcome.status, "reason": outcome.reason}
-    return leave_out_faulty({**content, **ended}, config, faults)
+    return leave_out_faulty({**msgspec.json.decode(told), **ended}, config, faults)

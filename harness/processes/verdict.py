@@ -61,6 +61,14 @@ class Verdict:
         )
 
 
+class _Kept(msgspec.Struct):
+    """A verdict in its file, every field of which has to be there."""
+
+    verified: bool
+    reason: str | None
+    worst: list[WorstError]
+
+
 def choose_run_cases(config: RunConfig, seeds: Sequence[int], ranks: int) -> Cases:
     """What is proven of a run: the small case on a batch that the ranks divide, and the run's own calls."""
     return [divisible(brief_case(config.optimizer, config.model_spec()), ranks), *choose_calls(config, seeds)]
@@ -109,9 +117,10 @@ def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:
 def read_verdict(path: Path) -> Verdict | None:
     """The verdict in a file; None where there is none or it cannot be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Verdict)
+        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
     except (OSError, ValueError, RecursionError):
         return None
+    return Verdict(kept.verified, kept.reason, kept.worst)
 
 
 def remember(path: Path, verdict: Verdict) -> None:

@@ -29,6 +29,10 @@ Layout = list[tuple[str, str, list[int]]]
 Kind = TypeVar("Kind")
 
 
+# A record of which nothing is known.
+NOTHING = msgspec.Raw(b"{}")
+
+
 class ProtocolError(Exception):
     """Bytes that are not a message."""
 
@@ -120,11 +124,11 @@ class Timed(Body, frozen=True, tag="timed"):
 
 
 class Failed(Body, frozen=True, tag="failed"):
-    """The end of any job that failed; of Train with what was measured until then."""
+    """The end of any job that failed; of Train with what was measured until then, a Measured not yet looked at."""
 
     status: Status
     reason: str
-    record: msgspec.Raw | None = None
+    record: msgspec.Raw = NOTHING
 
 
 AnyBody = Phase | Progress | Checkpoint | Observation | Unsupported | Described | Trained | Done | Timed | Failed

@@ -12,7 +12,8 @@ from fake_backends.linear import LinearTrainer
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
-        message = {"kind": "result", "body": {"status": "ok"}, "arrays": []}
+        body = {"kind": "trained", "status": "ok", "reason": None, "record": {}, "sources": {}}
+        message = {"body": body, "arrays": []}
         os.write(int(sys.argv[1]), json.dumps(message).encode() + b"\n")
         return super().train(chunk)
 

@@ -12,7 +12,8 @@ from fake_backends.linear import LinearTrainer
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
-        message = {"kind": "progress", "body": {"step": 1, "loss": 0.5, "sequences_per_s": 1.0}, "arrays": []}
+        body = {"kind": "progress", "step": 1, "loss": 0.5, "sequences_per_s": 1.0}
+        message = {"body": body, "arrays": []}
         while True:
             os.write(int(sys.argv[1]), json.dumps(message).encode() + b"\n")
 

@@ -10,7 +10,7 @@ from fake_backends.linear import LinearTrainer
 
 class FaultyTrainer(LinearTrainer):
     def train(self, chunk: Chunk) -> Array:
-        print(json.dumps({"kind": "result", "body": {"status": "ok"}, "arrays": []}), flush=True)
+        print(json.dumps({"body": {"kind": "done"}, "arrays": []}), flush=True)
         return super().train(chunk)
 
 
