@@ -260,7 +260,7 @@ def refuse_differences(path: Path, earlier: RunFile, ours: RunFile) -> None:
 
 def _agreed(run: RunFile) -> dict[str, Any]:
     """What a run that goes on has to be asked for with."""
-    return flatten(msgspec.to_builtins(run.configuration)) | flatten(msgspec.to_builtins(run.resources))
+    return flatten(run.configuration.to_dict()) | flatten(msgspec.to_builtins(run.resources))
 
 
 def _go_on(earlier: RunFile, ours: RunFile) -> RunFile:

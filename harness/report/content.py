@@ -238,7 +238,7 @@ def _settings(run: Run) -> list[Section]:
     environment = run.file.environment | {"resources": msgspec.to_builtins(run.file.resources)} | nodes
     tables = {
         "Environment": environment,
-        "Configuration": msgspec.to_builtins(run.file.configuration),
+        "Configuration": run.file.configuration.to_dict(),
         "Settings": _in_force(run),
     }
     return [_pairs_section(heading, values) for heading, values in tables.items()]

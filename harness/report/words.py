@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
 from backends.contract import WIRINGS
 from harness.analysis.analysis import Analysis
 from harness.analysis.distance import LossDistance
@@ -43,11 +47,11 @@ def _model(run: Run) -> str:
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
     wired = all(getattr(model, switch) for switch in WIRINGS)
     inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
-    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
+    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(asdict(model))}{parameters}).{inferred}"
 
 
 def _recipe(run: Run) -> str:
-    optimizer, train = run.file.configuration.optimizer, run.file.configuration.train
+    optimizer, train = asdict(run.file.configuration.optimizer), asdict(run.file.configuration.train)
     return f"Optimiser: {_pairs(optimizer)}. Training: {_pairs(train)}."
 
 
@@ -77,8 +81,8 @@ def _machine(run: Run) -> str:
     return (f"Machine: {', '.join(known)}." if known else "") + created
 
 
-def _pairs(section: object) -> str:
-    return ", ".join(f"{name} {setting(value)}" for name, value in vars(section).items())
+def _pairs(section: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {setting(value)}" for name, value in section.items())
 
 
 def _repeats(run: Run) -> int:

@@ -23,7 +23,10 @@ from harness.processes.verdict import Verdict, choose_run_cases, sum_up, verify_
 from harness.proof.comparison import Deviation, compare
 from harness.proof.observation import observe
 from harness.proof.oracle import expect
+from harness.records.folder import RunFolder
 from harness.records.messages import Observation
+from harness.records.schema import SCHEMA_VERSION
+from harness.records.structs import RunFile
 from harness.task.presets import load_preset
 from harness.task.recipe import RunConfig
 from tests.frameworks import each_framework
@@ -256,13 +259,12 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
     assert {row.quantity for row in right.worst} >= {"probabilities", "loss", "gradient", "momentum", "parameters"}
     assert all(row.within and (row.error or 0) <= row.tolerance for row in right.worst)
     assert not all(row.within for row in wrong.worst)
-    run_file = tmp_path / "run.json"
-    run_file.write_text('{"cells": []}')
     reference, linear = ("reference", "idiomatic", "float32"), ("linear", "idiomatic", "float32")
-    verdict.record_verdicts(run_file, {reference: wrong})
-    verdict.record_verdicts(run_file, {reference: right, linear: wrong})
-    run = json.loads(run_file.read_text())
-    assert run["cells"] == []
+    description = RunFile(schema_version=SCHEMA_VERSION, configuration=CONFIG, cells=["a"])
+    with RunFolder.create(tmp_path / "run", description) as folder:
+        folder.add_verification([wrong.of(*reference)])
+        folder.add_verification([right.of(*reference), wrong.of(*linear)])
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert [(item["backend"], item["verified"]) for item in run["verification"]] == [
         ("reference", True),
         ("linear", False),

@@ -8,8 +8,6 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import msgspec
-
 from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.variants import Variant
 from harness.records.reading import read_run
@@ -77,7 +75,7 @@ def load_runs(folders: list[Path]) -> list[ComparedRun]:
 
 def recipe_differences(runs: list[ComparedRun]) -> list[Difference]:
     """Keys of the configuration that differ; one that a run does not have counts as this suite's default."""
-    recipes = {run.letter: msgspec.to_builtins(run.run.file.configuration) for run in runs}
+    recipes = {run.letter: run.run.file.configuration.to_dict() for run in runs}
     return find_differences({letter: flatten(recipe) for letter, recipe in recipes.items()})
 
 

@@ -78,9 +78,11 @@ def convert(sections: dict[str, Any]) -> RunConfig:
             raise ConfigurationError(f"{name} must be a section of keys, not {values!r}")
         _refuse_unknown("key", values, [field.name for field in dataclasses.fields(kind)], f"{name}.")
     try:
-        return msgspec.convert(sections, RunConfig)
+        config = msgspec.convert(sections, RunConfig)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigurationError(_place_first(error)) from None
+    # Made anew, since msgspec leaves defaults to the class, where neither vars nor a file would find them.
+    return RunConfig(**{name: dataclasses.replace(getattr(config, name)) for name in sections})
 
 
 def _refuse_unknown(what: str, given: dict[str, Any], allowed: list[str], prefix: str = "") -> None:

@@ -124,7 +124,10 @@ TAMPERED = {
     "a clock that ran backwards": (set_to("chunks", "elapsed_s", 2, value=0.0), "chunks.elapsed_s[2]: it is less than"),
     "a quicker start": (scale("timeline", "import_s", by=0.5), "timeline.total_s: it is"),
     "fewer wrong bits": (set_to("evaluation", "lengths", 0, "bit_error", value=0.0), "evaluation.lengths[0].bit_error"),
-    "more sequences": (set_to("evaluation", "lengths", 1, "sequences", value=7), "evaluation.lengths[1].sequences"),
+    "more sequences": (
+        set_to("evaluation", "lengths", 1, "sequences", value=7),
+        "evaluation.lengths[1]: the wrong bits by sequence",
+    ),
     "an impossible share": (set_to("evaluation", "lengths", 0, "exact_fraction", value=1.5), "expected `float` <= 1"),
     "a length left out": (drop("evaluation", "lengths", 1), "evaluation.lengths: its lengths are"),
     "another test set": (
