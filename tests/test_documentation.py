@@ -119,7 +119,7 @@ def test_every_command_has_examples_in_its_help() -> None:
 
 
 def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:
-    [line] = [command for command in commands("README.md") if command.startswith("eval")]
+    [line] = [command for command in commands("docs/usage.md") if command.startswith("eval")]
     script = tmp_path / "lstm-copy-benchmark"
     script.write_text(
         f"#!{sys.executable}\nfrom harness.cli import main\nmain(prog_name='lstm-copy-benchmark')\n", encoding="utf-8"
