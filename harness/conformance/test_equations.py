@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.conformance.plugin import Observe
+from harness.conformance.plugin import Subject
 from harness.verification.cases import Case, choose_cases
 from harness.verification.comparison import compare
 from harness.verification.observation import quantities
@@ -19,7 +19,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize(("case", "precision", "quantity"), CHECKS)
-def test_a_quantity_is_within_its_tolerance(case: Case, precision: str, quantity: str, observed: Observe) -> None:
-    deviations = compare(case.name, precision, observed(case, precision), expect(case))
+def test_a_quantity_is_within_its_tolerance(case: Case, precision: str, quantity: str, subject: Subject) -> None:
+    deviations = compare(case.name, precision, subject.observe(case, precision), expect(case))
     excesses = [each.describe() for each in deviations if each.quantity == quantity and not each.within]
     assert not excesses, "\n".join(excesses)
