@@ -61,7 +61,7 @@ class Subject:
         except Unsupported as reason:
             if self.support is None:
                 pytest.skip(f"unsupported: {reason}")
-            pytest.fail(f"declared, but unsupported: {what}: {reason}")
+            pytest.fail(f"declared, but unsupported: {what}: {reason}", pytrace=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,8 @@
-"""The copy network in NumPy and float32."""
+"""The copy network in NumPy and float32, with plainly stacked layers.
+
+Like many a framework it keeps its weights in a layout of its own: one matrix a layer, whose rows are the bias, the
+kernel and the recurrent kernel. So parameters are packed on their way in and unpacked on their way out.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,27 @@ import numpy as np
 from backends.contract import Array, Batch, Chunk, ModelSpec, OptimizerSpec, Parameters, Setting, State, Unsupported
 from backends.state import pack_state, unpack_state
 
+Matrices = list[Array]
+# What each time step of a layer leaves for the backward pass.
+Trace = list[tuple[Array, ...]]
+
+
+def build(
+    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
+) -> NumpyTrainer:
+    """A trainer that starts from `parameters`. Raises Unsupported for all that numpy_backend/__init__.py does not
+    declare. It takes no `group`: cells of several ranks are rows that say so."""
+    if device not in ("auto", "cpu"):
+        raise Unsupported(f"NumPy runs on a CPU, not on {device}")
+    if precision != "float32":
+        raise Unsupported(f"this backend computes in float32, not in {precision}")
+    if model.wiring:
+        raise Unsupported(f"this backend stacks its layers plainly, without {', '.join(model.wiring)}")
+    return NumpyTrainer(model, optimizer, parameters)
+
 
 class NumpyTrainer:
-    """One matrix a layer, whose rows are the bias, the kernel and the recurrent kernel; the last is the dense layer."""
+    """The matrices of the layers and of the dense layer, with m and v of each as OptimizerSpec defines them."""
 
     def __init__(self, model: ModelSpec, spec: OptimizerSpec, parameters: Parameters) -> None:
         self.model, self.spec, self.steps = model, spec, 0
@@ -42,7 +64,8 @@ class NumpyTrainer:
         return unpack(self.model, self.weights)
 
     def state(self) -> State:
-        return pack_state(*(unpack(self.model, part) for part in (self.weights, self.m, self.v)), self.steps)
+        weights, m, v = (unpack(self.model, part) for part in (self.weights, self.m, self.v))
+        return pack_state(weights, m, v, self.steps)
 
     def restore(self, state: State) -> None:
         *arrays, self.steps = unpack_state(self.model, state)
@@ -55,25 +78,15 @@ class NumpyTrainer:
         return {"device": "cpu", "library": f"numpy {np.__version__}"}
 
 
-def build(
-    model: ModelSpec, optimizer: OptimizerSpec, parameters: Parameters, *, device: str, precision: str
-) -> NumpyTrainer:
-    if device not in ("auto", "cpu"):
-        raise Unsupported(f"NumPy runs on a CPU, not on {device}")
-    if precision != "float32":
-        raise Unsupported(f"this backend computes in float32, not in {precision}")
-    if model.wiring:
-        raise Unsupported(f"this backend stacks its layers plainly, without {', '.join(model.wiring)}")
-    return NumpyTrainer(model, optimizer, parameters)
-
-
-def pack(model: ModelSpec, parameters: Parameters) -> list[Array]:
+def pack(model: ModelSpec, parameters: Parameters) -> Matrices:
+    """A matrix (1 + in + H, 4H) of each layer and (1 + H, outputs) of the dense layer, copied."""
     parts = ("bias", "kernel", "recurrent_kernel")
     layers = [np.vstack([parameters[f"lstm.{layer}.{part}"] for part in parts]) for layer in range(model.layers)]
     return [*layers, np.vstack([parameters["output.bias"], parameters["output.kernel"]])]
 
 
-def unpack(model: ModelSpec, matrices: list[Array]) -> Parameters:
+def unpack(model: ModelSpec, matrices: Matrices) -> Parameters:
+    """The inverse of pack, copied too."""
     named: Parameters = {}
     for layer, matrix in enumerate(matrices[:-1]):
         named[f"lstm.{layer}.bias"] = matrix[0].copy()
@@ -83,7 +96,7 @@ def unpack(model: ModelSpec, matrices: list[Array]) -> Parameters:
 
 
 def sigmoid(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * x))
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
 
 def with_one(x: Array) -> Array:
@@ -91,10 +104,11 @@ def with_one(x: Array) -> Array:
     return np.concatenate([np.ones_like(x[..., :1]), x], axis=-1)
 
 
-def run_layer(w: Array, inputs: Array) -> tuple[Array, list[tuple[Array, ...]]]:
-    """Outputs (time, batch, H) and what each step leaves for the backward pass, from inputs (time, batch, in)."""
+def run_layer(w: Array, inputs: Array) -> tuple[Array, Trace]:
+    """Outputs (time, batch, H) from inputs (time, batch, in)."""
     h = c = np.zeros((inputs.shape[1], w.shape[1] // 4), w.dtype)
-    outputs, trace = [], []
+    outputs: list[Array] = []
+    trace: Trace = []
     for x in inputs:
         joined = np.concatenate([with_one(x), h], axis=-1)
         i, f, g, o = np.split(joined @ w, 4, axis=-1)
@@ -106,8 +120,8 @@ def run_layer(w: Array, inputs: Array) -> tuple[Array, list[tuple[Array, ...]]]:
     return np.stack(outputs), trace
 
 
-def run_layer_back(w: Array, doutputs: Array, trace: list[tuple[Array, ...]]) -> tuple[Array, Array]:
-    """The gradients of the matrix and of the inputs."""
+def run_layer_back(w: Array, doutputs: Array, trace: Trace) -> tuple[Array, Array]:
+    """The gradients of the matrix and of the inputs (time, batch, in), from that of the outputs (time, batch, H)."""
     hidden = w.shape[1] // 4
     dw, dinputs, dh, dc = np.zeros_like(w), [], np.zeros_like(doutputs[0]), np.zeros_like(doutputs[0])
     for doutput, (joined, i, f, g, o, c_before, tanh_c) in zip(doutputs[::-1], trace[::-1], strict=True):
@@ -122,7 +136,8 @@ def run_layer_back(w: Array, doutputs: Array, trace: list[tuple[Array, ...]]) ->
     return dw, np.stack(dinputs[::-1])
 
 
-def backpropagate(weights: list[Array], inputs: Array, targets: Array) -> tuple[float, list[Array]]:
+def backpropagate(weights: Matrices, inputs: Array, targets: Array) -> tuple[float, Matrices]:
+    """The loss and its gradient by each matrix, from inputs and targets (batch, time, channels)."""
     signal, traces = inputs.swapaxes(0, 1), []
     for w in weights[:-1]:
         signal, trace = run_layer(w, signal)
@@ -131,15 +146,15 @@ def backpropagate(weights: list[Array], inputs: Array, targets: Array) -> tuple[
     logits = last @ weights[-1]
     loss = np.mean(np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits))))
     dlogits = (sigmoid(logits) - targets) / logits.size
-    gradients = [np.tensordot(last, dlogits, axes=((0, 1), (0, 1)))]
-    dsignal = dlogits @ weights[-1][1:].T
+    gradients: Matrices = [np.tensordot(last, dlogits, axes=((0, 1), (0, 1)))]
+    dsignal: Array = dlogits @ weights[-1][1:].T
     for w, trace in zip(weights[-2::-1], traces[::-1], strict=True):
         dw, dsignal = run_layer_back(w, dsignal, trace)
         gradients.insert(0, dw)
     return float(loss), gradients
 
 
-def clip(spec: OptimizerSpec, gradients: list[Array]) -> list[Array]:
+def clip(spec: OptimizerSpec, gradients: Matrices) -> Matrices:
     if spec.clip == "element":
         return [np.clip(g, -spec.clip_value, spec.clip_value) for g in gradients]
     if spec.clip == "norm":
@@ -149,7 +164,7 @@ def clip(spec: OptimizerSpec, gradients: list[Array]) -> list[Array]:
 
 
 def update(spec: OptimizerSpec, g: Array, m: Array, v: Array, rate: float, t: int) -> tuple[Array, Array, Array]:
-    """The new m and v, and how far the weights move."""
+    """The new m and v, and how far the weights move in step t, which counts from 1."""
     if spec.kind == "adam":
         m = spec.beta1 * m + (1 - spec.beta1) * g
         v = spec.beta2 * v + (1 - spec.beta2) * g**2
