@@ -23,9 +23,9 @@ DEVICES = ("cpu", "cuda")
 class Support:
     """What an implementation says that it computes; for all else its `build` raises Unsupported.
 
-    precisions: names of contract.PRECISIONS, at least one; tf32 is meant where a GPU has it. wirings: the switches of
-    contract.WIRINGS that it knows, alone and together; the plain stack goes without saying. devices: names of DEVICES.
-    Raises ValueError for another name. The conformance suite holds the implementation to it.
+    precisions: names of contract.PRECISIONS, at least one; tf32 and bfloat16 mean: on a machine that has them.
+    wirings: the switches of contract.WIRINGS that it knows, alone and together; the plain stack goes without saying.
+    devices: names of DEVICES. Raises ValueError for another name. The conformance suite holds the implementation to it.
     """
 
     precisions: tuple[str, ...]

@@ -8,7 +8,7 @@ from backends import DEVICES, Support
 from backends.contract import PRECISIONS, WIRINGS, OptimizerSpec, Unsupported
 from harness.proof.cases import Case
 from harness.proof.comparison import compare
-from harness.proof.conformance.plugin import Subject
+from harness.proof.conformance.plugin import PRECISIONS_OF_HARDWARE, Subject
 from harness.proof.observation import observe
 from harness.proof.oracle import expect
 
@@ -26,7 +26,7 @@ def support(subject: Subject) -> Support:
 def test_a_precision_is_computed_where_it_is_declared(subject: Subject, support: Support, precision: str) -> None:
     if precision not in support.precisions:
         assert_refused(subject, PLAIN, precision)
-    elif precision == "tf32":
+    elif precision in PRECISIONS_OF_HARDWARE:
         compute_if_machine_can(subject, precision)
     else:
         subject.observe(PLAIN, precision)
