@@ -12,6 +12,7 @@ import ast
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 from msgspec.inspect import DataclassType, Field, StructType, Type, type_info
 
-from harness.records.schema import SCHEMA_VERSION, STATUSES
+from harness.records.schema import SCHEMA_VERSION
 from harness.records.stages import STAGES
 from harness.records.structs import CeilingFile, Cell, RunFile
 
@@ -29,7 +30,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[str, type] = {"run.json": RunFile, "cells/<cell>.json": Cell, "ceiling.json": CeilingFile}
 # By the last word of a field's name.
 UNITS = {"s": "seconds", "seconds": "seconds", "ms": "milliseconds", "bytes": "bytes"}
-UNITS |= dict.fromkeys(["share", "fraction"], "0 to 1")
 Schema = dict[str, Any]
 
 
@@ -119,21 +119,14 @@ def make_markdown(files: dict[str, type]) -> str:
 
 def _introduction(files: dict[str, type]) -> str:
     rows = [f"| `{file}` | {_link(struct.__name__)} |" for file, struct in files.items()]
-    return "\n".join(
-        [
-            "# The files of a run, field by field",
-            "",
-            f"Version {SCHEMA_VERSION} of the records. `scripts/records_document.py` writes this page, and"
-            f" [{SCHEMA.name}]({SCHEMA.name}) as JSON Schema, from the structs in `harness/records/`.",
-            "An optional field may be missing. The unit is the end of a field's name: `_s` is seconds, `_bytes` bytes.",
-            "",
-            "| file | holds |",
-            "|---|---|",
-            *rows,
-            "",
-            f"The status of a cell is one of {', '.join(f'`{status}`' for status in STATUSES)}.",
-        ]
-    )
+    paragraphs = [
+        "# The files of a run, field by field",
+        f"Version {SCHEMA_VERSION} of the records. `scripts/records_document.py` writes this page, and"
+        f" [{SCHEMA.name}]({SCHEMA.name}) as JSON Schema, from the structs in `harness/records/`.",
+        "An optional field may be missing.",
+        "\n".join(["| file | holds |", "|---|---|", *rows]),
+    ]
+    return "\n\n".join(paragraphs)
 
 
 def _section(name: str, definition: Schema, file: str | None) -> str:
@@ -166,7 +159,7 @@ def _kind(content: Schema) -> str:
         case {"anyOf": kinds}:
             return " or ".join(map(_kind, kinds))
         case {"enum": values}:
-            return " or ".join(f"`{json.dumps(value)}`" for value in values)
+            return "one of " + ", ".join(f"`{json.dumps(value)}`" for value in values)
         case {"type": "array", "items": dict(items)}:
             return f"list of {_member(items)}"
         case {"type": "object", "additionalProperties": dict(values)}:
@@ -181,8 +174,10 @@ def _member(content: Schema) -> str:
 
 
 def _bounds(content: Schema) -> str:
-    words = {"minimum": "at least", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
-    return "".join(f" {text} {content[key]:g}" for key, text in words.items() if key in content)
+    """Those of a number, without the largest that a float can hold."""
+    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    bounds = {text: content[key] for key, text in words.items() if key in content}
+    return "".join(f", {text} {bound:g}" for text, bound in bounds.items() if abs(bound) < sys.float_info.max)
 
 
 def _link(name: str) -> str:

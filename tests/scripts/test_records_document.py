@@ -14,7 +14,7 @@ import records_document as document
 
 STRUCTS = '''
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,6 +34,8 @@ class Inner:
     # on two lines.
     sizes_bytes: list[int] = field(default_factory=list)
     plain: dict[str, float | None] | None = None
+    kind: Literal['a', 'b'] = 'a'
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0
 
 
 class Outer(Base, kw_only=True, rename={"renamed": "in_file"}):
@@ -66,8 +68,10 @@ def test_a_field_has_its_type_its_unit_and_its_line(structs: ModuleType) -> None
         r"| `first` | integer |  | Its own name \| of two |",
         "| `in_file` | anything, optional |  | Beside |",
         "| `inner` | list of [Inner](#inner) |  |  |",
-        "| `elapsed_s` | number above 0 | seconds | Since the beginning, however long the line. |",
+        "| `elapsed_s` | number, above 0 | seconds | Since the beginning, however long the line. |",
         "| `sizes_bytes` | list of integer, optional | bytes | Above the field, on two lines. |",
+        '| `kind` | one of `"a"`, `"b"`, optional |  |  |',
+        "| `share` | number, at least 0, at most 1, optional |  |  |",
         "| `plain` | object of (number or null) or null, optional |  |  |",
     ]
     for row in rows:
