@@ -56,7 +56,7 @@ def field_lines(struct: type) -> dict[str, str]:
     """What the source says of each field, those of base classes included."""
     lines: dict[str, str] = {}
     for each in reversed(struct.__mro__):
-        if each not in (object, msgspec.Struct):
+        if "__annotations__" in vars(each):
             lines |= _own_lines(inspect.getsource(each))
     return lines
 
@@ -112,8 +112,7 @@ def make_schema(files: dict[str, type]) -> Schema:
 
 def make_markdown(files: dict[str, type]) -> str:
     schema = make_schema(files)
-    named = {struct.__name__: file for file, struct in files.items()}
-    sections = [_section(name, definition, named.get(name)) for name, definition in schema["$defs"].items()]
+    sections = [_section(name, definition) for name, definition in schema["$defs"].items()]
     return "\n\n".join([_introduction(files), *sections, _stages()]) + "\n"
 
 
@@ -129,8 +128,8 @@ def _introduction(files: dict[str, type]) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _section(name: str, definition: Schema, file: str | None) -> str:
-    paragraphs = [f"## {name}", f"`{file}`" if file else "", " ".join(definition.get("description", "").split())]
+def _section(name: str, definition: Schema) -> str:
+    paragraphs = [f"## {name}", " ".join(definition.get("description", "").split())]
     required = definition.get("required", [])
     rows = [
         _row(field, content, is_optional=field not in required)

@@ -77,7 +77,7 @@ def test_a_field_has_its_type_its_unit_and_its_line(structs: ModuleType) -> None
     for row in rows:
         assert row in page.splitlines(), page
     assert page.index("## Outer") < page.index("## Inner")
-    assert "`outer.json`\n\nThe whole file." in page
+    assert "## Outer\n\nThe whole file.\n" in page
 
 
 def test_the_schema_has_the_lines_too(structs: ModuleType) -> None:
