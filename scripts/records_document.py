@@ -100,14 +100,22 @@ def make_schema(files: dict[str, type]) -> Schema:
     """JSON Schema of the files, each described under the name of its struct in `$defs`."""
     roots = list(files.values())
     references, definitions = msgspec.json.schema_components(roots, ref_template="#/$defs/{name}")
+    described = {}
     for struct in reached_structs(roots):
-        lines = field_lines(struct.cls)
-        properties = definitions[struct.cls.__name__]["properties"]
-        for field in struct.fields:
-            if lines[field.name]:
-                properties[field.encode_name]["description"] = lines[field.name]
-    ordered = {struct.cls.__name__: definitions[struct.cls.__name__] for struct in reached_structs(roots)}
-    return {"$schema": DIALECT, "anyOf": list(references), "$defs": {**ordered, **definitions}}
+        name = struct.cls.__name__
+        described[name] = _describe(struct, definitions.pop(name))
+    return {"$schema": DIALECT, "anyOf": list(references), "$defs": {**described, **definitions}}
+
+
+def _describe(struct: DataclassType | StructType, definition: Schema) -> Schema:
+    """The definition with its docstring dedented and a description of each field that has a line."""
+    if "description" in definition:
+        definition["description"] = inspect.cleandoc(definition["description"])
+    lines = field_lines(struct.cls)
+    for field in struct.fields:
+        if lines[field.name]:
+            definition["properties"][field.encode_name]["description"] = lines[field.name]
+    return definition
 
 
 def make_markdown(files: dict[str, type]) -> str:
@@ -129,7 +137,7 @@ def _introduction(files: dict[str, type]) -> str:
 
 
 def _section(name: str, definition: Schema) -> str:
-    paragraphs = [f"## {name}", " ".join(definition.get("description", "").split())]
+    paragraphs = [f"## {name}", definition.get("description", "")]
     required = definition.get("required", [])
     rows = [
         _row(field, content, is_optional=field not in required)
