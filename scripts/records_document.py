@@ -85,7 +85,7 @@ def _comment(source: list[str], field: ast.AnnAssign) -> str:
     beside = source[field.end_lineno - 1].encode()[field.end_col_offset :].decode().strip()
     if beside:
         return beside.lstrip("# ")
-    above = []
+    above: list[str] = []
     for line in reversed(source[: field.lineno - 1]):
         if not line.lstrip().startswith("#"):
             break
