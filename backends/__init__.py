@@ -14,7 +14,31 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from backends.contract import Implementation
+from backends.contract import IDIOMATIC_PRECISIONS, PRECISIONS, WIRINGS, Implementation, check_choice
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Support:
+    """What an implementation says that it computes; for all else its `build` raises Unsupported.
+
+    precisions: names of contract.PRECISIONS, at least one; tf32 and bfloat16 mean: on a machine that has them.
+    wirings: the switches of contract.WIRINGS that it knows, alone and together; the plain stack goes without saying.
+    devices: names of DEVICES. Raises ValueError for another name. The conformance suite holds the implementation to it.
+    """
+
+    precisions: tuple[str, ...]
+    wirings: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+
+    def __post_init__(self) -> None:
+        allowed = {"precisions": PRECISIONS, "wirings": WIRINGS, "devices": DEVICES}
+        for name, choices in allowed.items():
+            for value in getattr(self, name):
+                check_choice("support", name, value, choices)
+        if not self.precisions:
+            raise ValueError(f"support.precisions must name at least one of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True)
@@ -22,8 +46,9 @@ class Backend:
     """A backend's name, the modules of its implementations, and what must be installed for it.
 
     thread_variables and gpu_variables are environment variables that have to be set before the framework is
-    imported; a thread variable takes the number of threads. product is its contract.ProductModule. A backend with a
-    problem cannot be loaded; its text says why.
+    imported; a thread variable takes the number of threads. product is its contract.ProductModule. support is what
+    each implementation declares; one without an entry declares nothing. A backend with a problem cannot be loaded;
+    its text says why. Raises ValueError where support names an implementation that is not there.
     """
 
     name: str
@@ -33,7 +58,12 @@ class Backend:
     thread_variables: tuple[str, ...] = ()
     gpu_variables: dict[str, str] = field(default_factory=dict)
     product: str | None = None
+    support: dict[str, Support] = field(default_factory=dict)
     problem: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.support:
+            check_choice("backend", "support", name, tuple(self.implementations))
 
     def missing_packages(self) -> list[str]:
         return [package for package in self.packages if importlib.util.find_spec(package) is None]
@@ -53,6 +83,10 @@ class Backend:
         return cast(Implementation, importlib.import_module(self.implementations[implementation]))
 
 
+OF_FRAMEWORKS = {
+    "idiomatic": Support(IDIOMATIC_PRECISIONS, WIRINGS, DEVICES),
+    "tuned": Support(PRECISIONS, WIRINGS, DEVICES),
+}
 BACKENDS = {
     backend.name: backend
     for backend in (
@@ -62,6 +96,7 @@ BACKENDS = {
             packages=("torch",),
             extra="torch",
             product="backends.torch.product",
+            support=OF_FRAMEWORKS,
         ),
         Backend(
             name="tensorflow",
@@ -69,6 +104,7 @@ BACKENDS = {
             packages=("tensorflow", "keras"),
             extra="tensorflow",
             product="backends.tensorflow.product",
+            support=OF_FRAMEWORKS,
             thread_variables=("TF_NUM_INTRAOP_THREADS",),
             gpu_variables={"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
         ),
@@ -78,12 +114,14 @@ BACKENDS = {
             packages=("jax", "jaxlib", "flax", "optax"),
             extra="jax",
             product="backends.jax.product",
+            support=OF_FRAMEWORKS,
             gpu_variables={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         ),
         Backend(
             name="reference",
             implementations={"idiomatic": "backends.reference"},
             packages=("numpy",),
+            support={"idiomatic": Support(("float32", "float64"), WIRINGS)},
             thread_variables=("OPENBLAS_NUM_THREADS",),
         ),
     )

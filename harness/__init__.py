@@ -1,3 +1,3 @@
 """The harness: the task, the plan, the processes, the measuring and the report. It imports no framework."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

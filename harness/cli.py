@@ -26,7 +26,7 @@ EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
 THREADS = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="CPU threads; by default one on each physical core, within a container's quota.",
+    help="CPU threads. Default: one on each physical core, within a container's quota.",
 )
 
 
@@ -44,19 +44,19 @@ class PathName(click.Path):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if "\0" in str(value):
-            self.fail("no path has a null character in it", parameter, context)
+            self.fail("a path cannot contain a null character", parameter, context)
         return super().convert(value, parameter, context)
 
 
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose what is run and on what."""
     options = [
-        click.option("--backend", "backends", default="all", help="all, or names with commas between them."),
+        click.option("--backend", "backends", default="all", help="all, or names separated by commas."),
         click.option("--implementation", default="all", help="idiomatic, tuned or all."),
-        click.option("--preset", default="quick", help="A preset's name, or FILE.toml."),
-        click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override one key."),
+        click.option("--preset", default="quick", help="Name of a preset, or FILE.toml."),
+        click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a key."),
         click.option("--device", default="auto", help="auto, cpu or cuda[:N]."),
-        click.option("--precision", default="float32", help=f"Names with commas between: {', '.join(PRECISIONS)}."),
+        click.option("--precision", default="float32", help=f"Separated by commas: {', '.join(PRECISIONS)}."),
         THREADS,
     ]
     return _decorate(command, options)
@@ -65,12 +65,12 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how often, how long and where to."""
     options = [
-        click.option("--seeds", default="0", help="Seeds with commas between them."),
-        click.option("--repeats", default=1, type=click.IntRange(min=1), help="Fresh processes for each cell."),
-        click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train a cell together."),
-        click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."),
-        click.option("--out", type=PathName(), help="The new folder; must not exist."),
-        click.option("-q", "--quiet", is_flag=True, help="Print the results' folder and nothing else."),
+        click.option("--seeds", default="0", help="Random seeds, separated by commas."),
+        click.option("--repeats", default=1, type=click.IntRange(min=1), help="How many times to train each cell."),
+        click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train each cell together."),
+        click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take."),
+        click.option("--out", type=PathName(), help="Folder to write; must not exist yet."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only the results' folder."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
     ]
     return _decorate(command, options)
@@ -93,12 +93,12 @@ def main() -> None:
 @main.command(epilog=show_examples("run"))
 @shared_options
 @measuring_options
-@click.option("--stop-at-target", is_flag=True, help="End a cell once it meets the preset's target.")
+@click.option("--stop-at-target", is_flag=True, help="Stop training a cell when it meets the preset's target.")
 @click.option("--cluster", metavar="ADDRESS|local", help="Spread the cells over a Ray cluster, HOST:PORT.")
-@click.option("--resume", type=PathName(), help="Go on in this run's folder, as it was asked for.")
+@click.option("--resume", type=PathName(), help="Continue the run in this folder, with its options.")
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> None:
-    """Train every chosen cell, each in a fresh process, and report."""
+    """Train every chosen cell in a fresh process and write a report."""
     from harness.commands import run as commands
     from harness.processes.options import RunOptions
 
@@ -122,10 +122,10 @@ def run(context: click.Context, /, **given: Any) -> None:
     multiple=True,
     required=True,
     metavar="AXIS=VALUE,...",
-    help="Vary one axis, all else as in the preset: batch, hidden, layers, length, threads or ranks.",
+    help="Vary one axis and keep the rest of the preset: batch, hidden, layers, length, threads or ranks.",
 )
 def sweep(**given: Any) -> None:
-    """Measure speed along each axis in turn: a run for every value, tables and scaling plots over all."""
+    """Measure speed along each axis: one run for each value, then tables and scaling plots of all."""
     from harness.commands.sweep import sweep as sweep_axes
     from harness.processes.options import SweepOptions
 
@@ -140,7 +140,7 @@ def sweep(**given: Any) -> None:
 @click.argument("folder", metavar="RUN", type=PathName())
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def report(folder: Path, as_json: bool) -> None:
-    """Make every table and plot of RUN again from its raw records."""
+    """Make every table and plot of RUN again, from its raw records."""
     from harness.commands import run as commands
 
     with _one_line_errors():
@@ -149,10 +149,10 @@ def report(folder: Path, as_json: bool) -> None:
 
 @main.command(epilog=show_examples("export"))
 @click.argument("folder", metavar="RUN", type=PathName())
-@click.option("--format", "kind", required=True, type=click.Choice(EXPORT_FORMATS), help="Which tool is to read it.")
-@click.option("--out", type=PathName(), help="A new file, or for tensorboard a new folder.")
+@click.option("--format", "kind", required=True, type=click.Choice(EXPORT_FORMATS), help="The tool that will read it.")
+@click.option("--out", type=PathName(), help="New file to write; a new folder for tensorboard.")
 def export(folder: Path, kind: str, out: Path | None) -> None:
-    """Write RUN in the format of another tool; JSON goes to standard output unless --out names a file."""
+    """Write RUN in another tool's format. JSON goes to standard output unless --out names a file."""
     from harness.commands.export import export as export_run
 
     with _one_line_errors():
@@ -161,11 +161,11 @@ def export(folder: Path, kind: str, out: Path | None) -> None:
 
 @main.command(epilog=show_examples("compare"))
 @click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=PathName())
-@click.option("--fail-if-slower", "limit", metavar="PERCENT", help="Exit 1 where a step takes that much longer: 5%.")
-@click.option("--out", type=PathName(), help="A new folder for tables and a plot.")
+@click.option("--fail-if-slower", "limit", metavar="PERCENT", help="Exit with 1 if a step takes that much longer.")
+@click.option("--out", type=PathName(), help="New folder for tables and a plot.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on standard output.")
 def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, as_json: bool) -> None:
-    """Hold runs against the first of them: speed, what was learned, and what differs around them."""
+    """Compare runs with the first one: speed, what was learned, and how their environments differ."""
     from harness.commands.compare import compare as compare_runs
 
     with _one_line_errors():
@@ -176,7 +176,7 @@ def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, as_j
 @main.command()
 @click.argument("folder", metavar="RUN", type=PathName())
 def check(folder: Path) -> None:
-    """Hold everything in RUN against the schema and against itself, and name each fault."""
+    """Check a run folder for errors."""
     from harness.commands.check import check as check_folder
 
     with _one_line_errors():
@@ -186,16 +186,16 @@ def check(folder: Path) -> None:
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=PathName())
-@click.option("--lengths", default="10,20,40,120", show_default=True, help="Lengths with commas between them.")
-@click.option("--cell", "cells", multiple=True, metavar="NAME", help="A cell of RUN; by default one of each backend.")
-@click.option("--backend", "backends", help="Compute with the parameters in these backends too, and compare.")
-@click.option("--implementation", help="idiomatic, tuned or all; by default that of the cell.")
-@click.option("--sequence-seed", type=click.IntRange(min=0), help="Draws the sequences; by default as in RUN's copies.")
+@click.option("--lengths", default="10,20,40,120", show_default=True, help="Lengths, separated by commas.")
+@click.option("--cell", "cells", multiple=True, metavar="NAME", help="Cell of RUN. Default: one of each backend.")
+@click.option("--backend", "backends", help="Compute with the same parameters in these backends too, and compare.")
+@click.option("--implementation", help="idiomatic, tuned or all. Default: that of the cell.")
+@click.option("--sequence-seed", type=click.IntRange(min=0), help="Seed of the sequences. Default: as in RUN.")
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
 @THREADS
-@click.option("--out", type=PathName(), help="Where to draw; RUN/predictions by default.")
+@click.option("--out", type=PathName(), help="Folder to write. Default: RUN/predictions.")
 def predict(folder: Path, **given: Any) -> None:
-    """Draw what RUN's trained networks predict, in their own framework or in another."""
+    """Draw what the trained networks of RUN predict, in their own framework or in another one."""
     from harness.commands.predict import predict as predict_copies
     from harness.processes.options import PredictOptions
 
@@ -207,15 +207,15 @@ def predict(folder: Path, **given: Any) -> None:
 
 
 @main.command(epilog=show_examples("verify"))
-@click.option("--backend", "backends", default="all", help="all, names or modules with commas between them.")
+@click.option("--backend", "backends", default="all", help="all, or names or modules separated by commas.")
 @click.option("--implementation", default="all", help="idiomatic, tuned or all.")
-@click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)))
+@click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)), help="Precision to verify.")
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
 @click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train together.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is not verified.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only what is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
 def verify(**given: Any) -> None:
-    """Prove that every implementation computes what the reference does, in forward, gradients and training."""
+    """Prove that every implementation computes what the reference computes: outputs, gradients and training."""
     from harness.commands.verify import verify as verify_targets
     from harness.processes.options import VerifyOptions
 
@@ -230,7 +230,7 @@ def verify(**given: Any) -> None:
 @shared_options
 @click.option("--json", "as_json", is_flag=True, help="Print presets and backends as JSON on standard output.")
 def list_(as_json: bool, **given: Any) -> None:
-    """List presets, backends and the parameters each backend counts in the preset's network."""
+    """List presets and backends, and how many parameters each backend counts in the preset's network."""
     from harness.commands import run as commands
     from harness.processes.options import ChosenOptions
 
@@ -239,9 +239,9 @@ def list_(as_json: bool, **given: Any) -> None:
 
 
 @main.command(epilog=show_examples("env"))
-@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def env(as_json: bool) -> None:
-    """Print what this machine is and what is installed, as every run records it."""
+    """Print this machine and what is installed, as every run records it."""
     from rich.console import Console
 
     from harness.commands.show_environment import print_environment

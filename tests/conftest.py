@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from backends import FRAMEWORKS
+from tests.documentation import install_example
 
 # A busy machine is no fault of what is tested; and where a change is judged, it meets the same examples each time.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
@@ -51,6 +52,14 @@ def frameworks_shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """But in tests that run one."""
     if request.node.get_closest_marker("framework"):
         monkeypatch.delenv("HIDDEN_PACKAGES")
+
+
+@pytest.fixture(scope="session")
+def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that pip has installed examples/numpy_backend into."""
+    folder = tmp_path_factory.mktemp("example") / "site"
+    install_example(folder)
+    return folder
 
 
 @pytest.fixture

@@ -1,15 +1,22 @@
-"""What the documentation holds, taken out of it: fenced blocks, commands and the worked example."""
+"""What the documentation holds, taken out of it: fenced blocks, commands and the example of a backend."""
 
 from __future__ import annotations
 
 import re
-import tomllib
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from backends import ENTRY_POINTS
 
 PROJECT = Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/*.md"))]
+EXAMPLE = PROJECT / "examples" / "numpy_backend"
+FOLDERS = ("docs", "examples/*")
+PAGES = [
+    *("README.md", "CONTRIBUTING.md"),
+    *sorted(str(path.relative_to(PROJECT)) for folder in FOLDERS for path in PROJECT.glob(f"{folder}/*.md")),
+]
 SHELLS = ("sh", "bash", "console")
 
 
@@ -26,12 +33,15 @@ def commands(page: str) -> list[str]:
     return [command for line in lines if (command := re.sub(r"(^|\s+)#.*", "", line).strip())]
 
 
-def install_worked_example(folder: Path) -> None:
-    """CONTRIBUTING.md's package with its entry point, as an installer would leave it in `folder`."""
-    [code], [package], [project] = (blocks("CONTRIBUTING.md", language) for language in ("python", "py", "toml"))
-    described = tomllib.loads(project)["project"]
-    modules = {"my_package/__init__.py": package, "my_package/my_backend.py": code}
-    install(folder, described["name"], described["entry-points"][ENTRY_POINTS], modules)
+def install_example(folder: Path) -> None:
+    """The distribution in EXAMPLE, as pip installs it into `folder`. Needs no network."""
+    source = folder.with_name(f"{folder.name}-source")
+    # Building leaves files beside the sources.
+    shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(folder)]
+    command = [sys.executable, "-m", "pip", "install", *options, str(source)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
 
 
 def install(folder: Path, name: str, entry_points: dict[str, str], modules: dict[str, str]) -> None:

@@ -10,8 +10,11 @@ import math
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -20,23 +23,24 @@ from harness.commands.examples import EXAMPLES
 from harness.report.quantities import percent
 from harness.task.metrics import training_step_operations
 from harness.task.presets import load_preset
-from tests.documentation import PAGES, PROJECT, commands, install_worked_example
+from tests.documentation import PAGES, PROJECT, commands
 
 # Commands that are not run here, and why.
 LEFT_OUT = {
     r"python3? -m venv .*": "makes an environment and installs into it: CI does this to the letter",
     r"pip install .*": "installs: CI does this",
+    r"\.venv-\w+/bin/.*|grep .*": "two environments: test_two_versions_of_a_package_are_compared makes and uses them",
     r"tox.*": "runs these tests: CI does this",
     r"pytest": "runs these tests",
     r"\. .*/activate": "for the shell it is typed into",
     r"eval .*": "for the shell it is typed into; see the test of completion",
     r"python scripts/kill_and_resume.py .*": "takes minutes; tests of signals and of resuming kill runs too",
-    r"(RAY_\w+=\S+ )?ray start .*": "starts a node that does not end; tests/harness/cluster has its own",
+    r"(RAY_\w+=\S+ )?ray start .*": "starts a node that does not end; tests/processes/cluster has its own",
     r"(srun|export) .*": "lines of a Slurm job",
     r"python -m harness (run|sweep|verify) .*ranks[ =].*": "needs a framework: test_ranks.py and CI run it",
     r"python scripts/model_scaling.py .*": "reads a published sweep: tests/scripts has it, with what the page says",
-    r"python -m harness run .*--cluster .*": "needs Ray and nodes: tests/harness/cluster runs it on a cluster of two",
-    r"tensorboard .*": "a server that does not end; tests/harness/exports reads the files with its own reader",
+    r"python -m harness run .*--cluster .*": "needs Ray and nodes: tests/processes/cluster runs it on a cluster of two",
+    r"tensorboard .*": "a server that does not end; tests/report/exports reads the files with its own reader",
 }
 SMALL = {"model.hidden": 3, "model.layers": 1, "train.steps": 9, "train.chunk": 2, "task.max_length": 2}
 SMALL |= {"evaluate.sequences": 5, "evaluate.test_batches": 1}
@@ -55,7 +59,7 @@ def scale(command: str) -> list[str]:
     words = shlex.split(command)
     if words[0] in TOOLS:
         return [sys.executable, "-m", TOOLS[words[0]], *words[1:]]
-    if not re.fullmatch(r"(\.venv/bin/)?python3?", words[0]) or words[1:3] != ["-m", "harness"]:
+    if not re.fullmatch(r"(\.venv(-\w+)?/bin/)?python3?", words[0]) or words[1:3] != ["-m", "harness"]:
         return [sys.executable, *words[1:]]
     options = list(words[4:])
     for place, option in enumerate(options[:-1]):
@@ -76,28 +80,67 @@ def scale(command: str) -> list[str]:
 
 
 def is_here(name: str) -> bool:
-    """Whether a backend is part of the documentation or of NumPy, and so there without any framework."""
-    return name in ("numpy32", "my_package.my_backend", "reference")
+    """Whether a backend is there without any framework."""
+    return name in ("numpy32", "reference")
 
 
-def run(command: str, folder: Path) -> None:
+def run(command: str, folder: Path, python: str = sys.executable) -> str:
+    """What the command prints, with that Python, in that folder and with the packages in it."""
     paths = os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]])
     environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
-    finished = subprocess.run(scale(command), capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    words = [python, *scale(command)[1:]]
+    finished = subprocess.run(words, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
     # Such short steps say nothing of speed, so a gate may close on them; that it decides is what is tested here.
     allowed = (0, 1) if "--fail-if-slower" in command else (0,)
     assert finished.returncode in allowed, f"{command}\n{finished.stdout}\n{finished.stderr}"
     assert "Traceback" not in finished.stderr
+    return finished.stdout
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
-def test_every_command_of_a_page_runs(page: str, tmp_path: Path) -> None:
-    if page == "CONTRIBUTING.md":
-        install_worked_example(tmp_path)
+def test_every_command_of_a_page_runs(page: str, installed_example: Path, tmp_path: Path) -> None:
+    if "numpy32" in " ".join(commands(page)):
+        shutil.copytree(installed_example, tmp_path, dirs_exist_ok=True)
     parts = [part.strip() for line in commands(page) for part in line.split("&&")]
     for command in parts:
         if not leaves_out(command):
             run(command, tmp_path)
+
+
+def test_two_versions_of_a_package_are_compared(installed_example: Path, tmp_path: Path) -> None:
+    """docs/versions.md with the package of the example, whose version 2.0 sleeps in every step, for optax."""
+    _, after = (make_environment(tmp_path / f".venv-{name}", installed_example) for name in ("before", "after"))
+    [metadata] = after.glob("numpy_backend-*/METADATA")
+    replace(metadata, "Version: 1.0", "Version: 2.0")
+    replace(after / "numpy_backend" / "backend.py", "import numpy", "import time\n\nimport numpy")
+    replace(
+        after / "numpy_backend" / "backend.py",
+        "losses.append(loss)",
+        "time.sleep(0.05)\n            losses.append(loss)",
+    )
+    for command in commands("docs/versions.md"):
+        python, *_ = shlex.split(command)
+        if python.endswith("/bin/python"):
+            run(command.replace("jax", "numpy32"), tmp_path, python=str(tmp_path / python))
+    table = (tmp_path / "results" / "versions" / "comparison.md").read_text("utf-8")
+    [ratio] = re.findall(r"^\| numpy32 idiomatic \| [\d.,]+ \| [\d.,]+ \| ([\d.]+) \|", table, re.MULTILINE)
+    assert float(ratio) < 0.5
+    assert "| environment.packages.numpy-backend | 1.0 | 2.0 |" in table
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def make_environment(folder: Path, packages: Path) -> Path:
+    """An environment with these packages besides those that are installed here; the folder of its own ones."""
+    venv.create(folder)
+    [own] = folder.glob("lib/python*/site-packages")
+    (own / "besides.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+    shutil.copytree(packages, own, dirs_exist_ok=True)
+    return own
 
 
 def test_every_example_of_the_help_runs(tmp_path: Path) -> None:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 EXAMPLES = {
     "main": {
-        "python -m harness run": "train whatever is installed, for some minutes, and report",
-        "python -m harness list": "what is installed, and the presets",
+        "python -m harness run": "train all installed frameworks for some minutes and report",
+        "python -m harness list": "show the presets and what is installed",
     },
     "run": {
-        "python -m harness run": "all that is installed, the preset quick",
+        "python -m harness run": "all installed frameworks, preset quick",
         "python -m harness run --backend torch,jax --repeats 6": "enough repeats for an interval",
-        "python -m harness run --preset original --set train.steps=4000": "another recipe, a tenth of its steps",
-        "python -m harness run -q --out results/nightly": "for scripts: prints the folder alone",
+        "python -m harness run --preset original --set train.steps=4000": "another preset, with a tenth of its steps",
+        "python -m harness run -q --out results/nightly": "for scripts: print only the folder",
     },
     "sweep": {
-        "python -m harness sweep --sweep batch=16,64 --sweep hidden=128,256": "each axis varied alone",
+        "python -m harness sweep --sweep batch=16,64 --sweep hidden=128,256": "vary one axis at a time",
     },
     "verify": {
-        "python -m harness verify": "all that is installed",
+        "python -m harness verify": "all installed frameworks",
         "python -m harness verify --backend torch --precision float64 --json": "the worst errors as JSON",
     },
     "report": {
-        "python -m harness report results/before": "tables, plots and pages again, from the records",
+        "python -m harness report results/before": "make tables, plots and pages again",
     },
     "compare": {
-        "python -m harness compare results/before results/after": "ratios, quality and what differs",
-        "python -m harness compare results/before results/after --fail-if-slower 5%": "exit 1 for CI",
+        "python -m harness compare results/before results/after": "ratios, quality and differences",
+        "python -m harness compare results/before results/after --fail-if-slower 5%": "exit with 1 if slower, for CI",
         "python -m harness compare results/before results/after --out results/compared": "with a plot",
     },
     "export": {
@@ -33,7 +33,7 @@ EXAMPLES = {
         "python -m harness export results/before --format tensorboard --out events": "for tensorboard --logdir",
     },
     "list": {
-        "python -m harness list --preset original": "parameters that each framework counts in the preset's network",
+        "python -m harness list --preset original": "parameters of the preset's network in each framework",
     },
     "env": {
         "python -m harness env --json": "everything, with the version of every package",

@@ -1,20 +1,32 @@
-"""Backends that other distributions register, with real metadata on the path and the worked example of the docs."""
+"""Backends that other distributions register: the example, as pip installs it, and what is wrong with others."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from backends import BACKENDS, find_backend, registered_backends
-from tests.documentation import PROJECT, blocks, install, install_worked_example
+from backends import BACKENDS, Support, find_backend, registered_backends
+from tests.documentation import PROJECT, install
 
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
+
+DECLARING = """
+from backends import Backend, Support
+
+BACKEND = Backend("other", {{"idiomatic": "other.backend"}}, ("numpy",), support={support})
+"""
+DECLARED = {
+    "float8": "{'idiomatic': Support(('float8',))}",
+    "fast": "{'fast': Support(('float32',))}",
+    "nothing": "{'idiomatic': Support(())}",
+}
 
 
 @pytest.fixture
@@ -28,9 +40,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def documented(site: Path) -> Path:
-    """The worked example, registered as its pyproject.toml says."""
-    install_worked_example(site)
+def example(site: Path, installed_example: Path) -> Path:
+    """examples/numpy_backend among them."""
+    shutil.copytree(installed_example, site, dirs_exist_ok=True)
     return site
 
 
@@ -39,26 +51,34 @@ def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
-def test_the_documented_package_is_known_by_its_name(documented: Path) -> None:
-    assert [backend.name for backend in registered_backends()] == ["numpy32"]
-    assert find_backend("numpy32").implementations == {"idiomatic": "my_package.my_backend"}
+def test_the_example_is_known_by_its_name(example: Path) -> None:
+    [backend] = registered_backends()
+    assert (backend.name, set(backend.implementations)) == ("numpy32", {"idiomatic"})
+    assert backend.thread_variables == ("OPENBLAS_NUM_THREADS",)
+    assert backend.support == {"idiomatic": Support(("float32",), wirings=(), devices=("cpu",))}
     assert find_backend("torch") is BACKENDS["torch"]
 
 
-def test_the_documented_package_runs_and_is_verified(documented: Path, tmp_path: Path) -> None:
+def test_the_example_is_listed_runs_and_is_verified(example: Path, tmp_path: Path) -> None:
+    listed = harness("list", "--backend", "numpy32", *SMALL[:4], "--json", cwd=tmp_path)
+    [row] = json.loads(listed.stdout)["backends"]
+    assert (row["status"], row["versions"]["numpy_backend"]) == ("ok", "1.0")
     finished = harness("run", "--backend", "numpy32", *SMALL, "--out", str(tmp_path / "run"), "--json", cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     [row] = json.loads(finished.stdout)["summary"]
     assert (row["backend"], row["status"], row["verified"]) == ("numpy32", "ok", True)
 
 
-def test_a_registered_object_has_implementations_of_its_own(site: Path) -> None:
-    [package], [code] = (blocks("CONTRIBUTING.md", language) for language in ("py", "python"))
-    modules = {"my_package/__init__.py": package, "my_package/my_backend.py": code}
-    install(site, "my-package", {"renamed": "my_package:BACKEND"}, modules)
-    backend = find_backend("renamed")
-    assert set(backend.implementations) == {"idiomatic", "tuned"}
-    assert backend.thread_variables == ("OPENBLAS_NUM_THREADS",)
+def test_a_module_may_be_registered_without_an_object(example: Path) -> None:
+    install(example, "other", {"plain": "numpy_backend.backend"}, {})
+    backend = find_backend("plain")
+    assert backend.implementations == {"idiomatic": "numpy_backend.backend"}
+    assert backend.support == {}
+
+
+def test_an_object_goes_by_the_name_it_is_registered_with(example: Path) -> None:
+    install(example, "other", {"renamed": "numpy_backend:BACKEND"}, {})
+    assert find_backend("renamed").support == find_backend("numpy32").support
 
 
 @pytest.mark.parametrize(
@@ -69,10 +89,18 @@ def test_a_registered_object_has_implementations_of_its_own(site: Path) -> None:
         ("other", "other:MISSING", "other:MISSING cannot be loaded: AttributeError"),
         ("other", "absent_package:BACKEND", "cannot be loaded: ModuleNotFoundError"),
         ("other", "other:raising", "other:raising is no backends.Backend but str"),
+        (
+            "other",
+            "other.float8:BACKEND",
+            "support.precisions must be one of float32, float64, tf32, bfloat16, not 'float8'",
+        ),
+        ("other", "other.fast:BACKEND", "backend.support must be one of idiomatic, not 'fast'"),
+        ("other", "other.nothing:BACKEND", "support.precisions must name at least one of float32"),
     ],
 )
 def test_a_registration_that_cannot_be_used_says_why(name: str, value: str, problem: str, site: Path) -> None:
-    install(site, "other", {name: value}, {"other/__init__.py": "raising = 'text'\n"})
+    modules = {f"other/{module}.py": DECLARING.format(support=support) for module, support in DECLARED.items()}
+    install(site, "other", {name: value}, {"other/__init__.py": "raising = 'text'\n", **modules})
     [backend] = registered_backends()
     assert backend.problem is not None
     assert problem in backend.problem
@@ -89,8 +117,8 @@ def test_one_name_from_two_distributions_is_a_problem_of_the_second(site: Path) 
     assert "net is registered twice" in str(second.problem)
 
 
-def test_broken_ones_are_rows_beside_the_others(documented: Path, tmp_path: Path) -> None:
-    install(documented, "other", {"broken": "other:BACKEND"}, {"other/__init__.py": "1 / 0\n"})
+def test_broken_ones_are_rows_beside_the_others(example: Path, tmp_path: Path) -> None:
+    install(example, "other", {"broken": "other:BACKEND"}, {"other/__init__.py": "1 / 0\n"})
     finished = harness("list", *SMALL[:4], "--json", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     rows = {row["backend"]: row for row in json.loads(finished.stdout)["backends"]}

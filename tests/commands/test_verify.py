@@ -6,8 +6,6 @@ import itertools
 import json
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +29,6 @@ from harness.proof.tolerances import QUANTITIES, TOLERANCES
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
 
-PROJECT = Path(__file__).parents[2]
 SMALL = Case("small", 1, OptimizerSpec(), gradients=True, steps=(1, 10))
 
 
@@ -189,10 +186,11 @@ def test_what_was_observed_before_a_crash_is_kept() -> None:
 
 
 def test_a_precision_that_is_unsupported_is_a_line_and_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed_example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_package(tmp_path, worked_example(), monkeypatch)
-    result = verify("--backend", "my_package.my_backend")
+    monkeypatch.syspath_prepend(str(installed_example))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed_example), os.environ["PYTHONPATH"]]))
+    result = verify("--backend", "numpy32")
     assert result.exit_code == 0
     assert re.search(r"unsupported:\s+float64:\s+this\s+backend\s+computes\s+in\s+float32", result.output)
 
@@ -237,73 +235,3 @@ def test_workers_share_the_processors_a_core_each(monkeypatch: pytest.MonkeyPatc
     targets = [(BACKENDS["reference"], "idiomatic")] * 5
     assert len(list(prove_all(targets, {}, Resources(device="cpu")))) == 5
     assert {tuple(resources.cpus() or []) for resources in met} <= {(4,), (6,)}
-
-
-# --- Conformance ----------------------------------------------------------------------------------------------
-
-
-def worked_example() -> str:
-    """The module in CONTRIBUTING.md."""
-    [code] = re.findall(r"^```python\n(.*?)^```", (PROJECT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
-    return str(code)
-
-
-def write_package(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = folder / "my_package"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "my_backend.py").write_text(code)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
-
-
-def conformance(module: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    suite = "harness.proof.conformance"
-    plugin = ["-p", f"{suite}.plugin", "--pyargs", suite, "--backend-module", module]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin]
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
-
-
-def test_the_reference_conforms(tmp_path: Path) -> None:
-    finished = conformance("reference", tmp_path)
-    assert finished.returncode == 0, finished.stdout
-
-
-def test_the_worked_example_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_package(tmp_path, worked_example(), monkeypatch)
-    finished = conformance("my_package.my_backend", tmp_path)
-    assert finished.returncode == 0, finished.stdout
-    assert "passed" in finished.stdout
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "failure"),
-    [
-        ("np.sqrt(v + spec.epsilon)", "np.sqrt(v) + spec.epsilon", "after 1 step .* in case .*rmsprop-in-0"),
-        ("rate * g / root", "g / root", "after 10 steps .* relative error"),
-        ("/ logits.size", "/ len(logits)", "gradient .* relative error"),
-        ("i, f, g, o = np.split", "f, i, g, o = np.split", "probabilities in case 1L-model, float32: relative error"),
-        ("losses.append(loss)", "losses.append(loss + 1)", "test_train_returns_the_loss_before_each_step"),
-        ("matrix[0].copy()", "matrix[0]", "test_what_parameters_returns_is_a_copy"),
-        ('{"device": "cpu",', "{", "test_settings_name_the_device"),
-        ('raise Unsupported(f"NumPy', 'raise ValueError(f"NumPy', "test_what_it_cannot_do_is_unsupported"),
-        ("(self.weights, self.m, self.v)), s", "(self.weights, self.v, self.m)), s", "as_if_nothing_had_happened"),
-        ("self.v)), self.steps)", "self.v)), 0)", "test_a_restored_trainer_goes_on_as_if_nothing_had_happened"),
-    ],
-)
-def test_a_broken_example_does_not_conform(
-    right: str, wrong: str, failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert right in worked_example()
-    write_package(tmp_path, worked_example().replace(right, wrong), monkeypatch)
-    finished = conformance("my_package.my_backend", tmp_path)
-    assert finished.returncode == 1, finished.stdout
-    assert re.search(failure, finished.stdout), finished.stdout
-
-
-def test_conformance_without_a_module_says_what_is_missing(tmp_path: Path) -> None:
-    finished = conformance("nonsense", tmp_path)
-    assert finished.returncode != 0
-    assert "'nonsense' is not of the form package.module" in finished.stdout + finished.stderr

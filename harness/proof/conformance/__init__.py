@@ -1,5 +1,4 @@
 """The checks a backend of one's own has to pass, as a pytest suite.
 
-python -m pytest -p harness.proof.conformance.plugin --pyargs harness.proof.conformance \\
-    --backend-module my_package.my_backend
+python -m pytest -p harness.proof.conformance.plugin --pyargs harness.proof.conformance --backend-module numpy32
 """

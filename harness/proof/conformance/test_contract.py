@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
-from backends.contract import Implementation, OptimizerSpec, Parameters, Trainer, Unsupported
+from backends.contract import OptimizerSpec, Parameters, Unsupported
 from harness.proof.cases import Case, make_batch, make_chunk, start_parameters
+from harness.proof.conformance.plugin import Subject
 
 CASE = Case("contract", 2, OptimizerSpec(clip="norm"))
 MODEL = CASE.model()
-
-Build = Callable[..., Trainer]
-
-
-@pytest.fixture
-def build(implementation: Implementation) -> Build:
-    """Build a trainer of the backend on the CPU; skip a precision that is unsupported."""
-
-    def build_trainer(parameters: Parameters | None = None, precision: str = "float32") -> Trainer:
-        start = start_parameters(MODEL) if parameters is None else parameters
-        try:
-            return implementation.build(MODEL, CASE.optimizer, start, device="cpu", precision=precision)
-        except Unsupported as reason:
-            pytest.skip(f"unsupported: {reason}")
-
-    return build_trainer
 
 
 def assert_equal(left: Parameters, right: Parameters) -> None:
@@ -41,34 +24,34 @@ def shapes(arrays: Parameters) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("what", ["parameters", "gradients"])
-def test_names_and_shapes_are_the_canonical_ones(build: Build, what: str) -> None:
-    trainer = build()
+def test_names_and_shapes_are_the_canonical_ones(subject: Subject, what: str) -> None:
+    trainer = subject.build(CASE)
     arrays = trainer.parameters() if what == "parameters" else trainer.loss_and_gradients(make_batch(0))[1]
     assert all(isinstance(array, np.ndarray) for array in arrays.values())
     assert shapes(arrays) == MODEL.shapes()
 
 
-def test_a_new_trainer_has_the_parameters_it_was_given(build: Build) -> None:
-    parameters = build().parameters()
+def test_a_new_trainer_has_the_parameters_it_was_given(subject: Subject) -> None:
+    parameters = subject.build(CASE).parameters()
     assert_equal({name: parameters[name].astype(np.float32) for name in MODEL.shapes()}, start_parameters(MODEL))
 
 
-def test_probabilities_are_probabilities_of_every_output(build: Build) -> None:
+def test_probabilities_are_probabilities_of_every_output(subject: Subject) -> None:
     batch = make_batch(0)
-    probabilities = build().predict(batch.inputs)
+    probabilities = subject.build(CASE).predict(batch.inputs)
     assert isinstance(probabilities, np.ndarray)
     assert probabilities.shape == batch.targets.shape
     assert np.all((probabilities > 0) & (probabilities < 1))
 
 
-def test_any_batch_size_and_length_can_be_predicted(build: Build) -> None:
-    trainer, batch = build(), make_batch(0)
+def test_any_batch_size_and_length_can_be_predicted(subject: Subject) -> None:
+    trainer, batch = subject.build(CASE), make_batch(0)
     whole = trainer.predict(batch.inputs)
     np.testing.assert_allclose(trainer.predict(batch.inputs[:2, :5]), whole[:2, :5], rtol=1e-5)
 
 
-def test_what_parameters_returns_is_a_copy(build: Build) -> None:
-    trainer = build()
+def test_what_parameters_returns_is_a_copy(subject: Subject) -> None:
+    trainer = subject.build(CASE)
     returned = trainer.parameters()
     kept = {name: array.copy() for name, array in returned.items()}
     trainer.train(make_chunk(0, 2))
@@ -80,9 +63,9 @@ def test_what_parameters_returns_is_a_copy(build: Build) -> None:
     assert_equal(trainer.parameters(), trained)
 
 
-def test_the_given_arrays_are_not_kept_and_not_changed(build: Build) -> None:
+def test_the_given_arrays_are_not_kept_and_not_changed(subject: Subject) -> None:
     given = start_parameters(MODEL)
-    trainer, untouched = build(given), build()
+    trainer, untouched = subject.build(CASE, parameters=given), subject.build(CASE)
     trainer.train(make_chunk(0, 2))
     assert_equal(given, start_parameters(MODEL))
     for array in given.values():
@@ -91,8 +74,8 @@ def test_the_given_arrays_are_not_kept_and_not_changed(build: Build) -> None:
     assert_equal(trainer.parameters(), untouched.parameters())
 
 
-def test_loss_and_gradients_and_predict_change_nothing(build: Build) -> None:
-    disturbed, calm, batch = build(), build(), make_batch(7)
+def test_loss_and_gradients_and_predict_change_nothing(subject: Subject) -> None:
+    disturbed, calm, batch = subject.build(CASE), subject.build(CASE), make_batch(7)
     for step in range(3):
         disturbed.loss_and_gradients(batch)
         disturbed.predict(batch.inputs)
@@ -101,8 +84,8 @@ def test_loss_and_gradients_and_predict_change_nothing(build: Build) -> None:
     assert_equal(disturbed.parameters(), calm.parameters())
 
 
-def test_train_returns_the_loss_before_each_step(build: Build) -> None:
-    trainer, stepwise = build(), build()
+def test_train_returns_the_loss_before_each_step(subject: Subject) -> None:
+    trainer, stepwise = subject.build(CASE), subject.build(CASE)
     losses = trainer.train(make_chunk(0, 4))
     assert isinstance(losses, np.ndarray)
     assert losses.shape == (4,)
@@ -111,8 +94,8 @@ def test_train_returns_the_loss_before_each_step(build: Build) -> None:
         stepwise.train(make_chunk(step, 1))
 
 
-def test_a_chunk_is_its_steps_one_after_the_other(build: Build) -> None:
-    whole, stepwise = build(), build()
+def test_a_chunk_is_its_steps_one_after_the_other(subject: Subject) -> None:
+    whole, stepwise = subject.build(CASE), subject.build(CASE)
     whole.train(make_chunk(0, 4))
     for step in range(4):
         stepwise.train(make_chunk(step, 1))
@@ -120,28 +103,26 @@ def test_a_chunk_is_its_steps_one_after_the_other(build: Build) -> None:
         np.testing.assert_allclose(array, stepwise.parameters()[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_two_trainers_share_nothing(build: Build) -> None:
-    trained, other = build(), build()
+def test_two_trainers_share_nothing(subject: Subject) -> None:
+    trained, other = subject.build(CASE), subject.build(CASE)
     trained.train(make_chunk(0, 2))
-    assert_equal(other.parameters(), build().parameters())
+    assert_equal(other.parameters(), subject.build(CASE).parameters())
 
 
-def test_settings_name_the_device_and_are_plain_values(build: Build) -> None:
-    settings = build().settings()
+def test_settings_name_the_device_and_are_plain_values(subject: Subject) -> None:
+    settings = subject.build(CASE).settings()
     assert settings.get("device") == "cpu"
     assert all(value is None or isinstance(value, str | int | float | bool) for value in settings.values())
 
 
-def test_peak_memory_is_a_number_of_bytes_or_unknown(build: Build) -> None:
-    trainer = build()
+def test_peak_memory_is_a_number_of_bytes_or_unknown(subject: Subject) -> None:
+    trainer = subject.build(CASE)
     trainer.train(make_chunk(0, 1))
     peak = trainer.peak_memory_bytes()
     assert peak is None or (isinstance(peak, int) and peak > 0)
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cuda:99", "float32"), ("abacus", "float32"), ("cpu", "float8")])
-def test_what_it_cannot_do_is_unsupported_with_a_reason(
-    implementation: Implementation, device: str, precision: str
-) -> None:
+def test_what_it_cannot_do_is_unsupported_with_a_reason(subject: Subject, device: str, precision: str) -> None:
     with pytest.raises(Unsupported, match=r"\w"):
-        implementation.build(MODEL, CASE.optimizer, start_parameters(MODEL), device=device, precision=precision)
+        subject.implementation.build(MODEL, CASE.optimizer, start_parameters(MODEL), device=device, precision=precision)

@@ -6,7 +6,7 @@ import pytest
 
 from harness.proof.cases import Case, choose_cases
 from harness.proof.comparison import compare
-from harness.proof.conformance.plugin import Observe
+from harness.proof.conformance.plugin import Subject
 from harness.proof.observation import quantities
 from harness.proof.oracle import expect
 
@@ -19,7 +19,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize(("case", "precision", "quantity"), CHECKS)
-def test_a_quantity_is_within_its_tolerance(case: Case, precision: str, quantity: str, observed: Observe) -> None:
-    deviations = compare(case.name, precision, observed(case, precision), expect(case))
+def test_a_quantity_is_within_its_tolerance(case: Case, precision: str, quantity: str, subject: Subject) -> None:
+    deviations = compare(case.name, precision, subject.observe(case, precision), expect(case))
     excesses = [each.describe() for each in deviations if each.quantity == quantity and not each.within]
     assert not excesses, "\n".join(excesses)

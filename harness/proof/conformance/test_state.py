@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from backends import reference
-from backends.contract import WIRINGS, Implementation, OptimizerSpec, State, Trainer, Unsupported
+from backends.contract import WIRINGS, OptimizerSpec, State, Trainer, Unsupported
 from backends.state import STEP, require_state, state_shapes
 from harness.proof.cases import CLIP_VALUES, EPSILON, Case, make_chunk, optimizer_forms, start_parameters
 from harness.proof.comparison import relative_error
+from harness.proof.conformance.plugin import Subject
 from harness.proof.tolerances import TOLERANCES
 
 FORMS = {
@@ -31,15 +32,12 @@ Start = Callable[..., Trainer]
 
 
 @pytest.fixture
-def start(implementation: Implementation) -> Start:
-    """Build a trainer of a case on the CPU; skip what is unsupported, and a backend without states."""
+def start(subject: Subject) -> Start:
+    """Build a trainer of a case; skip a backend without states."""
 
     def start_trainer(case: Case, precision: str = "float32") -> Trainer:
-        model = case.model()
+        trainer = subject.build(case, precision)
         try:
-            trainer = implementation.build(
-                model, case.optimizer, start_parameters(model), device="cpu", precision=precision
-            )
             require_state(trainer)
         except Unsupported as reason:
             pytest.skip(f"unsupported: {reason}")
