@@ -51,13 +51,15 @@ def versions(backend: Backend) -> dict[str, str]:
 
 
 def _packages(backend: Backend) -> dict[str, Path]:
-    """The folders that hold the suite's packages and that of the backend, by package."""
+    """The folders that hold the suite's packages and that of the backend, or its module, by name."""
     folders = {"harness": PROJECT, "backends": PROJECT}
     for module in backend.implementations.values():
         package = module.partition(".")[0]
         # Of a package without a dot in its name this imports nothing.
         spec = importlib.util.find_spec(package)
-        for place in (spec.submodule_search_locations or []) if spec else []:
+        # A package is a folder of that name, and any other module a file.
+        file = [str(spec.origin)] if spec and spec.has_location else []
+        for place in (spec.submodule_search_locations or file) if spec else []:
             folders.setdefault(package, Path(place).parent)
     return folders
 

@@ -128,9 +128,11 @@ def cache_path(backend: Backend, implementation: str, precision: str, resources:
 
 
 def code_files(module: str) -> Iterator[Path]:
-    """The sources of the backends, of the module's package and of verification, in a fixed order."""
+    """The sources of the backends, of the module or its package and of verification, in a fixed order."""
     folders = [PROJECT / "backends", PROJECT / "harness" / "proof", PROJECT / "harness" / "task"]
     spec = importlib.util.find_spec(module.partition(".")[0])
     folders += [Path(place) for place in (spec.submodule_search_locations or [] if spec else [])]
     for folder in dict.fromkeys(folders):
         yield from sorted(folder.rglob("*.py"))
+    if spec and spec.has_location and not spec.submodule_search_locations:
+        yield Path(str(spec.origin))

@@ -32,8 +32,6 @@ from harness.proof.oracle import expect
 from harness.proof.tolerances import QUANTITIES, TOLERANCES
 from tests.frameworks import each_framework
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 PROJECT = Path(__file__).parents[2]
 SMALL = Case("small", 1, OptimizerSpec(), gradients=True, steps=(1, 10))
 RESOURCES = Resources(device="cpu", timeout_s=120)
@@ -150,7 +148,7 @@ def test_the_reference_is_verified_in_a_table_that_fits_a_terminal() -> None:
 
 
 def test_json_has_every_quantity_with_its_tolerance() -> None:
-    result = verify("--backend", "reference,fake_backends.linear", "--json")
+    result = verify("--backend", "reference,linear", "--json")
     right, wrong = json.loads(result.stdout)
     assert result.exit_code == 1
     assert (right["verified"], right["reason"], wrong["verified"]) == (True, None, False)
@@ -161,14 +159,14 @@ def test_json_has_every_quantity_with_its_tolerance() -> None:
 
 
 def test_a_network_that_is_another_one_fails() -> None:
-    result = verify("--backend", "fake_backends.linear", "--precision", "float32")
+    result = verify("--backend", "linear", "--precision", "float32")
     assert result.exit_code == 1
     assert "FAIL" in result.output
     assert "not verified: " in result.output
 
 
 def test_a_loss_that_is_not_finite_fails() -> None:
-    result = verify("--backend", "fake_backends.diverging", "--json")
+    result = verify("--backend", "diverging", "--json")
     assert result.exit_code == 1
     problems = {row["quantity"]: row["problem"] for row in json.loads(result.stdout)[0]["worst"]}
     assert problems["losses"] == "not finite"
@@ -184,7 +182,7 @@ def test_a_loss_that_is_not_finite_fails() -> None:
     ],
 )
 def test_what_cannot_be_observed_is_not_verified(name: str, reason: str) -> None:
-    result = verify("--backend", f"fake_backends.{name}", "--json")
+    result = verify("--backend", name, "--json")
     [row] = json.loads(result.stdout)
     assert result.exit_code == 1
     assert not row["verified"]
@@ -192,7 +190,7 @@ def test_what_cannot_be_observed_is_not_verified(name: str, reason: str) -> None
 
 
 def test_what_was_observed_before_a_crash_is_kept() -> None:
-    [row] = json.loads(verify("--backend", "fake_backends.killed", "--json").stdout)
+    [row] = json.loads(verify("--backend", "killed", "--json").stdout)
     assert {each["quantity"] for each in row["worst"]} == {"probabilities", "loss", "gradient"}
 
 
@@ -280,7 +278,7 @@ def test_a_verdict_is_remembered_until_something_changes(proofs: list[Proof], mo
 
 
 def test_a_wrong_backend_is_not_verified_and_says_by_how_much(proofs: list[Proof]) -> None:
-    first, second = brief("fake_backends.linear"), brief("fake_backends.linear")
+    first, second = brief("linear"), brief("linear")
     assert first == second
     assert len(proofs) == 1
     assert not first.verified
@@ -291,7 +289,7 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
     proofs: list[Proof], tmp_path: Path
 ) -> None:
     brief("reference")
-    right, wrong = brief("reference"), brief("fake_backends.linear")
+    right, wrong = brief("reference"), brief("linear")
     assert {row["quantity"] for row in right.worst} >= {"probabilities", "loss", "gradient"}
     assert all(row["within"] and row["error"] <= row["tolerance"] for row in right.worst)
     assert not all(row["within"] for row in wrong.worst)
@@ -310,8 +308,8 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
 
 
 def test_a_crash_is_not_remembered(proofs: list[Proof]) -> None:
-    assert not brief("fake_backends.raising").verified
-    assert "on fire" in str(brief("fake_backends.raising").reason)
+    assert not brief("raising").verified
+    assert "on fire" in str(brief("raising").reason)
     assert len(proofs) == 2
 
 

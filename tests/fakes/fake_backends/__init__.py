@@ -1,1 +1,1 @@
-"""Backends that behave and misbehave, one module each, for the runner's tests."""
+"""What the last backends in a module of their own are made of, until they are named faults too (faults.py)."""
