@@ -68,11 +68,12 @@ def test_a_registered_object_has_implementations_of_its_own(site: Path) -> None:
 def test_a_cell_is_done_again_after_a_change_of_a_module_that_is_no_package(site: Path, tmp_path: Path) -> None:
     [code] = blocks("CONTRIBUTING.md", "python")
     install(site, "lone", {"lone": "lone_backend"}, {"lone_backend.py": code})
-    folder = str(tmp_path / "run")
-    assert harness("run", "--backend", "lone", *SMALL, "--out", folder, cwd=tmp_path).returncode == 0
-    assert "complete, kept" in harness("run", "--resume", folder, cwd=tmp_path).stdout
+    asked = ("run", "--backend", "lone", *SMALL)
+    assert harness(*asked, "--out", str(tmp_path / "run"), cwd=tmp_path).returncode == 0
+    asked = (*asked, "--resume", str(tmp_path / "run"))
+    assert "complete, kept" in harness(*asked, cwd=tmp_path).stdout
     (site / "lone_backend.py").write_text(code + "# Changed.\n")
-    told = " ".join(harness("run", "--resume", folder, cwd=tmp_path).stdout.split())
+    told = " ".join(harness(*asked, cwd=tmp_path).stdout.split())
     assert "done again, for its code has changed: lone_backend" in told
 
 
