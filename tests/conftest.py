@@ -51,9 +51,3 @@ def frameworks_shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """But in tests that run one."""
     if request.node.get_closest_marker("framework"):
         monkeypatch.delenv("HIDDEN_PACKAGES")
-
-
-@pytest.fixture
-def fake_backends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make tests/fakes importable here, as it is in every process started from here."""
-    monkeypatch.syspath_prepend(str(FAKES))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backends import BACKENDS, find_backend, registered_backends
+from tests.conftest import FAKES
 from tests.documentation import PROJECT, blocks, install, install_worked_example
 
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
@@ -19,11 +21,13 @@ SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.s
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of installed packages, here and in every process started from here."""
+    """A folder of installed packages, here and in every process started from here. The tests' own faults are not."""
     folder = tmp_path / "site"
     folder.mkdir()
+    shutil.copy(FAKES / "sitecustomize.py", folder)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]]))
+    sys.path[:] = [path for path in sys.path if path != str(FAKES)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(PROJECT)]))
     return folder
 
 
@@ -59,6 +63,18 @@ def test_a_registered_object_has_implementations_of_its_own(site: Path) -> None:
     backend = find_backend("renamed")
     assert set(backend.implementations) == {"idiomatic", "tuned"}
     assert backend.thread_variables == ("OPENBLAS_NUM_THREADS",)
+
+
+def test_a_cell_is_done_again_after_a_change_of_a_module_that_is_no_package(site: Path, tmp_path: Path) -> None:
+    [code] = blocks("CONTRIBUTING.md", "python")
+    install(site, "lone", {"lone": "lone_backend"}, {"lone_backend.py": code})
+    asked = ("run", "--backend", "lone", *SMALL)
+    assert harness(*asked, "--out", str(tmp_path / "run"), cwd=tmp_path).returncode == 0
+    asked = (*asked, "--resume", str(tmp_path / "run"))
+    assert "complete, kept" in harness(*asked, cwd=tmp_path).stdout
+    (site / "lone_backend.py").write_text(code + "# Changed.\n")
+    told = " ".join(harness(*asked, cwd=tmp_path).stdout.split())
+    assert "done again, for its code has changed: lone_backend" in told
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ SMALL += ["--set", "train.steps=8", "--set", "train.chunk=2", "--set", "train.ba
 def test_whatever_a_cell_started_is_its_own(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])
     environment = {**os.environ, "PYTHONPATH": paths, "CROWD": "1"}
-    command = [sys.executable, "-m", "harness", "run", "--backend", "fake_backends.crowded", "--threads", "1"]
+    command = [sys.executable, "-m", "harness", "run", "--backend", "crowded", "--threads", "1"]
     command += ["--ranks", "2", *SMALL, "--out", str(tmp_path / "run")]
     subprocess.run(command, env=environment, capture_output=True)
     with (tmp_path / "run" / "tables" / "throughput.csv").open(newline="") as stream:

@@ -21,8 +21,6 @@ from tests.frameworks import each_framework
 PROJECT = Path(__file__).parents[2]
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 
 def harness(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
@@ -42,7 +40,7 @@ def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Comp
     folder = tmp_path_factory.mktemp("runs") / "mixed"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(PROJECT / "tests" / "fakes"))
-        names = "fake_backends.linear,fake_backends.raising,no_such_package.backend"
+        names = "linear,raising,no_such_package.backend"
         return harness("run", "--backend", names, *SMALL, "--out", str(folder)), folder
 
 
@@ -53,9 +51,9 @@ def test_a_fault_leaves_the_others_a_row_and_exit_status_1(
     assert finished.returncode == 1
     assert "Traceback" not in finished.stdout + finished.stderr
     rows = {row["backend"]: row for row in read_rows(folder / "tables" / "summary.csv")}
-    assert rows["fake_backends.linear"]["status"] == "ok"
-    assert rows["fake_backends.raising"]["status"] == "failed"
-    assert "on fire" in rows["fake_backends.raising"]["reason"]
+    assert rows["linear"]["status"] == "ok"
+    assert rows["raising"]["status"] == "failed"
+    assert "on fire" in rows["raising"]["reason"]
     assert rows["no_such_package.backend"]["status"] == "not_installed"
 
 
@@ -63,7 +61,7 @@ def test_what_is_no_lstm_is_marked_and_never_ranked(
     mixed_run: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     finished, folder = mixed_run
-    assert "fake_backends.linear idiomatic float32: NOT verified: " in finished.stdout
+    assert "linear idiomatic float32: NOT verified: " in finished.stdout
     row = next(row for row in read_rows(folder / "tables" / "summary.csv") if row["status"] == "ok")
     assert (row["verified"], row["rank"]) == ("false", "")
     assert "(not verified)" in (folder / "report.md").read_text()
@@ -78,7 +76,7 @@ def test_the_reference_is_a_backend_and_is_verified(tmp_path: Path) -> None:
 
 def test_the_runs_folder_holds_what_is_promised(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, folder = mixed_run
-    cell = "fake_backends.linear-idiomatic-float32-seed0-r0"
+    cell = "linear-idiomatic-float32-seed0-r0"
     expected = ["run.json", f"cells/{cell}.json", f"cells/{cell}.safetensors", f"logs/{cell}.log", "report.md"]
     tables = ["summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"]
     plots = ["loss.png", "bit_error_by_length.png", "throughput.png", f"copies_{cell}.png"]
@@ -110,10 +108,10 @@ def test_resume_keeps_what_is_complete_and_does_the_rest_again(
     mixed_run: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     _, folder = mixed_run
-    names = "fake_backends.linear,fake_backends.raising"
+    names = "linear,raising"
     finished = harness("run", "--backend", names, *SMALL, "--resume", str(folder))
     assert finished.returncode == 1
-    assert "fake_backends.linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
+    assert "linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
 
 
 def test_resume_alone_goes_on_as_the_run_was_asked_for(tmp_path: Path) -> None:
@@ -213,7 +211,7 @@ def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
-    finished = harness("run", "--backend", "fake_backends.linear", *SMALL, "--out", str(tmp_path))
+    finished = harness("run", "--backend", "linear", *SMALL, "--out", str(tmp_path))
     assert finished.returncode == 2
     assert "already exists; name it with --resume" in finished.stderr
 
@@ -254,7 +252,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     parent, child = pty.openpty()
     paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
     environment = {**os.environ, "PYTHONPATH": paths, "TERM": "xterm", "COLUMNS": "80"}
-    arguments = ["run", "--backend", "fake_backends.slow", *SMALL, "--out", str(tmp_path / "run")]
+    arguments = ["run", "--backend", "slow", *SMALL, "--out", str(tmp_path / "run")]
     with subprocess.Popen(
         [sys.executable, "-m", "harness", *arguments], stdout=child, stderr=child, env=environment, cwd=PROJECT
     ) as process:

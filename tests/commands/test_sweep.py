@@ -20,8 +20,6 @@ SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.s
 
 Finished = tuple[subprocess.CompletedProcess[str], Path]
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 
 def sweep(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
@@ -42,7 +40,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(PROJECT / "tests" / "fakes"))
         axes = ["--sweep", "batch=2,4", "--sweep", "length=3"]
-        names = "reference,fake_backends.raising"
+        names = "reference,raising"
         return sweep("--backend", names, *SMALL, *axes, "--out", str(folder), "--json"), folder
 
 
@@ -80,7 +78,7 @@ def test_the_table_is_that_of_the_points(swept: Finished) -> None:
 def test_what_fails_has_its_reason_and_takes_no_other_with_it(swept: Finished) -> None:
     finished, folder = swept
     assert finished.returncode == 1
-    failed = [row for row in read_rows(folder / "sweep.csv") if row["backend"] == "fake_backends.raising"]
+    failed = [row for row in read_rows(folder / "sweep.csv") if row["backend"] == "raising"]
     assert [row["status"] for row in failed] == ["failed"] * 3
     assert all("on fire" in row["reason"] for row in failed)
 
@@ -147,7 +145,7 @@ def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
 
 def test_ranks_need_to_divide_what_is_swept_and_not_the_preset(tmp_path: Path) -> None:
     """The preset's batch is 16."""
-    chosen = ["--backend", "fake_backends.together", *SMALL, "--ranks", "3", "--sweep", "batch=6"]
+    chosen = ["--backend", "together", *SMALL, "--ranks", "3", "--sweep", "batch=6"]
     finished = sweep(*chosen, "--out", str(tmp_path / "sweep"))
     assert [row["status"] for row in read_rows(tmp_path / "sweep" / "sweep.csv")] == ["ok"], finished.stderr
 
@@ -161,7 +159,7 @@ def test_values_keep_their_order_and_count_once() -> None:
 def test_ranks_are_swept_with_the_batch_shared_and_with_a_batch_each(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     axes = ["--sweep", "ranks=1,2", "--repeats", "2"]
-    finished = sweep("--backend", "fake_backends.together", *SMALL, *axes, "--out", str(folder))
+    finished = sweep("--backend", "together", *SMALL, *axes, "--out", str(folder))
     # A backend that is no LSTM is not verified, and says so by the exit status.
     assert finished.returncode == 1
     rows = read_rows(folder / "sweep.csv")

@@ -29,8 +29,6 @@ from harness.proof.observation import quantities
 from harness.proof.oracle import expect
 from harness.proof.tolerances import QUANTITIES, TOLERANCES
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 PROJECT = Path(__file__).parents[2]
 SMALL = Case("small", 1, OptimizerSpec(), gradients=True, steps=(1, 10))
 
@@ -144,7 +142,7 @@ def test_the_reference_is_verified_in_a_table_that_fits_a_terminal() -> None:
 
 
 def test_json_has_every_quantity_with_its_tolerance() -> None:
-    result = verify("--backend", "reference,fake_backends.linear", "--json")
+    result = verify("--backend", "reference,linear", "--json")
     right, wrong = json.loads(result.stdout)
     assert result.exit_code == 1
     assert (right["verified"], right["reason"], wrong["verified"]) == (True, None, False)
@@ -158,14 +156,14 @@ def test_json_has_every_quantity_with_its_tolerance() -> None:
 
 
 def test_a_network_that_is_another_one_fails() -> None:
-    result = verify("--backend", "fake_backends.linear", "--precision", "float32")
+    result = verify("--backend", "linear", "--precision", "float32")
     assert result.exit_code == 1
     assert "FAIL" in result.output
     assert "not verified: " in result.output
 
 
 def test_a_loss_that_is_not_finite_fails() -> None:
-    result = verify("--backend", "fake_backends.diverging", "--json")
+    result = verify("--backend", "diverging", "--json")
     assert result.exit_code == 1
     problems = {row["quantity"]: row["problem"] for row in json.loads(result.stdout)[0]["worst"]}
     assert problems["losses"] == "not finite"
@@ -181,7 +179,7 @@ def test_a_loss_that_is_not_finite_fails() -> None:
     ],
 )
 def test_what_cannot_be_observed_is_not_verified(name: str, reason: str) -> None:
-    result = verify("--backend", f"fake_backends.{name}", "--json")
+    result = verify("--backend", name, "--json")
     [row] = json.loads(result.stdout)
     assert result.exit_code == 1
     assert not row["verified"]
@@ -189,7 +187,7 @@ def test_what_cannot_be_observed_is_not_verified(name: str, reason: str) -> None
 
 
 def test_what_was_observed_before_a_crash_is_kept() -> None:
-    [row] = json.loads(verify("--backend", "fake_backends.killed", "--json").stdout)
+    [row] = json.loads(verify("--backend", "killed", "--json").stdout)
     assert {each["quantity"] for each in row["worst"]} == {"probabilities", "loss", "gradient"}
 
 

@@ -25,8 +25,10 @@ SMALL |= {"train.batch": 4, "evaluate.sequences": 5, "evaluate.test_batches": 1}
 SHAPES = [(4, 3, 12), (24, 3, 12), (3, 24, 12), (24, 12, 3)]
 # The backend `multiplying` trains as another does, and offers products, whose name says what a process may use.
 BACKEND = """
-from backends import Backend
-BACKEND = Backend("multiplying", {"idiomatic": "%s"}, ("multiplying",), product="multiplying.product")
+from dataclasses import replace
+import faults
+from backends import BACKENDS
+BACKEND = replace(%s, name="multiplying", packages=("multiplying",), product="multiplying.product")
 """
 PRODUCT = """
 import os
@@ -49,7 +51,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def offer(site: Path, before: str = "", trains_as: str = "fake_backends.linear") -> None:
+def offer(site: Path, before: str = "", trains_as: str = "faults.linear") -> None:
     """Install the backend; `before` is what it does before it offers its products."""
     modules = {"multiplying/__init__.py": BACKEND % trains_as, "multiplying/product.py": PRODUCT % (before or "pass")}
     install(site, "multiplying", {"multiplying": "multiplying:BACKEND"}, modules)
@@ -132,7 +134,7 @@ def test_where_nothing_multiplies_there_is_no_ceiling(tmp_path: Path) -> None:
 
 
 def test_a_backend_whose_process_fails_is_a_remark_and_no_failed_run(site: Path, tmp_path: Path) -> None:
-    offer(site, "raise RuntimeError('no such kernel')", trains_as="backends.reference")
+    offer(site, "raise RuntimeError('no such kernel')", trains_as="BACKENDS['reference']")
     folder = tmp_path / "run"
     told = run("--backend", "multiplying", "--repeats", "2", "--out", str(folder))
     assert told.count("No ceiling by multiplying: failed: RuntimeError: no such kernel") == 1
@@ -157,7 +159,7 @@ def test_a_resumed_run_keeps_its_samples_and_takes_some_for_what_is_left(site: P
 
 @pytest.mark.skipif(find_processors().most < 2, reason="two ranks with a processor each need two")
 def test_ranks_are_measured_by_what_all_of_them_have(site: Path, tmp_path: Path) -> None:
-    offer(site, trains_as="fake_backends.together")
+    offer(site, trains_as="faults.together")
     folder = tmp_path / "run"
     run("--backend", "multiplying", "--ranks", "2", "--out", str(folder))
     assert {sample["way"] for sample in samples(folder)} == {"NumPy, 2 threads"}

@@ -49,7 +49,7 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def faulty_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.CompletedProcess[str], Path]]:
     folder = tmp_path_factory.mktemp("runs") / "faulty"
-    names = ",".join(f"fake_backends.{name}" for name in [*FAULTS, "linear", "untimely"])
+    names = ",".join([*FAULTS, "linear", "untimely"])
     return run_harness("run", "--backend", names, *SMALL, "--timeout", "60", "--out", str(folder)), folder
 
 
@@ -62,7 +62,7 @@ def run_harness(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def read_rows(folder: Path) -> dict[str, dict[str, str]]:
     with (folder / "tables" / "summary.csv").open(newline="") as stream:
-        return {row["backend"].removeprefix("fake_backends."): row for row in csv.DictReader(stream)}
+        return {row["backend"]: row for row in csv.DictReader(stream)}
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -100,7 +100,7 @@ def test_what_was_measured_before_the_fault_is_kept(
     faulty_run: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     def losses(name: str) -> list[float]:
-        (path,) = (faulty_run[1] / "cells").glob(f"*.{name}-*.json")
+        (path,) = (faulty_run[1] / "cells").glob(f"{name}-*.json")
         return json.loads(path.read_text())["losses"]
 
     assert len(losses("diverging")) == 6
@@ -125,7 +125,7 @@ def test_of_a_run_full_of_faults_check_names_what_was_left_out_of_records(
     finished = run_harness("check", str(faulty_run[1]))
     *lines, _ = finished.stdout.splitlines()
     assert finished.returncode == 1
-    assert {re.sub(r".*fake_backends\.|-.*", "", line) for line in lines} == {"forging", "misshapen", "poisoned"}
+    assert {re.sub(r".*cells/|-.*", "", line) for line in lines} == {"forging", "misshapen", "poisoned"}
     assert all(line.endswith("; so it was left out") for line in lines)
     assert any("output.bias: its shape is (9,), not (8,)" in line for line in lines)
 
@@ -134,7 +134,7 @@ def test_a_clock_that_is_set_back_while_a_cell_trains_changes_nothing(
     faulty_run: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     with (faulty_run[1] / "tables" / "timeline.csv").open(newline="") as stream:
-        (row,) = (row for row in csv.DictReader(stream) if row["backend"] == "fake_backends.untimely")
+        (row,) = (row for row in csv.DictReader(stream) if row["backend"] == "untimely")
     assert row["status"] == "ok"
     assert 0 < float(row["spawn_s"]) < float(row["total_s"]) < 60
     # Another column of the same table.
@@ -142,9 +142,9 @@ def test_a_clock_that_is_set_back_while_a_cell_trains_changes_nothing(
 
 
 def test_a_cell_with_one_faulty_field_keeps_all_else_and_says_so_everywhere(tmp_path: Path) -> None:
-    folder, name = tmp_path / "run", "fake_backends.immeasurable-idiomatic-float32-seed0-r0"
+    folder, name = tmp_path / "run", "immeasurable-idiomatic-float32-seed0-r0"
     fault = "peak_memory_bytes: expected `int | null`, got `str`"
-    finished = run_harness("run", "--backend", "fake_backends.immeasurable", *SMALL, "-q", "--out", str(folder))
+    finished = run_harness("run", "--backend", "immeasurable", *SMALL, "-q", "--out", str(folder))
     assert (finished.returncode, finished.stderr) == (1, f"{name}: {fault}\n")
     row = read_rows(folder)["immeasurable"]
     assert (row["status"], row["verified"], row["peak_memory_bytes"]) == ("ok", "true", "")

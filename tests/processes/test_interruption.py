@@ -46,7 +46,7 @@ def running(folder: Path, *names: str, arguments: tuple[str, ...] = ()) -> Itera
     paths = os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])
     environment = {**os.environ, "PYTHONPATH": paths, marked.variable: "1"}
     # Workers take their turns in an order that the seed decides; one backend a run keeps the tests plain.
-    backends = ",".join(f"fake_backends.{name}" for name in names)
+    backends = ",".join(names)
     target = arguments or ("--backend", backends, *SMALL, "--out", str(folder))
     command = [sys.executable, "-m", "harness", "run", *target]
     with subprocess.Popen(
@@ -70,7 +70,7 @@ def begun(tmp_path: Path) -> Path:
 def test_a_signal_ends_the_workers_reports_and_leaves_a_folder_to_resume(
     number: signal.Signals, exit_code: int, begun: Path
 ) -> None:
-    names = "fake_backends.linear,fake_backends.waiting"
+    names = "linear,waiting"
     with running(begun, arguments=("--backend", names, "--resume", str(begun))) as run:
         assert run.reaches("waiting", "*waiting*.log")
         run.process.send_signal(number)
@@ -78,18 +78,16 @@ def test_a_signal_ends_the_workers_reports_and_leaves_a_folder_to_resume(
         assert run.process.returncode == exit_code
         assert not run.marked.pids()
     assert f"{number.name}: 1 of 2 cells done" in " ".join(output.split())
-    assert run.cells() == {"fake_backends.linear": "ok", "fake_backends.waiting": "failed"}
-    with running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun))) as again:
+    assert run.cells() == {"linear": "ok", "waiting": "failed"}
+    with running(begun, arguments=("--backend", "linear", "--resume", str(begun))) as again:
         assert "complete, kept" in again.finish()
     # The log of the attempt that was interrupted is among the attempts once the cell is begun again.
-    with running(begun, arguments=("--backend", "fake_backends.waiting", "--resume", str(begun))) as third:
+    with running(begun, arguments=("--backend", "waiting", "--resume", str(begun))) as third:
         assert ends(lambda: any((begun / "attempts").iterdir()))
         assert third.reaches("waiting", "*waiting*.log")
         third.process.send_signal(number)
         third.finish()
-    assert [path.name for path in (begun / "attempts").iterdir()] == [
-        "fake_backends.waiting-idiomatic-float32-seed0-r0.1.log"
-    ]
+    assert [path.name for path in (begun / "attempts").iterdir()] == ["waiting-idiomatic-float32-seed0-r0.1.log"]
 
 
 def test_a_second_signal_ends_at_once_and_leaves_no_process(tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_ctrl_c_ends_verify_within_5_seconds_and_leaves_no_process(ranks: int, t
     marked = Marked()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])}
     environment |= {marked.variable: "1", "ABSORBED_IN": str(tmp_path)}
-    command = [sys.executable, "-m", "harness", "verify", "--backend", "fake_backends.absorbed"]
+    command = [sys.executable, "-m", "harness", "verify", "--backend", "absorbed"]
     command += ["--precision", "float32", "--ranks", str(ranks)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, **pipes) as verify:
@@ -134,9 +132,9 @@ def test_nothing_outlives_a_parent_that_was_killed_even_in_native_code(tmp_path:
 
 
 def test_a_second_run_in_the_same_folder_is_refused_in_one_line(begun: Path) -> None:
-    with running(begun, arguments=("--backend", "fake_backends.waiting", "--resume", str(begun))) as run:
+    with running(begun, arguments=("--backend", "waiting", "--resume", str(begun))) as run:
         assert run.reaches("waiting", "*waiting*.log")
-        second = running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun)))
+        second = running(begun, arguments=("--backend", "linear", "--resume", str(begun)))
         with second as refused:
             _, errors = refused.process.communicate(timeout=60)
         assert refused.process.returncode == 2
@@ -144,5 +142,5 @@ def test_a_second_run_in_the_same_folder_is_refused_in_one_line(begun: Path) -> 
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         assert ends(lambda: not run.marked.pids())
-    with running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun))) as again:
+    with running(begun, arguments=("--backend", "linear", "--resume", str(begun))) as again:
         assert "complete, kept" in again.finish()

@@ -19,8 +19,6 @@ from harness.records.messages import Message
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 CONFIG = RunConfig(
     task=CopyTask(max_length=2),
     model=ModelConfig(layers=1, hidden=3),
@@ -29,7 +27,7 @@ CONFIG = RunConfig(
 
 
 def run_fake(name: str, tmp_path: Path, *, timeout_s: float = 60.0, listen: list[Message] | None = None) -> Outcome:
-    cell = Cell(find_backend(f"fake_backends.{name}"), "idiomatic", "float32", 0, 0)
+    cell = Cell(find_backend(name), "idiomatic", "float32", 0, 0)
     heard: list[Message] = [] if listen is None else listen
     return run_cell(cell, CONFIG, Resources("cpu", 1, timeout_s), tmp_path / "cell.log", heard.append)
 

@@ -107,9 +107,8 @@ def test_env_says_which_processors_a_cell_takes_and_why(machine: Machine) -> Non
 
 
 @needs_two
-@pytest.mark.usefixtures("fake_backends")
 def test_a_library_that_takes_other_processors_is_recorded_and_warned_of(tmp_path: Path) -> None:
-    result = run("--backend", "fake_backends.straying", "--threads", "1", "--out", str(tmp_path / "run"))
+    result = run("--backend", "straying", "--threads", "1", "--out", str(tmp_path / "run"))
     [path] = (tmp_path / "run" / "cells").glob("*.json")
     record = json.loads(path.read_text())
     assert (record["status"], len(record["cpus_asked"])) == ("ok", 1)

@@ -27,8 +27,6 @@ from harness.task.presets import load_preset
 from harness.task.recipe import RunConfig
 from tests.frameworks import each_framework
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 PROJECT = Path(__file__).parents[2]
 SMALL = ["model.hidden=5", "model.layers=2", "task.max_length=2", "train.batch=4", "train.steps=4", "train.chunk=2"]
 CONFIG = load_preset("quick", SMALL)
@@ -81,9 +79,9 @@ def run(folder: Path, backend: str, *overrides: str) -> subprocess.CompletedProc
 def test_a_backend_that_is_wrong_at_the_runs_own_size_is_not_verified(
     batch: int, shape: str | None, tmp_path: Path
 ) -> None:
-    finished = run(tmp_path / "run", "fake_backends.wide", f"train.batch={batch}")
+    finished = run(tmp_path / "run", "wide", f"train.batch={batch}")
     assert finished.returncode == (1 if shape else 0), finished.stdout
-    named = "fake_backends.wide idiomatic float32: "
+    named = "wide idiomatic float32: "
     [line] = [line.removeprefix(named) for line in finished.stdout.splitlines() if line.startswith(named)]
     expected = rf"NOT verified: momentum lstm.0.kernel in 2 steps of {shape}, float32: relative error 1.0e-01, .*"
     assert re.fullmatch(expected if shape else "verified", line)
@@ -93,20 +91,18 @@ def test_a_backend_that_is_wrong_at_the_runs_own_size_is_not_verified(
 
 
 def test_a_trainer_that_cannot_tell_its_state_is_held_by_its_gradients() -> None:
-    right = brief("fake_backends.stateless")
+    right = brief("stateless")
     assert right == Verdict(True, None)
     assert {"gradient", "parameters"} <= {row["quantity"] for row in right.worst}
     [_, call] = choose_run_cases(CONFIG, [0], 1)
-    without = observe(
-        find_backend("fake_backends.stateless").load("idiomatic"), call, device="cpu", precision="float64"
-    )
+    without = observe(find_backend("stateless").load("idiomatic"), call, device="cpu", precision="float64")
     assert "gradient/lstm.1.kernel" in without
     assert not any(name.startswith("momentum") for name in without)
 
 
 def test_what_is_unsupported_at_the_runs_own_size_is_not_verified() -> None:
-    assert brief("fake_backends.narrow").verified
-    large = brief("fake_backends.narrow", config=load_preset("quick", [*SMALL, "train.batch=32"]))
+    assert brief("narrow").verified
+    large = brief("narrow", config=load_preset("quick", [*SMALL, "train.batch=32"]))
     assert large == Verdict(False, "float32: more than 100 rows do not fit")
 
 
@@ -119,7 +115,7 @@ def test_what_was_never_observed_is_not_verified() -> None:
 
 
 def test_a_wrong_backend_is_not_verified_and_says_by_how_much(proofs: list[Proof]) -> None:
-    first, second = brief("fake_backends.linear"), brief("fake_backends.linear")
+    first, second = brief("linear"), brief("linear")
     assert first == second
     assert len(proofs) == 1
     assert not first.verified
@@ -252,7 +248,7 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
     proofs: list[Proof], tmp_path: Path
 ) -> None:
     brief("reference")
-    right, wrong = brief("reference"), brief("fake_backends.linear")
+    right, wrong = brief("reference"), brief("linear")
     assert {row["quantity"] for row in right.worst} >= {"probabilities", "loss", "gradient", "momentum", "parameters"}
     assert all(row["within"] and row["error"] <= row["tolerance"] for row in right.worst)
     assert not all(row["within"] for row in wrong.worst)
@@ -271,8 +267,8 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
 
 
 def test_a_crash_is_not_remembered(proofs: list[Proof]) -> None:
-    assert not brief("fake_backends.raising").verified
-    assert "on fire" in str(brief("fake_backends.raising").reason)
+    assert not brief("raising").verified
+    assert "on fire" in str(brief("raising").reason)
     assert len(proofs) == 2
 
 

@@ -39,20 +39,18 @@ CONFIG = RunConfig(
 )
 DETERMINED = ("losses", "evaluation", "target_reached", "n_parameters")
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 
 class Interrupted:
-    """Trains the cell of a wrapped module in processes of its own, of which the first may be killed."""
+    """Trains the cell of a wrapped backend in processes of its own, of which the first may be killed."""
 
-    def __init__(self, module: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, wrapped: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.heard = folder, list[Message]()
         self.kill_at = folder / "kill_at"
-        patch.setenv("WRAPPED", module)
+        patch.setenv("WRAPPED", wrapped)
         patch.setenv("KILL_AT", str(self.kill_at))
 
     def train(self, *, from_checkpoint: Message | None = None) -> Outcome:
-        cell = Cell(find_backend("fake_backends.interrupted"), "idiomatic", "float32", 0, 0)
+        cell = Cell(find_backend("interrupted"), "idiomatic", "float32", 0, 0)
         log = self.folder / "cell.log"
         return run_cell(cell, CONFIG, Resources("cpu", 1), log, self.heard.append, from_checkpoint)
 
@@ -67,7 +65,7 @@ class Interrupted:
 @pytest.fixture
 def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Message, Outcome]:
     """A cell's last checkpoint before it was killed, and how it ended after that."""
-    cell = Interrupted("fake_backends.resumable", tmp_path, monkeypatch)
+    cell = Interrupted("resumable idiomatic", tmp_path, monkeypatch)
     checkpoint = cell.train_killed()
     return checkpoint, cell.train(from_checkpoint=checkpoint)
 
@@ -76,7 +74,7 @@ def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Message, O
 def test_a_killed_cell_resumes_bit_for_bit(
     backend: Backend, implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Interrupted(backend.implementations[implementation], tmp_path, monkeypatch)
+    cell = Interrupted(f"{backend.name} {implementation}", tmp_path, monkeypatch)
     path = tmp_path / "cell.checkpoint.safetensors"
     write_checkpoint(path, cell.train_killed())
     ours, whole = cell.train(from_checkpoint=read_checkpoint(path)), cell.train()
@@ -125,7 +123,7 @@ def test_every_process_warms_up_anew(resumed: tuple[Message, Outcome]) -> None:
 
 
 def test_a_trainer_that_tells_no_state_sends_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = Interrupted("fake_backends.linear", tmp_path, monkeypatch)
+    cell = Interrupted("linear idiomatic", tmp_path, monkeypatch)
     assert cell.train().status == "ok"
     assert {message.kind for message in cell.heard} <= {"progress", "phase"}
 
@@ -139,9 +137,9 @@ def run(folder: Path, *options: str, kill_at: int | None = None) -> subprocess.C
     trigger = folder.parent / "kill_at"
     if kill_at is not None:
         trigger.write_text(str(kill_at))
-    named = {"WRAPPED": "fake_backends.resumable", "KILL_AT": str(trigger)}
+    named = {"WRAPPED": "resumable idiomatic", "KILL_AT": str(trigger)}
     paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    command = [sys.executable, "-m", "harness", "run", "--backend", "fake_backends.interrupted", *options]
+    command = [sys.executable, "-m", "harness", "run", "--backend", "interrupted", *options]
     command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     environment = {**os.environ, **named, "PYTHONPATH": paths}
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=300)
@@ -163,7 +161,7 @@ def test_resume_goes_on_where_the_checkpoint_is_and_then_removes_it(tmp_path: Pa
     assert not checkpoint.exists()
     run(whole, "--out", str(whole))
     assert read_record(stopped)["losses"] == read_record(whole)["losses"]
-    name = "cells/fake_backends.interrupted-idiomatic-float32-seed0-r0.safetensors"
+    name = "cells/interrupted-idiomatic-float32-seed0-r0.safetensors"
     ours, theirs = load_file(stopped / name), load_file(whole / name)
     assert {key: array.tobytes() for key, array in ours.items()} == {
         key: array.tobytes() for key, array in theirs.items()

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.cluster
 
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
 SMALL += ["--set", "train.steps=24", "--set", "train.chunk=4", "--set", "train.batch=4"]
-HELD = ["--backend", "reference,fake_backends.held"]
-HELD_CELL, OTHER_CELL = "fake_backends.held-idiomatic-float32-seed0-r0", "reference-idiomatic-float32-seed0-r0"
+HELD = ["--backend", "reference,held"]
+HELD_CELL, OTHER_CELL = "held-idiomatic-float32-seed0-r0", "reference-idiomatic-float32-seed0-r0"
 # Nothing that a clock or a memory counter had a part in.
 QUALITY = {
     "summary": "backend implementation precision device status seeds train_loss original_loss bits_per_sequence "
@@ -150,7 +150,7 @@ def test_a_signal_ends_what_runs_on_the_nodes_and_reports_what_is_done(nodes: No
 
 def test_a_run_that_is_killed_leaves_nothing_on_the_nodes(nodes: Nodes, tmp_path: Path) -> None:
     (nodes.held_in / "hold").touch()
-    asked = ["--backend", "fake_backends.held", *SMALL, "--cluster", nodes.address]
+    asked = ["--backend", "held", *SMALL, "--cluster", nodes.address]
     with start("run", *asked, "--out", str(tmp_path / "run")) as process:
         assert ends((nodes.held_in / "held").exists)
         assert nodes.measuring()
