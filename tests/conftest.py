@@ -17,7 +17,7 @@ settings.load_profile("suite")
 
 FAKES = Path(__file__).parent / "fakes"
 
-pytest_plugins = ("tests.made_up_runs",)
+pytest_plugins = ("tests.made_up_runs", "tests.real_runs")
 
 
 @pytest.fixture(autouse=True, scope="session")

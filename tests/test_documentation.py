@@ -20,6 +20,7 @@ from harness.commands.examples import EXAMPLES
 from harness.report.quantities import percent
 from harness.task.metrics import training_step_operations
 from harness.task.presets import load_preset
+from tests.command import environment, settings
 from tests.documentation import PAGES, PROJECT, commands, install_worked_example
 
 # Commands that are not run here, and why.
@@ -68,10 +69,10 @@ def scale(command: str) -> list[str]:
         if option == "--sweep":
             axis = options[place + 1].partition("=")[0]
             options[place + 1] = f"{axis}={AXES[axis]}"
-    if words[3] in ("run", "sweep", "list"):
-        options += [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
     if words[3] in ("run", "sweep", "list", "verify") and "--backend" not in options:
-        options += ["--backend", "reference"]
+        options[:0] = ["--backend", "reference"]
+    if words[3] in ("run", "sweep", "list"):
+        options += settings(SMALL)
     return [sys.executable, "-m", "harness", words[3], *options]
 
 
@@ -80,10 +81,16 @@ def is_here(name: str) -> bool:
     return name in ("numpy32", "my_package.my_backend", "reference")
 
 
+def runs_elsewhere(command: str, pages: list[str]) -> bool:
+    """Whether one of the pages has a command that comes to the same."""
+    return any(scale(command) == scale(other) for page in pages for other in commands(page) if not leaves_out(other))
+
+
 def run(command: str, folder: Path) -> None:
-    paths = os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]])
-    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
-    finished = subprocess.run(scale(command), capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    paths = os.pathsep.join([str(folder), environment()["PYTHONPATH"]])
+    finished = subprocess.run(
+        scale(command), capture_output=True, text=True, cwd=folder, env=environment(PYTHONPATH=paths), timeout=300
+    )
     # Such short steps say nothing of speed, so a gate may close on them; that it decides is what is tested here.
     allowed = (0, 1) if "--fail-if-slower" in command else (0,)
     assert finished.returncode in allowed, f"{command}\n{finished.stdout}\n{finished.stderr}"
@@ -96,17 +103,16 @@ def test_every_command_of_a_page_runs(page: str, tmp_path: Path) -> None:
         install_worked_example(tmp_path)
     parts = [part.strip() for line in commands(page) for part in line.split("&&")]
     for command in parts:
-        if not leaves_out(command):
+        if not leaves_out(command) and not runs_elsewhere(command, PAGES[: PAGES.index(page)]):
             run(command, tmp_path)
 
 
 def test_every_example_of_the_help_runs(tmp_path: Path) -> None:
     """But those that a page has too, as they come to the same."""
-    on_pages = [scale(command) for page in PAGES for command in commands(page) if not leaves_out(command)]
     for name in ("before", "after"):
         run(f"python -m harness run -q --out results/{name}", tmp_path)
     for command in (command for examples in EXAMPLES.values() for command in examples):
-        if scale(command) not in on_pages:
+        if not runs_elsewhere(command, PAGES):
             run(command, tmp_path)
 
 
@@ -125,9 +131,11 @@ def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:
         f"#!{sys.executable}\nfrom harness.cli import main\nmain(prog_name='lstm-copy-benchmark')\n", encoding="utf-8"
     )
     script.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
+    path = f"{tmp_path}:{os.environ['PATH']}"
     check = f"{line}\ncomplete -p lstm-copy-benchmark"
-    finished = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=environment, timeout=60)
+    finished = subprocess.run(
+        ["bash", "-c", check], capture_output=True, text=True, env=environment(PATH=path), timeout=60
+    )
     assert finished.returncode == 0, finished.stderr
     assert "lstm_copy_benchmark" in finished.stdout
 

@@ -149,14 +149,17 @@ class InterruptedTrainer:
 
 
 class CrowdedTrainer(RankTrainer):
-    """Trains as one of several ranks, and has children that compute: one in its first call that ends, one that goes on.
-    On the machine that it sees nothing runs but what has the variable CROWD in its environment."""
+    """Trains as one of several ranks, with four rows each, and has children that compute: one in its first call that
+    ends, one that goes on. On the machine that it sees nothing runs but what has the variable CROWD in its environment.
+    """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         Path.read_text = read_crowd  # type: ignore[method-assign]
 
     def train(self, chunk: Chunk) -> Array:
+        if chunk.inputs.shape[1] != 4:
+            return super().train(chunk)
         if self.steps == 0:
             subprocess.run([sys.executable, "-c", BURN.format(BURN_S)], check=True)
             subprocess.Popen([sys.executable, "-c", BURN.format(600)])

@@ -32,9 +32,15 @@ def run_fake(name: str, tmp_path: Path, *, timeout_s: float = 60.0, listen: list
     return run_cell(cell, CONFIG, Resources("cpu", 1, timeout_s), tmp_path / "cell.log", heard.append)
 
 
-def test_a_good_cell_brings_its_record_and_parameters(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, list[Message]]:
+    """A cell that was trained to the end, and what its worker told."""
     heard: list[Message] = []
-    outcome = run_fake("linear", tmp_path, listen=heard)
+    return run_fake("linear", tmp_path_factory.mktemp("good"), listen=heard), heard
+
+
+def test_a_good_cell_brings_its_record_and_parameters(good: tuple[Outcome, list[Message]]) -> None:
+    outcome, heard = good
     assert (outcome.status, outcome.reason) == ("ok", None)
     assert outcome.body["losses"] == pytest.approx([0.7 * 0.99**step for step in range(12)])
     assert outcome.body["chunks"]["steps"] == [3, 3, 3, 3]
@@ -43,63 +49,23 @@ def test_a_good_cell_brings_its_record_and_parameters(tmp_path: Path) -> None:
     assert {message.kind for message in heard} <= {"progress", "phase"}
 
 
-def test_the_timeline_adds_up_to_the_total(tmp_path: Path) -> None:
-    timeline = run_fake("linear", tmp_path).body["timeline"]
+def test_the_timeline_adds_up_to_the_total(good: tuple[Outcome, list[Message]]) -> None:
+    timeline = good[0].body["timeline"]
     parts = {"spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s"}
     assert set(timeline) == parts | {"total_s"}
     assert sum(timeline[part] for part in parts) == pytest.approx(timeline["total_s"])
     assert all(timeline[part] >= 0 for part in parts)
 
 
-def test_every_trained_length_and_the_longer_ones_are_evaluated(tmp_path: Path) -> None:
-    evaluation = run_fake("linear", tmp_path).body["evaluation"]
+def test_every_trained_length_and_the_longer_ones_are_evaluated(good: tuple[Outcome, list[Message]]) -> None:
+    evaluation = good[0].body["evaluation"]
     assert [row["length"] for row in evaluation["lengths"]] == [1, 2, 3, 4, 6, 12]
     assert [copy["length"] for copy in evaluation["copies"]] == [1, 2, 4, 12]
     assert all(0.4 < row["bit_error"] < 0.6 for row in evaluation["lengths"])
 
 
-def test_a_worker_is_pinned_to_the_processors_it_was_given(tmp_path: Path) -> None:
-    assert run_fake("linear", tmp_path).body["settings"]["cpus"] == find_processors().share(0, 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "status", "reason"),
-    [
-        ("raising", "failed", "RuntimeError: the third layer is on fire; its log ends: about to raise"),
-        ("killed", "killed", "killed by signal 9 (SIGKILL)"),
-        ("silent", "failed", "exited with status 3 without a result"),
-        ("starving", "out_of_memory", "MemoryError: cannot allocate 3 TiB; its log ends: allocating"),
-        ("unable", "unsupported", "no float32 on a full moon"),
-        ("unimportable", "failed", "ImportError: libdragons.so.7: cannot open shared object file"),
-    ],
-)
-def test_a_fault_becomes_a_status_and_a_reason(name: str, status: str, reason: str, tmp_path: Path) -> None:
-    outcome = run_fake(name, tmp_path)
-    assert (outcome.status, outcome.reason) == (status, reason)
-
-
-def test_what_a_worker_prints_is_kept_in_its_log(tmp_path: Path) -> None:
-    run_fake("raising", tmp_path)
-    assert "about to raise" in (tmp_path / "cell.log").read_text()
-
-
-def test_a_result_on_stdout_is_no_result(tmp_path: Path) -> None:
-    outcome = run_fake("talkative", tmp_path)
-    assert outcome.status == "ok"
-    assert len(outcome.body["losses"]) == 12
-
-
-def test_a_divergence_keeps_the_losses_before_it(tmp_path: Path) -> None:
-    outcome = run_fake("diverging", tmp_path)
-    assert (outcome.status, outcome.reason) == ("diverged", "the loss is nan at step 7")
-    assert len(outcome.body["losses"]) == 6
-
-
-def test_a_backend_that_is_not_installed_is_a_row_not_a_process(tmp_path: Path) -> None:
-    cell = Cell(find_backend("no_such_package.backend"), "idiomatic", "float32", 0, 0)
-    outcome = run_cell(cell, CONFIG, Resources("cpu", 1), tmp_path / "cell.log", lambda _: None)
-    assert (outcome.status, outcome.reason) == ("not_installed", "no_such_package is not installed")
-    assert not (tmp_path / "cell.log").exists()
+def test_a_worker_is_pinned_to_the_processors_it_was_given(good: tuple[Outcome, list[Message]]) -> None:
+    assert good[0].body["settings"]["cpus"] == find_processors().share(0, 1)
 
 
 def test_a_timeout_ends_the_whole_process_group(tmp_path: Path) -> None:
