@@ -131,11 +131,9 @@ def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:
         f"#!{sys.executable}\nfrom harness.cli import main\nmain(prog_name='lstm-copy-benchmark')\n", encoding="utf-8"
     )
     script.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
+    variables = environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
     check = f"{line}\ncomplete -p lstm-copy-benchmark"
-    finished = subprocess.run(
-        ["bash", "-c", check], capture_output=True, text=True, env=environment(PATH=path), timeout=60
-    )
+    finished = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=variables, timeout=60)
     assert finished.returncode == 0, finished.stderr
     assert "lstm_copy_benchmark" in finished.stdout
 

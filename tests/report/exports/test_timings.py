@@ -15,6 +15,7 @@ from click.testing import Result
 
 from harness.analysis import measures
 from harness.records.reading import read_run
+from tests.command import invoke
 
 
 def export(*arguments: object) -> Result:
