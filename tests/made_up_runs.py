@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness.report import write_report
-
 Record = dict[str, Any]
 BITS, MAX_LENGTH, BATCH = 8, 5, 16
 FLOOR = 0.0072
@@ -240,6 +238,9 @@ def repeated_run(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def reported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with its report, which takes seconds to write: to be read alone."""
+    # Whoever tests no report need not wait for matplotlib.
+    from harness.report import write_report
+
     folder = write_repeated_run(tmp_path_factory.mktemp("reported") / "run")
     write_report(folder)
     return folder

@@ -68,7 +68,8 @@ def test_a_worker_is_pinned_to_the_processors_it_was_given(good: tuple[Outcome, 
     assert good[0].body["settings"]["cpus"] == find_processors().share(0, 1)
 
 
-def test_a_timeout_ends_the_whole_process_group(tmp_path: Path) -> None:
+def test_a_timeout_ends_the_whole_process_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TERMINATION_GRACE_S", 0.5)
     outcome = run_fake("hanging", tmp_path, timeout_s=4.0)
     assert outcome.status == "timeout"
     assert re.fullmatch(r"ended after 4 s; its log ends: child \d+", str(outcome.reason))

@@ -15,11 +15,11 @@ from backends import BACKENDS
 from harness.processes.process import missing_reason
 from tests.processes.cluster.conftest import ALL_BUT_TORCH, Nodes
 from tests.processes.cluster.test_connection import refuse
-from tests.processes.cluster.test_run import SMALL, finish, record, start
+from tests.processes.cluster.test_run import LONGER, finish, record, start
 
 pytestmark = pytest.mark.cluster
 
-RANKS = ["--ranks", "2", "--threads", "1", "--device", "cpu", "--implementation", "idiomatic", *SMALL]
+RANKS = ["--ranks", "2", "--threads", "1", "--device", "cpu", "--implementation", "idiomatic", *LONGER]
 HELD = ["--backend", "held_together", *RANKS]
 
 
