@@ -20,7 +20,7 @@ from harness.commands.examples import EXAMPLES
 from harness.report.quantities import percent
 from harness.task.metrics import training_step_operations
 from harness.task.presets import load_preset
-from tests.command import environment, settings
+from tests.command import settings
 from tests.documentation import PAGES, PROJECT, commands, install_worked_example
 
 # Commands that are not run here, and why.
@@ -87,10 +87,9 @@ def runs_elsewhere(command: str, pages: list[str]) -> bool:
 
 
 def run(command: str, folder: Path) -> None:
-    paths = os.pathsep.join([str(folder), environment()["PYTHONPATH"]])
-    finished = subprocess.run(
-        scale(command), capture_output=True, text=True, cwd=folder, env=environment(PYTHONPATH=paths), timeout=300
-    )
+    paths = os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
+    finished = subprocess.run(scale(command), capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
     # Such short steps say nothing of speed, so a gate may close on them; that it decides is what is tested here.
     allowed = (0, 1) if "--fail-if-slower" in command else (0,)
     assert finished.returncode in allowed, f"{command}\n{finished.stdout}\n{finished.stderr}"
@@ -131,9 +130,9 @@ def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:
         f"#!{sys.executable}\nfrom harness.cli import main\nmain(prog_name='lstm-copy-benchmark')\n", encoding="utf-8"
     )
     script.chmod(0o755)
-    variables = environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
     check = f"{line}\ncomplete -p lstm-copy-benchmark"
-    finished = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=variables, timeout=60)
+    finished = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=environment, timeout=60)
     assert finished.returncode == 0, finished.stderr
     assert "lstm_copy_benchmark" in finished.stdout
 

@@ -6,15 +6,17 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from backends import BACKENDS, find_backend, registered_backends
-from tests.command import SMALL, harness
 from tests.conftest import FAKES
 from tests.documentation import PROJECT, blocks, install, install_worked_example
+
+SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
 
 
 @pytest.fixture
@@ -36,6 +38,11 @@ def documented(site: Path) -> Path:
     return site
 
 
+def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
 def test_the_documented_package_is_known_by_its_name(documented: Path) -> None:
     assert [backend.name for backend in registered_backends()] == ["numpy32"]
     assert find_backend("numpy32").implementations == {"idiomatic": "my_package.my_backend"}
@@ -43,7 +50,7 @@ def test_the_documented_package_is_known_by_its_name(documented: Path) -> None:
 
 
 def test_the_documented_package_runs_and_is_verified(documented: Path, tmp_path: Path) -> None:
-    finished = harness("run", "--backend", "numpy32", *SMALL, "--out", tmp_path / "run", "--json", cwd=tmp_path)
+    finished = harness("run", "--backend", "numpy32", *SMALL, "--out", str(tmp_path / "run"), "--json", cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     [row] = json.loads(finished.stdout)["summary"]
     assert (row["backend"], row["status"], row["verified"]) == ("numpy32", "ok", True)
@@ -62,8 +69,8 @@ def test_a_cell_is_done_again_after_a_change_of_a_module_that_is_no_package(site
     [code] = blocks("CONTRIBUTING.md", "python")
     install(site, "lone", {"lone": "lone_backend"}, {"lone_backend.py": code})
     asked = ("run", "--backend", "lone", *SMALL)
-    assert harness(*asked, "--out", tmp_path / "run", cwd=tmp_path).returncode == 0
-    asked = (*asked, "--resume", tmp_path / "run")
+    assert harness(*asked, "--out", str(tmp_path / "run"), cwd=tmp_path).returncode == 0
+    asked = (*asked, "--resume", str(tmp_path / "run"))
     assert "complete, kept" in harness(*asked, cwd=tmp_path).stdout
     (site / "lone_backend.py").write_text(code + "# Changed.\n")
     told = " ".join(harness(*asked, cwd=tmp_path).stdout.split())
@@ -106,7 +113,7 @@ def test_broken_ones_are_rows_beside_the_others(documented: Path, tmp_path: Path
     assert rows["broken"]["status"] == "failed"
     assert "ZeroDivisionError" in rows["broken"]["reason"]
     assert rows["numpy32"]["status"] == "ok"
-    run = harness("run", "--backend", "broken,numpy32", *SMALL, "--out", tmp_path / "run", "--json", cwd=tmp_path)
+    run = harness("run", "--backend", "broken,numpy32", *SMALL, "--out", str(tmp_path / "run"), "--json", cwd=tmp_path)
     assert run.returncode == 1
     statuses = {row["backend"]: (row["status"], row["reason"]) for row in json.loads(run.stdout)["summary"]}
     assert statuses["numpy32"] == ("ok", None)
