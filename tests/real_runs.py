@@ -26,7 +26,7 @@ FAULTS = {
     "poisoned": ("failed", "a malformed record: output.bias: it holds a value that is not finite"),
     "forgetful": ("failed", r"ValueError: losses of shape \(0,\) for 3 steps"),
     "chatty": ("failed", r"it printed more than 67108864 bytes; its log ends: as I was saying \| as.*"),
-    "writing": ("failed", r"OSError: \[Errno 28\] No space left on device"),
+    "writing": ("failed", r"OSError: \[Errno 28\] No space left on device.*"),
     "diverging": ("diverged", "the loss is nan at step 7"),
     "doubtful": ("diverged", "the predictions are not finite.*"),
     "unable": ("unsupported", "no float32 on a full moon"),
