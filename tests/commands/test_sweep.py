@@ -13,7 +13,8 @@ from harness.task.presets import load_preset
 from tests.command import Finished, harness, invoke, read_rows, settings
 
 # The axes are varied from the preset's batch and lengths.
-SMALL = settings({"model.hidden": 3, "model.layers": 1, "train.steps": 6, "train.chunk": 2})
+QUICK = ["--preset", "quick"]
+SMALL = [*QUICK, *settings({"model.hidden": 3, "model.layers": 1, "train.steps": 6, "train.chunk": 2})]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_a_terminal_gets_a_line_for_each_variant_and_threads_are_an_axis(tmp_pat
 def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    refused = invoke("sweep", "--backend", "reference", *arguments, "--out", tmp_path / "sweep")
+    refused = invoke("sweep", *QUICK, "--backend", "reference", *arguments, "--out", tmp_path / "sweep")
     assert refused.exit_code == 2
     assert message in refused.output.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
