@@ -18,7 +18,7 @@ settings.load_profile("suite")
 
 FAKES = Path(__file__).parent / "fakes"
 
-pytest_plugins = ("tests.made_up_runs",)
+pytest_plugins = ("tests.made_up_runs", "tests.real_runs")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -60,9 +60,3 @@ def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("example") / "site"
     install_example(folder)
     return folder
-
-
-@pytest.fixture
-def fake_backends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make tests/fakes importable here, as it is in every process started from here."""
-    monkeypatch.syspath_prepend(str(FAKES))

@@ -235,18 +235,36 @@ def mixed_run(run_folder: Callable[..., Path]) -> Path:
     )
 
 
-@pytest.fixture
-def repeated_run(run_folder: Callable[..., Path]) -> Path:
-    """Eight interleaved repeats: torch tuned and jax as fast as each other, torch idiomatic slower; with an A/A pair
-    of torch tuned and a ceiling of 200 GFLOP/s."""
-    return run_folder(
-        *make_repeats("torch", implementation="tuned", step_s=0.010),
-        *make_repeats("torch", step_s=0.013),
-        *make_repeats("jax", step_s=0.010),
-        *make_repeats("torch", implementation="tuned", step_s=0.010, first=8),
+def write_repeated_run(folder: Path) -> Path:
+    return write_run(
+        folder,
+        [
+            *make_repeats("torch", implementation="tuned", step_s=0.010),
+            *make_repeats("torch", step_s=0.013),
+            *make_repeats("jax", step_s=0.010),
+            *make_repeats("torch", implementation="tuned", step_s=0.010, first=8),
+        ],
         products=[make_product(2 * 16 * 128 * 512 / 200e9)],
         a_a={"backend": "torch", "implementation": "tuned", "precision": "float32", "first_repeat": 8},
     )
+
+
+@pytest.fixture
+def repeated_run(tmp_path: Path) -> Path:
+    """Eight interleaved repeats: torch tuned and jax as fast as each other, torch idiomatic slower; with an A/A pair
+    of torch tuned and a ceiling of 200 GFLOP/s."""
+    return write_repeated_run(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def reported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with its report, which takes seconds to write: to be read alone."""
+    # Whoever tests no report need not wait for matplotlib.
+    from harness.report import write_report
+
+    folder = write_repeated_run(tmp_path_factory.mktemp("reported") / "run")
+    write_report(folder)
+    return folder
 
 
 @pytest.fixture

@@ -52,13 +52,15 @@ def versions(backend: Backend) -> dict[str, str]:
 
 
 def _packages(backend: Backend) -> dict[str, Path]:
-    """The folders that hold the suite's packages and that of the backend, by package."""
+    """The folders that hold the suite's packages and that of the backend, or its module, by name."""
     folders = {"harness": PROJECT, "backends": PROJECT}
     for module in backend.implementations.values():
         package = module.partition(".")[0]
         # Of a package without a dot in its name this imports nothing.
         spec = importlib.util.find_spec(package)
-        for place in (spec.submodule_search_locations or []) if spec else []:
+        # A package is a folder of that name, and any other module a file.
+        file = [str(spec.origin)] if spec and spec.has_location else []
+        for place in (spec.submodule_search_locations or file) if spec else []:
             folders.setdefault(package, Path(place).parent)
     return folders
 
@@ -66,7 +68,9 @@ def _packages(backend: Backend) -> dict[str, Path]:
 def _digest_packages(packages: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for package, folder in sorted(packages.items()):
-        for path in sorted((folder / package).rglob("*.py")):
+        # A package has modules below its folder; another module is one file.
+        files = [folder / f"{package}.py", *(folder / package).rglob("*.py")]
+        for path in sorted(filter(Path.is_file, files)):
             digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

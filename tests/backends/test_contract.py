@@ -22,7 +22,6 @@ from backends.contract import (
     Chunk,
     ModelSpec,
     OptimizerSpec,
-    Unsupported,
     check_at_least,
     check_choice,
 )
@@ -87,11 +86,6 @@ def test_the_ends_of_every_range_are_allowed() -> None:
     assert ModelSpec(inputs=1, outputs=1, hidden=1, layers=1).layers == 1
 
 
-def test_the_seeds_recipe_is_allowed() -> None:
-    assert SEED_RECIPE.epsilon_inside_root
-    assert SEED_RECIPE.initial_v == 1.0
-
-
 @given(st.floats(), st.floats(allow_nan=False, allow_infinity=False))
 def test_a_check_passes_exactly_the_finite_values_from_its_bound_on(value: float, bound: float) -> None:
     if np.isfinite(value) and value >= bound:
@@ -110,11 +104,6 @@ def test_a_choice_passes_only_what_is_allowed() -> None:
     check_choice("owner", "field", "b", ("a", "b"))
     with pytest.raises(ValueError, match=r"^owner\.field must be one of a, b, not 'c'$"):
         check_choice("owner", "field", "c", ("a", "b"))
-
-
-def test_what_is_unsupported_carries_its_reason() -> None:
-    assert issubclass(Unsupported, Exception)
-    assert str(Unsupported("no bfloat16 on this device")) == "no bfloat16 on this device"
 
 
 # --- Shapes ---------------------------------------------------------------------------------------------------
@@ -208,27 +197,22 @@ def test_specifications_are_values() -> None:
 
 # --- Imports --------------------------------------------------------------------------------------------------
 
-QUESTIONS = {
-    "harness": "import harness",
-    "harness.task.copy_task": "import harness.task.copy_task",
-    "harness.task.metrics": "import harness.task.metrics",
-    "backends": "import backends",
-    "backends.contract": "import backends.contract",
-    "what is installed": "import backends; [b.missing_packages() or b.versions() for b in backends.BACKENDS.values()]",
-}
+STATEMENTS = (
+    *("import harness, harness.task.copy_task, harness.task.metrics", "import backends, backends.contract"),
+    "[backend.missing_packages() or backend.versions() for backend in backends.BACKENDS.values()]",
+)
 
 
-def frameworks_loaded_by(statement: str) -> list[str]:
-    script = f"{statement}\nimport sys\nprint(*sorted(set(sys.modules) & set({FRAMEWORKS!r})))"
+def frameworks_loaded_by(*statements: str) -> list[str]:
+    script = "\n".join([*statements, f"import sys\nprint(*sorted(set(sys.modules) & set({FRAMEWORKS!r})))"])
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
     process = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     return process.stdout.split()
 
 
-@pytest.mark.parametrize("statement", QUESTIONS.values(), ids=QUESTIONS.keys())
-def test_a_fresh_process_loads_no_framework(statement: str) -> None:
-    assert frameworks_loaded_by(statement) == []
+def test_what_is_imported_and_asked_what_is_installed_loads_no_framework() -> None:
+    assert frameworks_loaded_by(*STATEMENTS) == []
 
 
 def test_a_framework_that_is_loaded_would_be_seen() -> None:

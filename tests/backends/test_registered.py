@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backends import BACKENDS, Support, find_backend, registered_backends
+from tests.conftest import FAKES
 from tests.documentation import PROJECT, install
 
 SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
@@ -31,11 +32,13 @@ DECLARED = {
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of installed packages, here and in every process started from here."""
+    """A folder of installed packages, here and in every process started from here. The tests' own faults are not."""
     folder = tmp_path / "site"
     folder.mkdir()
+    shutil.copy(FAKES / "sitecustomize.py", folder)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(PROJECT), os.environ["PYTHONPATH"]]))
+    sys.path[:] = [path for path in sys.path if path != str(FAKES)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(PROJECT)]))
     return folder
 
 
@@ -79,6 +82,20 @@ def test_a_module_may_be_registered_without_an_object(example: Path) -> None:
 def test_an_object_goes_by_the_name_it_is_registered_with(example: Path) -> None:
     install(example, "other", {"renamed": "numpy_backend:BACKEND"}, {})
     assert find_backend("renamed").support == find_backend("numpy32").support
+
+
+def test_a_cell_is_rerun_after_a_change_of_a_module_that_is_no_package(
+    site: Path, installed_example: Path, tmp_path: Path
+) -> None:
+    code = (installed_example / "numpy_backend" / "backend.py").read_text("utf-8")
+    install(site, "lone", {"lone": "lone_backend"}, {"lone_backend.py": code})
+    asked = ("run", "--backend", "lone", *SMALL)
+    assert harness(*asked, "--out", str(tmp_path / "run"), cwd=tmp_path).returncode == 0
+    asked = (*asked, "--resume", str(tmp_path / "run"))
+    assert "complete, kept" in harness(*asked, cwd=tmp_path).stdout
+    (site / "lone_backend.py").write_text(code + "# Changed.\n")
+    told = " ".join(harness(*asked, cwd=tmp_path).stdout.split())
+    assert "rerun: its code has changed: lone_backend" in told
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -13,22 +12,15 @@ import pytest
 from harness.cells import other_processes
 from harness.cells.guard import MARK
 from harness.cells.other_processes import OtherProcesses
+from tests.command import PROJECT, SMALL, harness, read_rows
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc")
 
-PROJECT = Path(__file__).parents[2]
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
-SMALL += ["--set", "train.steps=8", "--set", "train.chunk=2", "--set", "train.batch=4"]
-
 
 def test_whatever_a_cell_started_is_its_own(tmp_path: Path) -> None:
-    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])
-    environment = {**os.environ, "PYTHONPATH": paths, "CROWD": "1"}
-    command = [sys.executable, "-m", "harness", "run", "--backend", "fake_backends.crowded", "--threads", "1"]
-    command += ["--ranks", "2", *SMALL, "--out", str(tmp_path / "run")]
-    subprocess.run(command, env=environment, capture_output=True)
-    with (tmp_path / "run" / "tables" / "throughput.csv").open(newline="") as stream:
-        (row,) = csv.DictReader(stream)
+    asked = ["--backend", "crowded", "--threads", "1", "--ranks", "2", *SMALL, "--set", "train.batch=8"]
+    harness("run", *asked, "--out", tmp_path / "run", CROWD="1")
+    (row,) = read_rows(tmp_path / "run" / "tables" / "throughput.csv")
     assert float(row["other_cpu_share"]) < 0.03
 
 

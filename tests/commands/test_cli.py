@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -16,69 +16,33 @@ from pathlib import Path
 import pytest
 
 from backends import BACKENDS, FRAMEWORKS
+from tests.command import PROJECT, SMALL, Finished, command, environment, harness, invoke, read_rows
 from tests.frameworks import each_framework
 
-PROJECT = Path(__file__).parents[2]
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
-
-def harness(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
-    command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-@pytest.fixture(scope="module")
-def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """A run of one backend that works and two that do not."""
-    folder = tmp_path_factory.mktemp("runs") / "mixed"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(PROJECT / "tests" / "fakes"))
-        names = "fake_backends.linear,fake_backends.raising,no_such_package.backend"
-        return harness("run", "--backend", names, *SMALL, "--out", str(folder)), folder
-
-
-def test_a_fault_leaves_the_others_a_row_and_exit_status_1(
-    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
-) -> None:
-    finished, folder = mixed_run
-    assert finished.returncode == 1
-    assert "Traceback" not in finished.stdout + finished.stderr
-    rows = {row["backend"]: row for row in read_rows(folder / "tables" / "summary.csv")}
-    assert rows["fake_backends.linear"]["status"] == "ok"
-    assert rows["fake_backends.raising"]["status"] == "failed"
-    assert "on fire" in rows["fake_backends.raising"]["reason"]
-    assert rows["no_such_package.backend"]["status"] == "not_installed"
-
-
-def test_what_is_no_lstm_is_marked_and_never_ranked(
-    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
-) -> None:
-    finished, folder = mixed_run
-    assert "fake_backends.linear idiomatic float32: NOT verified: " in finished.stdout
+def test_what_is_no_lstm_is_marked_and_never_ranked(faulty_run: Finished) -> None:
+    finished, folder = faulty_run
+    assert "linear idiomatic float32: NOT verified: " in finished.stdout
     row = next(row for row in read_rows(folder / "tables" / "summary.csv") if row["status"] == "ok")
     assert (row["verified"], row["rank"]) == ("false", "")
     assert "(not verified)" in (folder / "report.md").read_text()
 
 
-def test_the_reference_is_a_backend_and_is_verified(tmp_path: Path) -> None:
-    finished = harness("run", "--backend", "reference", *SMALL, "--out", str(tmp_path / "run"))
-    assert finished.returncode == 0
-    (row,) = read_rows(tmp_path / "run" / "tables" / "summary.csv")
+def test_the_reference_is_a_backend_and_is_verified(reference_run: Finished) -> None:
+    assert reference_run.process.returncode == 0
+    (row,) = read_rows(reference_run.folder / "tables" / "summary.csv")
     assert (row["backend"], row["verified"], row["rank"]) == ("reference", "true", "1")
 
 
-def test_the_runs_folder_holds_what_is_promised(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    _, folder = mixed_run
-    cell = "fake_backends.linear-idiomatic-float32-seed0-r0"
+def test_json_is_on_stdout_alone(reference_run: Finished) -> None:
+    answer = json.loads(reference_run.process.stdout)
+    assert answer["folder"] == str(reference_run.folder)
+    assert answer["summary"][0]["status"] == "ok"
+
+
+def test_the_runs_folder_holds_what_is_promised(faulty_run: Finished) -> None:
+    folder = faulty_run.folder
+    cell = "linear-idiomatic-float32-seed0-r0"
     expected = ["run.json", f"cells/{cell}.json", f"cells/{cell}.safetensors", f"logs/{cell}.log", "report.md"]
     tables = ["summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"]
     plots = ["loss.png", "bit_error_by_length.png", "throughput.png", f"copies_{cell}.png"]
@@ -87,61 +51,55 @@ def test_the_runs_folder_holds_what_is_promised(mixed_run: tuple[subprocess.Comp
     assert [name for name in expected if not (folder / name).is_file()] == []
 
 
-def test_lines_on_a_terminal_of_80_columns_are_not_cut(
-    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
-) -> None:
-    finished, folder = mixed_run
+def test_lines_on_a_terminal_of_80_columns_are_not_cut(faulty_run: Finished) -> None:
+    finished, folder = faulty_run
     lines = finished.stdout.partition(" # trained")[2].partition(str(folder))[0].splitlines()
     assert len(lines) > 3
     assert max(len(line) for line in lines) <= 80
 
 
-def test_report_makes_the_same_bytes_again(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    _, folder = mixed_run
+def test_report_makes_the_same_bytes_again(faulty_run: Finished, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(faulty_run.folder, tmp_path / "copy"))
     tables = sorted((folder / "tables").iterdir())
     before = {table.name: table.read_bytes() for table in tables}
     for table in tables:
         table.unlink()
-    assert harness("report", str(folder)).returncode == 0
+    assert harness("report", folder).returncode == 0
     assert {table.name: table.read_bytes() for table in sorted((folder / "tables").iterdir())} == before
 
 
-def test_resume_keeps_what_is_complete_and_does_the_rest_again(
-    mixed_run: tuple[subprocess.CompletedProcess[str], Path],
-) -> None:
-    _, folder = mixed_run
-    names = "fake_backends.linear,fake_backends.raising"
-    finished = harness("run", "--backend", names, *SMALL, "--resume", str(folder))
+def test_resume_keeps_what_is_complete_and_does_the_rest_again(faulty_run: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(faulty_run.folder, tmp_path / "copy")
+    finished = harness("run", "--backend", "linear,raising", *SMALL, "--resume", folder)
     assert finished.returncode == 1
-    assert "fake_backends.linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
+    assert "linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
+    assert (folder / "attempts" / "raising-idiomatic-float32-seed0-r0.1.json").is_file()
 
 
-def test_resume_alone_goes_on_as_the_run_was_asked_for(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    assert harness("run", "--backend", "reference", *SMALL, "--seeds", "0,1", "--out", str(folder)).returncode == 0
-    first = {path.name: path.read_bytes() for path in (folder / "cells").iterdir()}
-    (folder / "cells" / "reference-idiomatic-float32-seed1-r0.safetensors").write_bytes(b"")
-    finished = harness("run", "--resume", str(folder))
+def test_resume_alone_goes_on_as_the_run_was_asked_for(reference_run: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(reference_run.folder, tmp_path / "copy")
+    kept = (folder / "cells" / "reference-idiomatic-float32-seed0-r0.json").read_bytes()
+    (folder / "cells" / "reference-idiomatic-float32-seed0-r1.safetensors").write_bytes(b"")
+    finished = harness("run", "--resume", folder)
     assert finished.returncode == 0
     assert "seed0-r0: complete, kept" in finished.stdout
-    assert "seed1-r0: done again, for its parameters are not those of its record" in finished.stdout
-    kept = "reference-idiomatic-float32-seed0-r0.json"
-    assert (folder / "cells" / kept).read_bytes() == first[kept]
+    assert "seed0-r1: rerun: its parameters are not those of its record" in finished.stdout
+    assert (folder / "cells" / "reference-idiomatic-float32-seed0-r0.json").read_bytes() == kept
     attempts = sorted(path.name for path in (folder / "attempts").iterdir())
-    assert attempts == [f"reference-idiomatic-float32-seed1-r0.1.{end}" for end in ("json", "log", "safetensors")]
-    assert harness("check", str(folder)).returncode == 0
-    refused = harness("run", "--resume", str(folder), "--preset", "quick", *SMALL, "--set", "train.batch=7")
+    assert attempts == [f"reference-idiomatic-float32-seed0-r1.1.{end}" for end in ("json", "log", "safetensors")]
+    assert invoke("check", folder).exit_code == 0
+    refused = harness("run", "--resume", folder, "--preset", "quick", *SMALL, "--set", "train.batch=7")
     assert refused.returncode == 2
-    assert refused.stderr == f"Error: {folder} was run with train.batch = 16, not 7\n"
+    assert refused.stderr == f"Error: {folder} was run with train.batch = 4, not 7\n"
 
 
-def test_resume_refuses_what_a_new_run_would(mixed_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    _, folder = mixed_run
+def test_resume_refuses_what_a_new_run_would(reference_run: Finished) -> None:
+    folder = reference_run.folder
     before = (folder / "run.json").read_bytes()
     for wrong in (["--backend", "reference", "--implementation", "tuned"], ["--backend", "reference", "--ranks", "3"]):
-        finished = harness("run", *wrong, "--resume", str(folder))
-        assert finished.returncode == 2
-        assert len(finished.stderr.splitlines()) == 1
+        refused = invoke("run", *wrong, "--resume", folder)
+        assert refused.exit_code == 2
+        assert len(refused.output.splitlines()) == 1
     assert (folder / "run.json").read_bytes() == before
 
 
@@ -152,25 +110,17 @@ def test_a_full_disk_keeps_what_can_be_kept(tmp_path: Path) -> None:
     larger += ["--set", "evaluate.sequences=20"]
     code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (130_000, 130_000));"
     code += "runpy.run_module('harness', run_name='__main__')"
-    command = [sys.executable, "-c", code, "run", "--backend", "reference", *larger, "--out", str(folder)]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=120)
+    asked = [sys.executable, "-c", code, "run", "--backend", "reference", *larger, "--out", str(folder)]
+    finished = subprocess.run(asked, capture_output=True, text=True, cwd=PROJECT, timeout=120)
     assert finished.returncode == 1
     assert "Traceback" not in finished.stdout + finished.stderr
     record = json.loads((folder / "cells" / "reference-idiomatic-float32-seed0-r0.json").read_text())
     assert (record["status"], record["reason"]) == ("failed", "it could not be written: File too large")
     assert len(record["losses"]) == 9
     assert not list(folder.rglob("*.tmp"))
-    # With room again, the cell is done again and the report with it.
-    assert harness("run", "--resume", str(folder)).returncode == 0
-    assert harness("check", str(folder)).returncode == 0
-
-
-def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
-    finished = harness("run", "--backend", "reference", *SMALL, "--out", str(tmp_path / "run"), "--json")
-    assert finished.returncode == 0
-    answer = json.loads(finished.stdout)
-    assert answer["folder"] == str(tmp_path / "run")
-    assert answer["summary"][0]["status"] == "ok"
+    # With room again, the cell is rerun and the report with it.
+    assert harness("run", "--resume", folder).returncode == 0
+    assert invoke("check", folder).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -205,31 +155,30 @@ def test_json_is_on_stdout_alone(tmp_path: Path) -> None:
 def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    finished = harness("run", *arguments, "--out", str(tmp_path / "run"), cwd=tmp_path)
-    assert finished.returncode == 2
-    assert message in finished.stderr
-    assert "Traceback" not in finished.stderr
+    refused = invoke("run", *arguments, "--out", tmp_path / "run")
+    assert refused.exit_code == 2
+    assert message in refused.output.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
-    finished = harness("run", "--backend", "fake_backends.linear", *SMALL, "--out", str(tmp_path))
-    assert finished.returncode == 2
-    assert "already exists; name it with --resume" in finished.stderr
+def test_wrong_usage_is_one_line_of_the_process_too(tmp_path: Path) -> None:
+    finished = harness("run", "--backend", "linear", *SMALL, "--out", tmp_path)
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr == f"Error: {tmp_path} already exists; name it with --resume to go on there\n"
 
 
 @pytest.mark.parametrize("name", each_framework())
 def test_a_gpu_that_is_not_there_is_refused_before_anything_runs(name: str, tmp_path: Path) -> None:
-    finished = harness("run", "--backend", name, "--device", "cuda:7", "--out", str(tmp_path / "run"))
+    finished = harness("run", "--backend", name, "--device", "cuda:7", "--out", tmp_path / "run")
     assert finished.returncode == 2
     assert "no device cuda:7" in finished.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_report_of_something_else_is_refused(tmp_path: Path) -> None:
-    finished = harness("report", str(tmp_path))
-    assert finished.returncode == 2
-    assert "no run.json" in finished.stderr
+    refused = invoke("report", tmp_path)
+    assert refused.exit_code == 2
+    assert "no run.json" in refused.output
 
 
 def test_help_is_quick_next_to_python_itself() -> None:
@@ -245,19 +194,15 @@ def test_help_is_quick_next_to_python_itself() -> None:
 
 def test_env_is_for_readers_and_with_json_for_programs() -> None:
     assert json.loads(harness("env", "--json").stdout)["python"] == platform.python_version()
-    lines = harness("env").stdout.splitlines()
+    lines = invoke("env").output.splitlines()
     assert max(map(len, lines)) <= 80
     assert f"python {platform.python_version()}" in [" ".join(line.split()) for line in lines]
 
 
 def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     parent, child = pty.openpty()
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    environment = {**os.environ, "PYTHONPATH": paths, "TERM": "xterm", "COLUMNS": "80"}
-    arguments = ["run", "--backend", "fake_backends.slow", *SMALL, "--out", str(tmp_path / "run")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "harness", *arguments], stdout=child, stderr=child, env=environment, cwd=PROJECT
-    ) as process:
+    asked = command("run", "--backend", "slow", *SMALL, "--out", tmp_path / "run")
+    with subprocess.Popen(asked, stdout=child, stderr=child, env=environment(TERM="xterm"), cwd=PROJECT) as process:
         os.close(child)
         output = _read_terminal(parent)
         process.wait(60)
@@ -278,9 +223,9 @@ def _read_terminal(descriptor: int) -> str:
 def test_list_has_what_was_chosen_alone() -> None:
     chosen = json.loads(harness("list", "--backend", "reference", "--json").stdout)["backends"]
     assert [row["implementation"] for row in chosen] == ["idiomatic"]
-    refused = harness("list", "--backend", "reference", "--implementation", "tuned")
-    assert refused.returncode == 2
-    assert refused.stderr == "Error: reference has no implementation tuned; allowed: idiomatic\n"
+    refused = invoke("list", "--backend", "reference", "--implementation", "tuned")
+    assert refused.exit_code == 2
+    assert refused.output == "Error: reference has no implementation tuned; allowed: idiomatic\n"
 
 
 @pytest.mark.parametrize(("preset", "counted"), [("original", "1,326,088"), ("paper", "1,352,969")])
@@ -299,7 +244,7 @@ def test_a_processor_without_an_lstm_in_bfloat16_is_unsupported(
 ) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     chosen = ["--backend", "torch", "--implementation", "tuned", "--precision", "bfloat16,float32", "--threads", "1"]
-    harness("run", *chosen, *SMALL, "--out", str(tmp_path / "run"))
+    harness("run", *chosen, *SMALL, "--out", tmp_path / "run")
     rows = {row["precision"]: row for row in read_rows(tmp_path / "run" / "tables" / "summary.csv")}
     assert {precision: row["status"] for precision, row in rows.items()} == {"bfloat16": "unsupported", "float32": "ok"}
     assert rows["bfloat16"]["reason"].startswith("PyTorch has no LSTM in bfloat16 on this processor: ")
@@ -312,7 +257,7 @@ def test_a_processor_without_an_lstm_in_bfloat16_is_unsupported(
 )
 def test_all_reports_what_is_not_installed_with_its_extra(tmp_path: Path) -> None:
     small = [*SMALL, "--set", "task.max_length=2"]
-    finished = harness("run", "--backend", "all", *small, "--out", str(tmp_path / "run"))
+    finished = harness("run", "--backend", "all", *small, "--out", tmp_path / "run")
     rows = {row["backend"]: row for row in read_rows(tmp_path / "run" / "tables" / "summary.csv")}
     for name in FRAMEWORKS:
         if BACKENDS[name].missing_packages():

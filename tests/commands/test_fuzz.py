@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backends import BACKENDS
-from harness.cli import main
 from harness.commands.check import check
 from harness.commands.check.folder import find_faults
 from harness.records.folder import RunFolder, read_description
@@ -31,10 +26,8 @@ from harness.report.tables import make_tables
 from harness.report.write import write_report
 from harness.task.presets import ConfigurationError, convert, load_preset
 from harness.task.recipe import RunConfig
+from tests.command import SMALL, harness, invoke
 
-PROJECT = Path(__file__).parents[2]
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
-SMALL += ["--set", "train.steps=12", "--set", "train.chunk=3", "--set", "train.batch=4"]
 CELL = Cell(BACKENDS["reference"], "idiomatic", "float32", 0, 0)
 
 once_a_module = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
@@ -123,7 +116,7 @@ def test_any_file_and_any_override_are_a_configuration_or_one_line(
 @settings(max_examples=30)
 def test_any_arguments_end_without_a_traceback(arguments: list[str]) -> None:
     # Never a run that would begin: --threads is more than there are.
-    result = CliRunner().invoke(main, ["run", "--threads", "9999", *arguments])
+    result = invoke("run", "--threads", "9999", *arguments)
     assert result.exit_code in (0, 2)
     assert result.exception is None or isinstance(result.exception, SystemExit)
 
@@ -134,9 +127,7 @@ def test_any_arguments_end_without_a_traceback(arguments: list[str]) -> None:
 @pytest.fixture(scope="module")
 def good_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "good"
-    command = [sys.executable, "-m", "harness", "run", "--backend", "reference,no_such.backend", *SMALL]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
-    subprocess.run([*command, "--out", str(folder)], capture_output=True, env=environment)
+    harness("run", "--backend", "reference,no_such.backend", *SMALL, "--out", folder)
     assert (folder / "report.html").exists()
     sample = {"after": None, "backend": "torch", "way": "torch.mm", "precision": "float32", "device": "cpu"}
     sample |= {"m": 4, "k": 3, "n": 12, "seconds": 1e-6, "calls": 50}

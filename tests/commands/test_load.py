@@ -16,10 +16,7 @@ import pytest
 from harness.commands import load as machine_load
 from harness.commands.check import check
 from harness.commands.load import Load, await_quiet, look
-
-PROJECT = Path(__file__).parents[2]
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
-SMALL += ["--set", "train.steps=4", "--set", "train.chunk=2", "--set", "train.batch=4"]
+from tests.command import SMALL, environment
 
 
 @pytest.fixture
@@ -61,10 +58,9 @@ def test_what_this_process_has_started_is_left_out(hog: Path) -> None:
 def test_a_run_waits_says_for_what_and_keeps_the_share_but_no_name(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     hurried = "from harness import cli; from harness.commands import load; load.PATIENCE_S = 1; cli.main()"
-    command = [sys.executable, "-c", hurried, "run", "--backend", "reference", *SMALL, "--out", str(folder), "-q"]
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    environment = {name: value for name, value in os.environ.items() if name != "UNDISTURBED"} | {"PYTHONPATH": paths}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    asked = [sys.executable, "-c", hurried, "run", "--backend", "reference", *SMALL, "--out", str(folder), "-q"]
+    looking = {name: value for name, value in environment().items() if name != "UNDISTURBED"}
+    finished = subprocess.run(asked, env=looking, capture_output=True, text=True, timeout=200)
     assert (finished.returncode, finished.stdout) == (0, f"{folder}\n")
     waiting, warning = finished.stderr.splitlines()
     assert waiting.startswith("Waiting up to 1 s: other processes use ")

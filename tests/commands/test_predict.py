@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 from safetensors.numpy import save_file
 
 from backends import BACKENDS, FRAMEWORKS
@@ -21,8 +18,8 @@ from harness.records.schema import SCHEMA_VERSION
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig
+from tests.command import invoke, read_rows
 
-PROJECT = Path(__file__).parents[2]
 CONFIG = RunConfig(
     task=CopyTask(max_length=5),
     model=ModelConfig(layers=2, hidden=32, input_scale=4.0),
@@ -65,28 +62,25 @@ def make_run(tmp_path: Path) -> MakeRun:
 
 
 @pytest.fixture
-def reference_run(make_run: MakeRun) -> Path:
+def saved_run(make_run: MakeRun) -> Path:
     return make_run(("reference", "idiomatic", 0, 0))
 
 
-def predict(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness", "predict", str(folder), *options]
-    environment = {**os.environ, "COLUMNS": "80"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=300)
+def predict(folder: Path, *options: str) -> Result:
+    return invoke("predict", folder, *options)
 
 
 def read_counts(folder: Path) -> list[dict[str, str]]:
-    with (folder / "wrong_bits.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
+    return read_rows(folder / "wrong_bits.csv")
 
 
-def test_a_picture_for_each_length_and_the_wrong_bits(reference_run: Path) -> None:
-    finished = predict(reference_run, "--lengths", "3,10")
-    assert finished.returncode == 0, finished.stderr
-    pictures = sorted(path.name for path in (reference_run / "predictions").glob("*.png"))
+def test_a_picture_for_each_length_and_the_wrong_bits(saved_run: Path) -> None:
+    finished = predict(saved_run, "--lengths", "3,10")
+    assert finished.exit_code == 0, finished.output
+    pictures = sorted(path.name for path in (saved_run / "predictions").glob("*.png"))
     assert pictures == ["copy_length_10.png", "copy_length_3.png"]
     assert max(map(len, finished.stdout.partition("\n/")[0].splitlines())) <= 80
-    rows = read_counts(reference_run / "predictions")
+    rows = read_counts(saved_run / "predictions")
     assert [(row["length"], row["bits"]) for row in rows] == [("3", "24"), ("10", "80")]
     for row in rows:
         batch = CONFIG.task.evaluation_batch(seed=0, length=int(row["length"]), size=1)
@@ -107,13 +101,13 @@ def test_the_sequence_is_the_first_of_the_evaluation_and_another_seed_draws_anot
     assert other.inputs.tobytes() != task.evaluation_batch(seed=0, length=10, size=1).inputs.tobytes()
 
 
-def test_another_sequence_seed_and_folder(reference_run: Path, tmp_path: Path) -> None:
+def test_another_sequence_seed_and_folder(saved_run: Path, tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         arguments = ("--lengths", "5", "--sequence-seed", str(seed), "--out", str(tmp_path / str(seed)))
-        assert predict(reference_run, *arguments).returncode == 0
+        assert predict(saved_run, *arguments).exit_code == 0
     pictures = {(tmp_path / str(seed) / "copy_length_5.png").read_bytes() for seed in (0, 1, 2)}
     assert len(pictures) == 3
-    assert not (reference_run / "predictions").exists()
+    assert not (saved_run / "predictions").exists()
 
 
 @pytest.mark.framework
@@ -124,7 +118,7 @@ def test_parameters_give_the_same_probabilities_in_every_framework(make_run: Mak
     folder = make_run((INSTALLED[0], implementation, 0, 0))
     names = ",".join([*INSTALLED, "reference"])
     finished = predict(folder, "--lengths", "5,40", "--backend", names)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.exit_code == 0, finished.output
     rows = [row for row in read_counts(folder / "predictions") if row["length"] == "40"]
     assert [row["backend"] for row in rows] == [*INSTALLED, "reference"]
     assert all(float(row["largest_difference"]) <= TOLERANCE for row in rows[1:])
@@ -134,7 +128,7 @@ def test_parameters_give_the_same_probabilities_in_every_framework(make_run: Mak
 def test_a_framework_that_is_not_installed_is_a_row_and_exit_status_1(make_run: MakeRun) -> None:
     folder = make_run(("reference", "idiomatic", 0, 0))
     finished = predict(folder, "--lengths", "3", "--backend", "no_such_package.backend")
-    assert finished.returncode == 1
+    assert finished.exit_code == 1
     assert "is not installed" in " ".join(finished.stdout.split())
     assert (folder / "predictions" / "copy_length_3.png").is_file()
 
@@ -215,14 +209,14 @@ def name_a_module(folder: Path) -> None:
     ],
 )
 def test_a_folder_that_is_not_right_is_one_line_and_exit_status_2(
-    reference_run: Path, spoil: Callable[[Path], None], message: str
+    saved_run: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
-    spoil(reference_run)
-    finished = predict(reference_run)
-    assert finished.returncode == 2
-    assert message in finished.stderr
-    assert len(finished.stderr.strip().splitlines()) == 1
-    assert not (reference_run / "predictions").exists()
+    spoil(saved_run)
+    finished = predict(saved_run)
+    assert finished.exit_code == 2
+    assert message in finished.output
+    assert len(finished.output.strip().splitlines()) == 1
+    assert not (saved_run / "predictions").exists()
 
 
 @pytest.mark.parametrize(
@@ -234,16 +228,16 @@ def test_a_folder_that_is_not_right_is_one_line_and_exit_status_2(
     ],
 )
 def test_what_cannot_be_computed_is_one_line_exit_status_2_and_nothing_written(
-    reference_run: Path, options: tuple[str, ...], message: str
+    saved_run: Path, options: tuple[str, ...], message: str
 ) -> None:
-    finished = predict(reference_run, *options)
-    assert finished.returncode == 2
-    assert message in finished.stderr
-    assert len(finished.stderr.splitlines()) == 1
-    assert not (reference_run / "predictions").exists()
+    finished = predict(saved_run, *options)
+    assert finished.exit_code == 2
+    assert message in finished.output
+    assert len(finished.output.splitlines()) == 1
+    assert not (saved_run / "predictions").exists()
 
 
-def test_an_unknown_cell_is_told_with_those_there_are(reference_run: Path) -> None:
-    finished = predict(reference_run, "--cell", "nope")
-    assert finished.returncode == 2
-    assert f"no cell 'nope' that ended ok; it has: {name_cell('reference')}" in finished.stderr
+def test_an_unknown_cell_is_told_with_those_there_are(saved_run: Path) -> None:
+    finished = predict(saved_run, "--cell", "nope")
+    assert finished.exit_code == 2
+    assert f"no cell 'nope' that ended ok; it has: {name_cell('reference')}" in finished.output

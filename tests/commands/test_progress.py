@@ -17,8 +17,6 @@ from harness.records.messages import Message, Phase, Progress
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 CONFIG = RunConfig(
     task=CopyTask(max_length=2), model=ModelConfig(layers=1, hidden=3), train=TrainConfig(batch=4, steps=12, chunk=3)
 )
@@ -34,7 +32,7 @@ def bar_length(progress: CellProgress) -> int:
 
 def test_the_bar_of_a_cell_of_several_ranks_counts_training_steps(tmp_path: Path) -> None:
     heard: list[Message] = []
-    cell = Cell(find_backend("fake_backends.together"), "idiomatic", "float32", 0, 0)
+    cell = Cell(find_backend("together"), "idiomatic", "float32", 0, 0)
     run_cell(cell, CONFIG, Resources("cpu", 1, 60.0, ranks=2), tmp_path / "cell.log", heard.append)
     progress = CellProgress(cell.name, CONFIG.train.steps, Console(file=io.StringIO()), (0, 1, "0 of 1 cells"))
     lengths = []

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,36 +10,20 @@ import pytest
 from harness.commands.sweep import Point, parse_points
 from harness.report.sweep import make_axis_table, plot_axis
 from harness.task.presets import load_preset
+from tests.command import Finished, harness, invoke, read_rows, settings
 
-PROJECT = Path(__file__).parents[2]
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=6", "--set", "train.chunk=2"]
-
-Finished = tuple[subprocess.CompletedProcess[str], Path]
-
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
-
-def sweep(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "80"}
-    command = [sys.executable, "-m", "harness", "sweep", "--preset", "quick", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+# The axes are varied from the preset's batch and lengths.
+QUICK = ["--preset", "quick"]
+SMALL = [*QUICK, *settings({"model.hidden": 3, "model.layers": 1, "train.steps": 6, "train.chunk": 2})]
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Two axes, one backend that works and one that does not, as JSON."""
     folder = tmp_path_factory.mktemp("sweeps") / "mixed"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(PROJECT / "tests" / "fakes"))
-        axes = ["--sweep", "batch=2,4", "--sweep", "length=3"]
-        names = "reference,fake_backends.raising"
-        return sweep("--backend", names, *SMALL, *axes, "--out", str(folder), "--json"), folder
+    axes = ["--sweep", "batch=2,4", "--sweep", "length=3"]
+    finished = harness("sweep", "--backend", "reference,raising", *SMALL, *axes, "--out", folder, "--json")
+    return Finished(finished, folder)
 
 
 def test_every_point_is_a_normal_run_in_a_folder_of_its_own(swept: Finished) -> None:
@@ -80,7 +60,7 @@ def test_the_table_is_that_of_the_points(swept: Finished) -> None:
 def test_what_fails_has_its_reason_and_takes_no_other_with_it(swept: Finished) -> None:
     finished, folder = swept
     assert finished.returncode == 1
-    failed = [row for row in read_rows(folder / "sweep.csv") if row["backend"] == "fake_backends.raising"]
+    failed = [row for row in read_rows(folder / "sweep.csv") if row["backend"] == "raising"]
     assert [row["status"] for row in failed] == ["failed"] * 3
     assert all("on fire" in row["reason"] for row in failed)
 
@@ -102,7 +82,8 @@ def test_json_is_on_stdout_alone(swept: Finished) -> None:
 
 
 def test_a_terminal_gets_a_line_for_each_variant_and_threads_are_an_axis(tmp_path: Path) -> None:
-    finished = sweep("--backend", "reference", *SMALL, "--sweep", "threads=1", "--out", str(tmp_path / "sweep"))
+    asked = ["--backend", "reference", *SMALL, "--sweep", "threads=1"]
+    finished = harness("sweep", *asked, "--out", tmp_path / "sweep")
     assert finished.returncode == 0
     assert "sequences/s by threads" in finished.stdout
     assert json.loads((tmp_path / "sweep" / "threads-1" / "run.json").read_text())["resources"]["threads"] == 1
@@ -127,28 +108,28 @@ def test_a_terminal_gets_a_line_for_each_variant_and_threads_are_an_axis(tmp_pat
         (["--implementation", "tuned", "--sweep", "batch=2"], "reference has no implementation tuned"),
         (["--device", "cuda", "--sweep", "batch=2"], "--device cuda: the reference runs on a CPU only"),
         (["--device", "cuda:0", "--sweep", "ranks=2"], "--device cuda:0 with --ranks 2: each takes a GPU"),
+        (["--sweep", "ranks=3"], "--ranks 3 do not divide train.batch = 16; allowed are 1, 2, 4, 8, 16"),
     ],
 )
 def test_wrong_usage_is_one_line_exit_status_2_and_nothing_written(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    finished = sweep("--backend", "reference", *arguments, "--out", str(tmp_path / "sweep"), cwd=tmp_path)
-    assert finished.returncode == 2
-    assert message in finished.stderr
-    assert "Traceback" not in finished.stderr
+    refused = invoke("sweep", *QUICK, "--backend", "reference", *arguments, "--out", tmp_path / "sweep")
+    assert refused.exit_code == 2
+    assert message in refused.output.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
-    finished = sweep("--backend", "reference", "--sweep", "batch=2", "--out", str(tmp_path))
-    assert finished.returncode == 2
-    assert "already exists; a sweep starts a new folder" in finished.stderr
+    refused = invoke("sweep", "--backend", "reference", "--sweep", "batch=2", "--out", tmp_path)
+    assert refused.exit_code == 2
+    assert "already exists; a sweep starts a new folder" in refused.output
 
 
 def test_ranks_need_to_divide_what_is_swept_and_not_the_preset(tmp_path: Path) -> None:
     """The preset's batch is 16."""
-    chosen = ["--backend", "fake_backends.together", *SMALL, "--ranks", "3", "--sweep", "batch=6"]
-    finished = sweep(*chosen, "--out", str(tmp_path / "sweep"))
+    chosen = ["--backend", "together", *SMALL, "--ranks", "3", "--sweep", "batch=6"]
+    finished = harness("sweep", *chosen, "--out", tmp_path / "sweep")
     assert [row["status"] for row in read_rows(tmp_path / "sweep" / "sweep.csv")] == ["ok"], finished.stderr
 
 
@@ -161,7 +142,7 @@ def test_values_keep_their_order_and_count_once() -> None:
 def test_ranks_are_swept_with_the_batch_shared_and_with_a_batch_each(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     axes = ["--sweep", "ranks=1,2", "--repeats", "2"]
-    finished = sweep("--backend", "fake_backends.together", *SMALL, *axes, "--out", str(folder))
+    finished = harness("sweep", "--backend", "together", *SMALL, *axes, "--out", folder)
     # A backend that is no LSTM is not verified, and says so by the exit status.
     assert finished.returncode == 1
     rows = read_rows(folder / "sweep.csv")
@@ -180,13 +161,6 @@ def test_ranks_are_swept_with_the_batch_shared_and_with_a_batch_each(tmp_path: P
     page = (folder / "sweep.md").read_text()
     assert "do not show how they scale" in page
     assert "(ranks-weak.png)" in page
-
-
-def test_ranks_that_do_not_divide_the_batch_are_one_line(tmp_path: Path) -> None:
-    finished = sweep("--backend", "reference", "--sweep", "ranks=3", "--out", str(tmp_path / "sweep"), cwd=tmp_path)
-    assert finished.returncode == 2
-    assert "--ranks 3 do not divide train.batch = 16; allowed are 1, 2, 4, 8, 16" in finished.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_axis_without_any_speed_has_a_table_but_no_plot() -> None:

@@ -8,14 +8,14 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from backends import BACKENDS, Backend
 from backends.contract import WIRINGS, OptimizerSpec, Parameters
-from harness.cli import main
 from harness.commands.verify import prove_all
 from harness.machine import Processors
 from harness.processes.process import Outcome, Resources
@@ -26,14 +26,13 @@ from harness.proof.comparison import compare, worst
 from harness.proof.observation import quantities
 from harness.proof.oracle import expect
 from harness.proof.tolerances import QUANTITIES, TOLERANCES
-
-pytestmark = pytest.mark.usefixtures("fake_backends")
+from tests.command import invoke
 
 SMALL = Case("small", 1, OptimizerSpec(), gradients=True, steps=(1, 10))
 
 
 def verify(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["verify", "--device", "cpu", *arguments], env={"COLUMNS": "80"})
+    return invoke("verify", "--device", "cpu", *arguments)
 
 
 # --- The cases ------------------------------------------------------------------------------------------------
@@ -135,10 +134,16 @@ def test_the_reference_is_verified_in_a_table_that_fits_a_terminal() -> None:
     assert "FAIL" not in result.output
 
 
-def test_json_has_every_quantity_with_its_tolerance() -> None:
-    result = verify("--backend", "reference,fake_backends.linear", "--json")
-    right, wrong = json.loads(result.stdout)
+@pytest.fixture(scope="module")
+def judged() -> dict[str, dict[str, Any]]:
+    """What --json says of the reference and of backends that are wrong, by name."""
+    result = verify("--backend", "reference,linear,diverging,raising,killed,unimportable,unable", "--json")
     assert result.exit_code == 1
+    return {row["backend"]: row for row in json.loads(result.stdout)}
+
+
+def test_json_has_every_quantity_with_its_tolerance(judged: dict[str, dict[str, Any]]) -> None:
+    right, wrong = judged["reference"], judged["linear"]
     assert (right["verified"], right["reason"], wrong["verified"]) == (True, None, False)
     assert {(row["precision"], row["quantity"]) for row in right["worst"]} == {
         (precision, quantity)
@@ -149,17 +154,16 @@ def test_json_has_every_quantity_with_its_tolerance() -> None:
     assert all(row["within"] == (row["error"] <= row["tolerance"]) for row in right["worst"] + wrong["worst"])
 
 
-def test_a_network_that_is_another_one_fails() -> None:
-    result = verify("--backend", "fake_backends.linear", "--precision", "float32")
+@pytest.mark.parametrize("name", ["linear", "unable"])
+def test_a_network_that_is_another_one_fails(name: str) -> None:
+    result = verify("--backend", name, "--precision", "float32")
     assert result.exit_code == 1
-    assert "FAIL" in result.output
+    assert ("FAIL" in result.output) == (name == "linear")
     assert "not verified: " in result.output
 
 
-def test_a_loss_that_is_not_finite_fails() -> None:
-    result = verify("--backend", "fake_backends.diverging", "--json")
-    assert result.exit_code == 1
-    problems = {row["quantity"]: row["problem"] for row in json.loads(result.stdout)[0]["worst"]}
+def test_a_loss_that_is_not_finite_fails(judged: dict[str, dict[str, Any]]) -> None:
+    problems = {row["quantity"]: row["problem"] for row in judged["diverging"]["worst"]}
     assert problems["losses"] == "not finite"
 
 
@@ -172,17 +176,13 @@ def test_a_loss_that_is_not_finite_fails() -> None:
         ("unable", "float32: no float32 on a full moon; float64: no float64 on a full moon"),
     ],
 )
-def test_what_cannot_be_observed_is_not_verified(name: str, reason: str) -> None:
-    result = verify("--backend", f"fake_backends.{name}", "--json")
-    [row] = json.loads(result.stdout)
-    assert result.exit_code == 1
-    assert not row["verified"]
-    assert reason in row["reason"]
+def test_what_cannot_be_observed_is_not_verified(name: str, reason: str, judged: dict[str, dict[str, Any]]) -> None:
+    assert not judged[name]["verified"]
+    assert reason in judged[name]["reason"]
 
 
-def test_what_was_observed_before_a_crash_is_kept() -> None:
-    [row] = json.loads(verify("--backend", "fake_backends.killed", "--json").stdout)
-    assert {each["quantity"] for each in row["worst"]} == {"probabilities", "loss", "gradient"}
+def test_what_was_observed_before_a_crash_is_kept(judged: dict[str, dict[str, Any]]) -> None:
+    assert {each["quantity"] for each in judged["killed"]["worst"]} == {"probabilities", "loss", "gradient"}
 
 
 def test_a_precision_that_is_unsupported_is_a_line_and_no_failure(

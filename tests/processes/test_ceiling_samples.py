@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,17 @@ from processes import Marked, ends
 
 from harness.machine import find_processors
 from tests.cells.test_ceiling import WAYS
+from tests.command import SMALL, Finished, command, environment, harness, invoke, read_rows
 from tests.documentation import install
 from tests.frameworks import each_framework
 
-PROJECT = Path(__file__).parents[2]
-SMALL = {"model.hidden": 3, "model.layers": 1, "task.max_length": 2, "train.steps": 12, "train.chunk": 2}
-SMALL |= {"train.batch": 4, "evaluate.sequences": 5, "evaluate.test_batches": 1}
 SHAPES = [(4, 3, 12), (24, 3, 12), (3, 24, 12), (24, 12, 3)]
 # The backend `multiplying` trains as another does, and offers products, whose name says what a process may use.
 BACKEND = """
-from backends import Backend
-BACKEND = Backend("multiplying", {"idiomatic": "%s"}, ("multiplying",), product="multiplying.product")
+from dataclasses import replace
+import faults
+from backends import BACKENDS
+BACKEND = replace(%s, name="multiplying", packages=("multiplying",), product="multiplying.product")
 """
 PRODUCT = """
 import os
@@ -44,24 +42,21 @@ def build_products(left, right, *, device, precision):
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "site"
     folder.mkdir()
-    paths = [str(folder), str(PROJECT), os.environ["PYTHONPATH"]]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
     return folder
 
 
-def offer(site: Path, before: str = "", trains_as: str = "fake_backends.linear") -> None:
+def offer(site: Path, before: str = "", trains_as: str = "faults.linear") -> None:
     """Install the backend; `before` is what it does before it offers its products."""
     modules = {"multiplying/__init__.py": BACKEND % trains_as, "multiplying/product.py": PRODUCT % (before or "pass")}
     install(site, "multiplying", {"multiplying": "multiplying:BACKEND"}, modules)
 
 
-def command(*arguments: str) -> list[str]:
-    small = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
-    return [sys.executable, "-m", "harness", "run", "--threads", "1", "--device", "cpu", *small, *arguments]
+ASKED = ("run", "--threads", "1", "--device", "cpu", *SMALL)
 
 
-def run(*arguments: str) -> str:
-    finished = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+def run(*arguments: object) -> str:
+    finished = harness(*ASKED, *arguments)
     assert "Traceback" not in finished.stdout + finished.stderr
     return " ".join(finished.stdout.split())
 
@@ -77,10 +72,7 @@ def moments(folder: Path) -> list[str | None]:
 
 
 def check(folder: Path) -> str:
-    finished = subprocess.run(
-        [sys.executable, "-m", "harness", "check", str(folder)], capture_output=True, text=True, timeout=300
-    )
-    return finished.stdout
+    return invoke("check", folder).output
 
 
 def cell(seed: int, repeat: int) -> str:
@@ -90,7 +82,7 @@ def cell(seed: int, repeat: int) -> str:
 def test_samples_are_taken_before_each_round_and_after_the_last_cell(site: Path, tmp_path: Path) -> None:
     offer(site)
     folder = tmp_path / "run"
-    run("--backend", "multiplying", "--repeats", "2", "--out", str(folder))
+    run("--backend", "multiplying", "--repeats", "2", "--out", folder)
     # A round has two cells, of which one is of the second set that the implementation is compared with.
     plan = json.loads((folder / "run.json").read_text())["cells"]
     assert moments(folder) == [None, plan[1], plan[3]]
@@ -101,8 +93,7 @@ def test_samples_are_taken_before_each_round_and_after_the_last_cell(site: Path,
     assert "ceiling" not in record
     assert "ceiling_s" not in record["timeline"]
     assert "no fault" in check(folder)
-    with (folder / "tables" / "ceiling.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_rows(folder / "tables" / "ceiling.csv")
     assert [row["way"] for row in rows] == [sample["way"] for sample in taken]
 
 
@@ -112,29 +103,26 @@ def test_every_installed_framework_is_measured_whatever_is_trained(
 ) -> None:
     monkeypatch.setenv("HIDDEN_PACKAGES", ",".join({*WAYS} - {name}))
     folder = tmp_path / "run"
-    run("--backend", "reference", "--out", str(folder))
+    run("--backend", "reference", "--out", folder)
     taken = samples(folder)
     assert moments(folder) == [None, "reference-idiomatic-float32-seed0-r0"]
     assert {sample["backend"] for sample in taken} == {name}
     # Of so few rows none is split over processors.
     assert {sample["way"] for sample in taken} == {way for way in WAYS[name] if "split" not in way}
     assert {(sample["m"], sample["k"], sample["n"]) for sample in taken} == {*SHAPES}
-    with (folder / "tables" / "summary.csv").open(newline="") as stream:
-        [row] = csv.DictReader(stream)
+    [row] = read_rows(folder / "tables" / "summary.csv")
     assert float(row["ceiling_share"]) > 0
 
 
-def test_where_nothing_multiplies_there_is_no_ceiling(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    run("--backend", "reference", "--out", str(folder))
-    assert not (folder / "ceiling.json").exists()
-    assert "no fault" in check(folder)
+def test_where_nothing_multiplies_there_is_no_ceiling(reference_run: Finished) -> None:
+    assert not (reference_run.folder / "ceiling.json").exists()
+    assert "no fault" in check(reference_run.folder)
 
 
 def test_a_backend_whose_process_fails_is_a_remark_and_no_failed_run(site: Path, tmp_path: Path) -> None:
-    offer(site, "raise RuntimeError('no such kernel')", trains_as="backends.reference")
+    offer(site, "raise RuntimeError('no such kernel')", trains_as="BACKENDS['reference']")
     folder = tmp_path / "run"
-    told = run("--backend", "multiplying", "--repeats", "2", "--out", str(folder))
+    told = run("--backend", "multiplying", "--repeats", "2", "--out", folder)
     assert told.count("No ceiling by multiplying: failed: RuntimeError: no such kernel") == 1
     assert told.count(": ok in ") == 4
     assert "no such kernel" in (folder / "logs" / "ceiling-multiplying.log").read_text()
@@ -144,9 +132,9 @@ def test_a_backend_whose_process_fails_is_a_remark_and_no_failed_run(site: Path,
 def test_a_resumed_run_keeps_its_samples_and_takes_some_for_what_is_left(site: Path, tmp_path: Path) -> None:
     offer(site)
     folder = tmp_path / "run"
-    run("--backend", "multiplying", "--out", str(folder))
+    run("--backend", "multiplying", "--out", folder)
     first = samples(folder)
-    asked = ["--backend", "multiplying", "--resume", str(folder)]
+    asked = ["--backend", "multiplying", "--resume", folder]
     assert "complete, kept" in run(*asked)
     assert samples(folder) == first
     run(*asked, "--seeds", "0,1")
@@ -157,9 +145,9 @@ def test_a_resumed_run_keeps_its_samples_and_takes_some_for_what_is_left(site: P
 
 @pytest.mark.skipif(find_processors().most < 2, reason="two ranks with a processor each need two")
 def test_ranks_are_measured_by_what_all_of_them_have(site: Path, tmp_path: Path) -> None:
-    offer(site, trains_as="fake_backends.together")
+    offer(site, trains_as="faults.together")
     folder = tmp_path / "run"
-    run("--backend", "multiplying", "--ranks", "2", "--out", str(folder))
+    run("--backend", "multiplying", "--ranks", "2", "--out", folder)
     assert {sample["way"] for sample in samples(folder)} == {"NumPy, 2 threads"}
 
 
@@ -167,8 +155,9 @@ def test_a_signal_ends_the_sampling(site: Path, tmp_path: Path, monkeypatch: pyt
     offer(site, "print('multiplies'); import time; time.sleep(600)")
     marked, folder = Marked(), tmp_path / "run"
     monkeypatch.setenv(marked.variable, "1")
-    asked = command("--backend", "multiplying", "--out", str(folder))
-    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    asked = command(*ASKED, "--backend", "multiplying", "--out", folder)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(asked, env=environment(), **pipes) as process:
         log = folder / "logs" / "ceiling-multiplying.log"
         assert ends(lambda: log.exists() and "multiplies" in log.read_text())
         process.send_signal(signal.SIGINT)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import os
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import Marked, ends
 
-PROJECT = Path(__file__).parents[2]
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
-SMALL += ["--set", "train.steps=4", "--set", "train.chunk=2", "--set", "train.batch=4"]
+from tests.command import SMALL, command, environment, read_rows
+
+PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 class Run:
@@ -36,60 +35,55 @@ class Run:
         return output
 
     def cells(self) -> dict[str, str]:
-        with (self.folder / "tables" / "timeline.csv").open(newline="") as stream:
-            return {row["backend"]: row["status"] for row in csv.DictReader(stream)}
+        return {row["backend"]: row["status"] for row in read_rows(self.folder / "tables" / "timeline.csv")}
 
 
 @contextmanager
-def running(folder: Path, *names: str, arguments: tuple[str, ...] = ()) -> Iterator[Run]:
+def running(folder: Path, *names: str) -> Iterator[Run]:
+    """A run of these backends, which goes on with the folder where there is one."""
     marked = Marked()
-    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])
-    environment = {**os.environ, "PYTHONPATH": paths, marked.variable: "1"}
-    # Workers take their turns in an order that the seed decides; one backend a run keeps the tests plain.
-    backends = ",".join(f"fake_backends.{name}" for name in names)
-    target = arguments or ("--backend", backends, *SMALL, "--out", str(folder))
-    command = [sys.executable, "-m", "harness", "run", *target]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    target = ("--resume", folder) if folder.exists() else (*SMALL, "--out", folder)
+    asked = command("run", "--backend", ",".join(names), *target)
+    with subprocess.Popen(asked, env=environment(**{marked.variable: "1"}), start_new_session=True, **PIPES) as process:
         try:
             yield Run(process, folder, marked)
         finally:
             process.kill()
 
 
-@pytest.fixture
-def begun(tmp_path: Path) -> Path:
-    """A run in which one cell is complete, and in which a second would never end."""
-    with running(tmp_path / "run", "linear") as run:
+@pytest.fixture(scope="module")
+def linear_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "linear"
+    with running(folder, "linear") as run:
         run.finish()
-    return tmp_path / "run"
+    return folder
+
+
+@pytest.fixture
+def begun(linear_run: Path, tmp_path: Path) -> Path:
+    """A run in which one cell is complete."""
+    return Path(shutil.copytree(linear_run, tmp_path / "run"))
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_workers_reports_and_leaves_a_folder_to_resume(
     number: signal.Signals, exit_code: int, begun: Path
 ) -> None:
-    names = "fake_backends.linear,fake_backends.waiting"
-    with running(begun, arguments=("--backend", names, "--resume", str(begun))) as run:
+    with running(begun, "linear", "waiting") as run:
         assert run.reaches("waiting", "*waiting*.log")
         run.process.send_signal(number)
         output = run.finish()
         assert run.process.returncode == exit_code
         assert not run.marked.pids()
     assert f"{number.name}: 1 of 2 cells done" in " ".join(output.split())
-    assert run.cells() == {"fake_backends.linear": "ok", "fake_backends.waiting": "failed"}
-    with running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun))) as again:
-        assert "complete, kept" in again.finish()
+    assert run.cells() == {"linear": "ok", "waiting": "failed"}
     # The log of the attempt that was interrupted is among the attempts once the cell is begun again.
-    with running(begun, arguments=("--backend", "fake_backends.waiting", "--resume", str(begun))) as third:
+    with running(begun, "linear", "waiting") as again:
         assert ends(lambda: any((begun / "attempts").iterdir()))
-        assert third.reaches("waiting", "*waiting*.log")
-        third.process.send_signal(number)
-        third.finish()
-    assert [path.name for path in (begun / "attempts").iterdir()] == [
-        "fake_backends.waiting-idiomatic-float32-seed0-r0.1.log"
-    ]
+        assert again.reaches("waiting", "*waiting*.log")
+        again.process.send_signal(number)
+        assert "complete, kept" in again.finish()
+    assert [path.name for path in (begun / "attempts").iterdir()] == ["waiting-idiomatic-float32-seed0-r0.1.log"]
 
 
 def test_a_second_signal_ends_at_once_and_leaves_no_process(tmp_path: Path) -> None:
@@ -107,12 +101,9 @@ def test_a_second_signal_ends_at_once_and_leaves_no_process(tmp_path: Path) -> N
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_ctrl_c_ends_verify_within_5_seconds_and_leaves_no_process(ranks: int, tmp_path: Path) -> None:
     marked = Marked()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "fakes")])}
-    environment |= {marked.variable: "1", "ABSORBED_IN": str(tmp_path)}
-    command = [sys.executable, "-m", "harness", "verify", "--backend", "fake_backends.absorbed"]
-    command += ["--precision", "float32", "--ranks", str(ranks)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=environment, **pipes) as verify:
+    asked = command("verify", "--backend", "absorbed", "--precision", "float32", "--ranks", ranks)
+    variables = environment(**{marked.variable: "1"}, ABSORBED_IN=str(tmp_path))
+    with subprocess.Popen(asked, env=variables, **PIPES) as verify:
         assert ends(lambda: len([*tmp_path.iterdir()]) == ranks)
         begun_s = time.monotonic()
         verify.send_signal(signal.SIGINT)
@@ -134,15 +125,14 @@ def test_nothing_outlives_a_parent_that_was_killed_even_in_native_code(tmp_path:
 
 
 def test_a_second_run_in_the_same_folder_is_refused_in_one_line(begun: Path) -> None:
-    with running(begun, arguments=("--backend", "fake_backends.waiting", "--resume", str(begun))) as run:
+    with running(begun, "waiting") as run:
         assert run.reaches("waiting", "*waiting*.log")
-        second = running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun)))
-        with second as refused:
+        with running(begun, "linear") as refused:
             _, errors = refused.process.communicate(timeout=60)
         assert refused.process.returncode == 2
         assert errors == f"Error: {begun} is in use by process {run.process.pid}; one run at a time\n"
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         assert ends(lambda: not run.marked.pids())
-    with running(begun, arguments=("--backend", "fake_backends.linear", "--resume", str(begun))) as again:
+    with running(begun, "linear") as again:
         assert "complete, kept" in again.finish()

@@ -25,8 +25,6 @@ from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 from tests.frameworks import each_implementation
 from tests.outcomes import measured
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 CONFIG = RunConfig(
     task=CopyTask(max_length=3),
     model=ModelConfig(layers=3, hidden=8, input_scale=2.0),
@@ -35,7 +33,7 @@ CONFIG = RunConfig(
 
 
 def run_ranks(name: str, tmp_path: Path, n_ranks: int = 2) -> Outcome:
-    cell = Cell(find_backend(f"fake_backends.{name}"), "idiomatic", "float32", 0, 0)
+    cell = Cell(find_backend(name), "idiomatic", "float32", 0, 0)
     return run_cell(cell, CONFIG, Resources("cpu", 1, 60.0, ranks=n_ranks), tmp_path / "cell.log", lambda _: None)
 
 

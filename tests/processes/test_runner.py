@@ -20,8 +20,6 @@ from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
 from tests.outcomes import measured
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 CONFIG = RunConfig(
     task=CopyTask(max_length=2),
     model=ModelConfig(layers=1, hidden=3),
@@ -30,14 +28,20 @@ CONFIG = RunConfig(
 
 
 def run_fake(name: str, tmp_path: Path, *, timeout_s: float = 60.0, listen: list[Message] | None = None) -> Outcome:
-    cell = Cell(find_backend(f"fake_backends.{name}"), "idiomatic", "float32", 0, 0)
+    cell = Cell(find_backend(name), "idiomatic", "float32", 0, 0)
     heard: list[Message] = [] if listen is None else listen
     return run_cell(cell, CONFIG, Resources("cpu", 1, timeout_s), tmp_path / "cell.log", heard.append)
 
 
-def test_a_good_cell_brings_its_record_and_parameters(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, list[Message]]:
+    """A cell that was trained to the end, and what its worker told."""
     heard: list[Message] = []
-    outcome = run_fake("linear", tmp_path, listen=heard)
+    return run_fake("linear", tmp_path_factory.mktemp("good"), listen=heard), heard
+
+
+def test_a_good_cell_brings_its_record_and_parameters(good: tuple[Outcome, list[Message]]) -> None:
+    outcome, heard = good
     assert (outcome.status, outcome.reason) == ("ok", None)
     record = measured(outcome)
     assert record.losses == pytest.approx([0.7 * 0.99**step for step in range(12)])
@@ -48,68 +52,29 @@ def test_a_good_cell_brings_its_record_and_parameters(tmp_path: Path) -> None:
     assert {type(message.body) for message in heard} <= {Progress, Phase}
 
 
-def test_the_timeline_adds_up_to_the_total(tmp_path: Path) -> None:
-    timeline = measured(run_fake("linear", tmp_path)).timeline or {}
+def test_the_timeline_adds_up_to_the_total(good: tuple[Outcome, list[Message]]) -> None:
+    timeline = measured(good[0]).timeline or {}
     parts = {"spawn_s", "import_s", "build_s", "first_step_s", "steady_s", "data_s", "evaluation_s", "other_s"}
     assert set(timeline) == parts | {"total_s"}
     assert sum(timeline[part] for part in parts) == pytest.approx(timeline["total_s"])
     assert all(timeline[part] >= 0 for part in parts)
 
 
-def test_every_trained_length_and_the_longer_ones_are_evaluated(tmp_path: Path) -> None:
-    evaluation = measured(run_fake("linear", tmp_path)).evaluation
+def test_every_trained_length_and_the_longer_ones_are_evaluated(good: tuple[Outcome, list[Message]]) -> None:
+    evaluation = measured(good[0]).evaluation
     assert evaluation is not None
     assert [row.length for row in evaluation.lengths] == [1, 2, 3, 4, 6, 12]
     assert [copy.length for copy in evaluation.copies] == [1, 2, 4, 12]
     assert all(0.4 < row.bit_error < 0.6 for row in evaluation.lengths)
 
 
-def test_a_worker_is_pinned_to_the_processors_it_was_given(tmp_path: Path) -> None:
-    settings = measured(run_fake("linear", tmp_path)).settings or {}
+def test_a_worker_is_pinned_to_the_processors_it_was_given(good: tuple[Outcome, list[Message]]) -> None:
+    settings = measured(good[0]).settings or {}
     assert settings["cpus"] == find_processors().share(0, 1)
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "reason"),
-    [
-        ("raising", "failed", "RuntimeError: the third layer is on fire; its log ends: about to raise"),
-        ("killed", "killed", "killed by signal 9 (SIGKILL)"),
-        ("silent", "failed", "exited with status 3 without a result"),
-        ("starving", "out_of_memory", "MemoryError: cannot allocate 3 TiB; its log ends: allocating"),
-        ("unable", "unsupported", "no float32 on a full moon"),
-        ("unimportable", "failed", "ImportError: libdragons.so.7: cannot open shared object file"),
-    ],
-)
-def test_a_fault_becomes_a_status_and_a_reason(name: str, status: str, reason: str, tmp_path: Path) -> None:
-    outcome = run_fake(name, tmp_path)
-    assert (outcome.status, outcome.reason) == (status, reason)
-
-
-def test_what_a_worker_prints_is_kept_in_its_log(tmp_path: Path) -> None:
-    run_fake("raising", tmp_path)
-    assert "about to raise" in (tmp_path / "cell.log").read_text()
-
-
-def test_a_result_on_stdout_is_no_result(tmp_path: Path) -> None:
-    outcome = run_fake("talkative", tmp_path)
-    assert outcome.status == "ok"
-    assert len(measured(outcome).losses or []) == 12
-
-
-def test_a_divergence_keeps_the_losses_before_it(tmp_path: Path) -> None:
-    outcome = run_fake("diverging", tmp_path)
-    assert (outcome.status, outcome.reason) == ("diverged", "the loss is nan at step 7")
-    assert len(measured(outcome).losses or []) == 6
-
-
-def test_a_backend_that_is_not_installed_is_a_row_not_a_process(tmp_path: Path) -> None:
-    cell = Cell(find_backend("no_such_package.backend"), "idiomatic", "float32", 0, 0)
-    outcome = run_cell(cell, CONFIG, Resources("cpu", 1), tmp_path / "cell.log", lambda _: None)
-    assert (outcome.status, outcome.reason) == ("not_installed", "no_such_package is not installed")
-    assert not (tmp_path / "cell.log").exists()
-
-
-def test_a_timeout_ends_the_whole_process_group(tmp_path: Path) -> None:
+def test_a_timeout_ends_the_whole_process_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TERMINATION_GRACE_S", 0.5)
     outcome = run_fake("hanging", tmp_path, timeout_s=4.0)
     assert outcome.status == "timeout"
     assert re.fullmatch(r"ended after 4 s; its log ends: child \d+", str(outcome.reason))

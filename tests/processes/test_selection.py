@@ -9,15 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from harness.cli import main
 from harness.commands.announcement import describe_processors
 from harness.machine import topology
 from harness.processes.options import ChosenOptions
 from harness.processes.selection import select_resources
+from tests.command import SMALL, harness, invoke
 
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "train.steps=9", "--set", "train.chunk=2"]
 ASKED = ChosenOptions(device="cpu")
 needs_two = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="this machine has one processor"
@@ -37,11 +35,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         monkeypatch.setattr(topology, "describe_limits", lambda _: {"cpus": quota, "memory_bytes": None})
 
     return be
-
-
-def run(*arguments: str) -> Result:
-    command = ["run", "--backend", "reference", "--device", "cpu", *SMALL, *arguments]
-    return CliRunner().invoke(main, command, env={"COLUMNS": "80"})
 
 
 def test_a_cell_has_a_thread_on_each_core_and_is_told_so(machine: Machine) -> None:
@@ -80,17 +73,22 @@ def test_more_threads_than_the_quota_allows_are_refused(
     quota: float, allowed: str, machine: Machine, tmp_path: Path
 ) -> None:
     machine([0, 1, 2, 3], quota=quota)
-    result = run("--threads", "3", "--out", str(tmp_path / "run"))
+    result = invoke("run", "--backend", "reference", "--threads", "3", "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert f"--threads 3: this process may use {allowed} processor" in result.output.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
 @needs_two
-def test_a_run_under_a_quota_says_which_processors_it_takes_and_why(machine: Machine, tmp_path: Path) -> None:
+def test_a_run_under_a_quota_says_which_processors_it_takes_and_why(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A run in this process waits for a quiet machine and times every framework's products, as no other of the tests.
+    monkeypatch.setattr("harness.commands.run.await_quiet", lambda say: 0.0)
+    monkeypatch.setattr("harness.processes.ceiling.FRAMEWORKS", ())
     available = sorted(os.sched_getaffinity(0))
     machine(available, quota=1.5)
-    result = run("--out", str(tmp_path / "run"))
+    result = invoke("run", "--backend", "reference", "--device", "cpu", *SMALL, "--out", tmp_path / "run")
     assert f"Processors: {available[0]} (the control group allows 1.5 processors)." in result.output
     description = json.loads((tmp_path / "run" / "run.json").read_text())
     assert description["resources"]["threads"] == 1
@@ -100,7 +98,7 @@ def test_a_run_under_a_quota_says_which_processors_it_takes_and_why(machine: Mac
 
 def test_env_says_which_processors_a_cell_takes_and_why(machine: Machine) -> None:
     machine([0, 1, 2, 3], n_cores=2)
-    lines = CliRunner().invoke(main, ["env"], env={"COLUMNS": "80"}).output.splitlines()
+    lines = invoke("env").output.splitlines()
     told = {tuple(line.split("  ", 1)) for line in lines if line.startswith("cell processors")}
     assert {(name, text.strip()) for name, text in told} == {
         ("cell processors", "0, 1"),
@@ -109,12 +107,11 @@ def test_env_says_which_processors_a_cell_takes_and_why(machine: Machine) -> Non
 
 
 @needs_two
-@pytest.mark.usefixtures("fake_backends")
 def test_a_library_that_takes_other_processors_is_recorded_and_warned_of(tmp_path: Path) -> None:
-    result = run("--backend", "fake_backends.straying", "--threads", "1", "--out", str(tmp_path / "run"))
+    result = harness("run", "--backend", "straying", "--threads", "1", *SMALL, "--out", tmp_path / "run")
     [path] = (tmp_path / "run" / "cells").glob("*.json")
     record = json.loads(path.read_text())
     assert (record["status"], len(record["cpus_asked"])) == ("ok", 1)
     assert {*record["settings"]["cpus"]} >= os.sched_getaffinity(0)
-    for text in (result.output, (tmp_path / "run" / "report.md").read_text()):
+    for text in (result.stdout, (tmp_path / "run" / "report.md").read_text()):
         assert "Other processors or threads than asked for: 1 of 1 cell;" in " ".join(text.split())

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +26,9 @@ from harness.records.schema import SCHEMA_VERSION
 from harness.records.structs import RunFile
 from harness.task.presets import load_preset
 from harness.task.recipe import RunConfig
+from tests.command import harness
 from tests.frameworks import each_framework
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
-PROJECT = Path(__file__).parents[2]
 SMALL = ["model.hidden=5", "model.layers=2", "task.max_length=2", "train.batch=4", "train.steps=4", "train.chunk=2"]
 CONFIG = load_preset("quick", SMALL)
 RESOURCES = Resources(device="cpu", timeout_s=120)
@@ -52,42 +47,54 @@ def brief(
     return verify_brief(find_backend(name), "idiomatic", precision, resources, cases)
 
 
-@pytest.fixture
-def proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Proof]:
-    """The proofs that verify_brief makes from here on, with a cache of its own."""
-    made: list[Proof] = []
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test's verdicts are remembered, and no others."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def proofs(monkeypatch: pytest.MonkeyPatch) -> list[Proof]:
+    """The proofs that verify_brief makes from here on."""
+    return record_proofs(monkeypatch, proof.prove)
+
+
+@pytest.fixture(scope="module")
+def reference_proof() -> Proof:
+    cases = choose_run_cases(CONFIG, [0], 1)
+    return proof.prove(BACKENDS["reference"], "idiomatic", {"float32": cases}, RESOURCES)
+
+
+@pytest.fixture
+def same_proofs(reference_proof: Proof, monkeypatch: pytest.MonkeyPatch) -> list[Proof]:
+    """The proofs that verify_brief asks for from here on, each answered with the same one of the reference: for how
+    long a verdict is remembered, what was proven makes no difference."""
+    return record_proofs(monkeypatch, lambda *_: reference_proof)
+
+
+def record_proofs(patch: pytest.MonkeyPatch, prove: Callable[..., Proof]) -> list[Proof]:
+    made: list[Proof] = []
 
     def record(*arguments: object) -> Proof:
-        made.append(proof.prove(*arguments))  # type: ignore[arg-type]
+        made.append(prove(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(verdict, "prove", record)
+    patch.setattr(verdict, "prove", record)
     return made
 
 
-def cached_files(tmp_path: Path) -> list[Path]:
-    return list((tmp_path / "cache").rglob("*.json"))
-
-
 # --- What a run finds -----------------------------------------------------------------------------------------
-
-
-def run(folder: Path, backend: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    settings = [part for override in (*SMALL, *overrides) for part in ("--set", override)]
-    command = [sys.executable, "-m", "harness", "run", "--backend", backend, *settings, "--out", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PROJECT, timeout=120)
 
 
 @pytest.mark.parametrize(("batch", "shape"), [(4, None), (32, "32 x 6")])
 def test_a_backend_that_is_wrong_at_the_runs_own_size_is_not_verified(
     batch: int, shape: str | None, tmp_path: Path
 ) -> None:
-    finished = run(tmp_path / "run", "fake_backends.wide", f"train.batch={batch}")
+    changes = [part for change in (*SMALL, f"train.batch={batch}") for part in ("--set", change)]
+    finished = harness("run", "--backend", "wide", *changes, "--out", tmp_path / "run")
     assert finished.returncode == (1 if shape else 0), finished.stdout
-    named = "fake_backends.wide idiomatic float32: "
+    named = "wide idiomatic float32: "
     [line] = [line.removeprefix(named) for line in finished.stdout.splitlines() if line.startswith(named)]
     expected = rf"NOT verified: momentum lstm.0.kernel in 2 steps of {shape}, float32: relative error 1.0e-01, .*"
     assert re.fullmatch(expected if shape else "verified", line)
@@ -97,20 +104,18 @@ def test_a_backend_that_is_wrong_at_the_runs_own_size_is_not_verified(
 
 
 def test_a_trainer_that_cannot_tell_its_state_is_held_by_its_gradients() -> None:
-    right = brief("fake_backends.stateless")
+    right = brief("stateless")
     assert right == Verdict(True, None)
     assert {"gradient", "parameters"} <= {row.quantity for row in right.worst}
     [_, call] = choose_run_cases(CONFIG, [0], 1)
-    without = observe(
-        find_backend("fake_backends.stateless").load("idiomatic"), call, device="cpu", precision="float64"
-    )
+    without = observe(find_backend("stateless").load("idiomatic"), call, device="cpu", precision="float64")
     assert "gradient/lstm.1.kernel" in without
     assert not any(name.startswith("momentum") for name in without)
 
 
 def test_what_is_unsupported_at_the_runs_own_size_is_not_verified() -> None:
-    assert brief("fake_backends.narrow").verified
-    large = brief("fake_backends.narrow", config=load_preset("quick", [*SMALL, "train.batch=32"]))
+    assert brief("narrow").verified
+    large = brief("narrow", config=load_preset("quick", [*SMALL, "train.batch=32"]))
     assert large == Verdict(False, "float32: more than 100 rows do not fit")
 
 
@@ -122,7 +127,7 @@ def test_what_was_never_observed_is_not_verified() -> None:
 
 
 def test_a_wrong_backend_is_not_verified_and_says_by_how_much(proofs: list[Proof]) -> None:
-    first, second = brief("fake_backends.linear"), brief("fake_backends.linear")
+    first, second = brief("linear"), brief("linear")
     assert first == second
     assert len(proofs) == 1
     assert not first.verified
@@ -175,9 +180,9 @@ def test_a_verdict_is_remembered(proofs: list[Proof]) -> None:
     [["evaluate.sequences=1"], ["train.steps=100"], ["train.learning_rate=0.5"]],
     ids=lambda overrides: overrides[0],
 )
-def test_what_changes_no_shape_changes_nothing(proofs: list[Proof], overrides: list[str]) -> None:
+def test_what_changes_no_shape_changes_nothing(same_proofs: list[Proof], overrides: list[str]) -> None:
     assert brief("reference") == brief("reference", config=load_preset("quick", [*SMALL, *overrides]))
-    assert len(proofs) == 1
+    assert len(same_proofs) == 1
 
 
 @pytest.mark.parametrize(
@@ -196,11 +201,11 @@ def test_what_changes_no_shape_changes_nothing(proofs: list[Proof], overrides: l
     ],
 )
 def test_another_shape_optimiser_precision_or_number_of_threads_is_proven_anew(
-    proofs: list[Proof], changes: dict[str, object]
+    same_proofs: list[Proof], changes: dict[str, object]
 ) -> None:
     brief("reference")
     brief("reference", **changes)  # type: ignore[arg-type]
-    assert len(proofs) == 2
+    assert len(same_proofs) == 2
 
 
 def gpu(name: str) -> Callable[[], dict[str, object]]:
@@ -218,28 +223,28 @@ def gpu(name: str) -> Callable[[], dict[str, object]]:
     ],
 )
 def test_another_machine_library_or_code_is_proven_anew(
-    name: str, value: Callable[..., object], proofs: list[Proof], monkeypatch: pytest.MonkeyPatch
+    name: str, value: Callable[..., object], same_proofs: list[Proof], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wherever = replace(RESOURCES, device="auto")
     monkeypatch.setattr(verdict, "describe_gpus", lambda: {"devices": [], "driver": None, "cuda": None})
     brief("reference", resources=wherever)
     monkeypatch.setattr(verdict, name, value)
     brief("reference", resources=wherever)
-    assert len(proofs) == 2
+    assert len(same_proofs) == 2
 
 
 @pytest.mark.parametrize("name", ["XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE"])
 def test_a_variable_that_changes_the_mathematics_is_proven_anew(
-    name: str, proofs: list[Proof], monkeypatch: pytest.MonkeyPatch
+    name: str, same_proofs: list[Proof], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brief("reference")
     monkeypatch.setenv(name, "1")
     monkeypatch.setenv("UNRELATED", "1")
     brief("reference")
-    assert len(proofs) == 2
+    assert len(same_proofs) == 2
 
 
-def test_auto_is_the_device_that_it_stands_for(proofs: list[Proof], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_the_device_that_it_stands_for(same_proofs: list[Proof], monkeypatch: pytest.MonkeyPatch) -> None:
     wherever = replace(RESOURCES, device="auto")
     monkeypatch.setattr(verdict, "describe_gpus", lambda: {"devices": [], "driver": None, "cuda": None})
     monkeypatch.setattr(verdict, "worker_environment", lambda *_: {})
@@ -248,14 +253,14 @@ def test_auto_is_the_device_that_it_stands_for(proofs: list[Proof], monkeypatch:
             monkeypatch.setattr(verdict, "describe_gpus", found)
         brief("reference")
         brief("reference", resources=wherever)
-    assert len(proofs) == 3, "the CPU, whatever else there is, and either GPU"
+    assert len(same_proofs) == 3, "the CPU, whatever else there is, and either GPU"
 
 
 def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
     proofs: list[Proof], tmp_path: Path
 ) -> None:
     brief("reference")
-    right, wrong = brief("reference"), brief("fake_backends.linear")
+    right, wrong = brief("reference"), brief("linear")
     assert {row.quantity for row in right.worst} >= {"probabilities", "loss", "gradient", "momentum", "parameters"}
     assert all(row.within and (row.error or 0) <= row.tolerance for row in right.worst)
     assert not all(row.within for row in wrong.worst)
@@ -273,8 +278,8 @@ def test_the_worst_error_of_each_quantity_is_remembered_and_kept_with_the_run(
 
 
 def test_a_crash_is_not_remembered(proofs: list[Proof]) -> None:
-    assert not brief("fake_backends.raising").verified
-    assert "on fire" in str(brief("fake_backends.raising").reason)
+    assert not brief("raising").verified
+    assert "on fire" in str(brief("raising").reason)
     assert len(proofs) == 2
 
 
@@ -286,19 +291,19 @@ def test_a_crash_is_not_remembered(proofs: list[Proof]) -> None:
         '{"verified": true, "reason": null, "worst": [1]}',
     ],
 )
-def test_a_corrupt_cache_is_ignored_and_replaced(proofs: list[Proof], tmp_path: Path, content: str) -> None:
+def test_a_corrupt_cache_is_ignored_and_replaced(same_proofs: list[Proof], cache: Path, content: str) -> None:
     brief("reference")
-    [file] = cached_files(tmp_path)
+    [file] = cache.rglob("*.json")
     file.write_text(content)
     assert brief("reference") == Verdict(True, None)
-    assert len(proofs) == 2
+    assert len(same_proofs) == 2
     assert json.loads(file.read_text())["verified"] is True
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
-    proofs: list[Proof], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    same_proofs: list[Proof], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert brief("reference") == brief("reference") == Verdict(True, None)
-    assert len(proofs) == 2
+    assert len(same_proofs) == 2

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,10 @@ from harness.records.stages import STAGE_NAMES, TOTAL
 from harness.records.structs import Making, Validated
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
+from tests.command import harness, settings
 from tests.frameworks import each_implementation
 from tests.outcomes import measured
 
-PROJECT = Path(__file__).parents[2]
 KILLED_AT = 12
 # A checkpoint between any two chunks.
 ALWAYS_S = 1e-9
@@ -42,20 +41,18 @@ CONFIG = RunConfig(
 )
 MADE_WITH = Making({"numpy": "2"}, "a processor")
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
 
 class Interrupted:
-    """Trains the cell of a wrapped module in processes of its own, of which the first may be killed."""
+    """Trains the cell of a wrapped backend in processes of its own, of which the first may be killed."""
 
-    def __init__(self, module: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, wrapped: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.heard = folder, list[Message]()
         self.kill_at = folder / "kill_at"
-        patch.setenv("WRAPPED", module)
+        patch.setenv("WRAPPED", wrapped)
         patch.setenv("KILL_AT", str(self.kill_at))
 
     def train(self, *, from_checkpoint: Message | None = None) -> Outcome:
-        cell = Cell(find_backend("fake_backends.interrupted"), "idiomatic", "float32", 0, 0)
+        cell = Cell(find_backend("interrupted"), "idiomatic", "float32", 0, 0)
         log = self.folder / "cell.log"
         return run_cell(cell, CONFIG, Resources("cpu", 1), log, self.heard.append, from_checkpoint)
 
@@ -67,19 +64,20 @@ class Interrupted:
         return [message for message in self.heard if isinstance(message.body, Checkpoint)][-1]
 
 
-@pytest.fixture
-def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Message, Outcome]:
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Message, Outcome]:
     """A cell's last checkpoint before it was killed, and how it ended after that."""
-    cell = Interrupted("fake_backends.resumable", tmp_path, monkeypatch)
-    checkpoint = cell.train_killed()
-    return checkpoint, cell.train(from_checkpoint=checkpoint)
+    with pytest.MonkeyPatch.context() as patch:
+        cell = Interrupted("resumable idiomatic", tmp_path_factory.mktemp("resumed"), patch)
+        checkpoint = cell.train_killed()
+        return checkpoint, cell.train(from_checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))
 def test_a_killed_cell_resumes_bit_for_bit(
     backend: Backend, implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Interrupted(backend.implementations[implementation], tmp_path, monkeypatch)
+    cell = Interrupted(f"{backend.name} {implementation}", tmp_path, monkeypatch)
     path = tmp_path / "cell.checkpoint.safetensors"
     write_checkpoint(path, cell.train_killed(), MADE_WITH)
     resumed, uninterrupted = cell.train(from_checkpoint=read_checkpoint(path, MADE_WITH)), cell.train()
@@ -132,7 +130,7 @@ def test_every_process_warms_up_anew(resumed: tuple[Message, Outcome]) -> None:
 
 
 def test_a_trainer_that_tells_no_state_sends_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = Interrupted("fake_backends.linear", tmp_path, monkeypatch)
+    cell = Interrupted("linear idiomatic", tmp_path, monkeypatch)
     assert cell.train().status == "ok"
     assert {type(message.body) for message in cell.heard} <= {Progress, Phase}
 
@@ -140,18 +138,21 @@ def test_a_trainer_that_tells_no_state_sends_no_checkpoint(tmp_path: Path, monke
 # --- The command ----------------------------------------------------------------------------------------------
 
 
-def run(folder: Path, *options: str, kill_at: int | None = None) -> subprocess.CompletedProcess[str]:
-    settings = {"model.hidden": 4, "model.layers": 2, "task.max_length": 3, "train.batch": 4, "train.chunk": 2}
-    settings |= {"train.steps": 20, "evaluate.sequences": 5, "train.checkpoint_every_s": ALWAYS_S}
-    trigger = folder.parent / "kill_at"
-    if kill_at is not None:
-        trigger.write_text(str(kill_at))
-    named = {"WRAPPED": "fake_backends.resumable", "KILL_AT": str(trigger)}
-    paths = os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])
-    command = [sys.executable, "-m", "harness", "run", "--backend", "fake_backends.interrupted", *options]
-    command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    environment = {**os.environ, **named, "PYTHONPATH": paths}
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=300)
+def run(*options: object, kill_at: Path | None = None) -> subprocess.CompletedProcess[str]:
+    changes = {"model.hidden": 4, "model.layers": 2, "task.max_length": 3, "train.batch": 4, "train.chunk": 2}
+    changes |= {"train.steps": 20, "evaluate.sequences": 5, "train.checkpoint_every_s": ALWAYS_S}
+    named = {"WRAPPED": "resumable idiomatic", "KILL_AT": str(kill_at or "")}
+    return harness("run", "--backend", "interrupted", *options, *settings(changes), **named)
+
+
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose only cell was killed, and has left a checkpoint."""
+    folder, trigger = (tmp_path_factory.mktemp("killed") / name for name in ("run", "kill_at"))
+    trigger.write_text(str(KILLED_AT))
+    assert run("--out", folder, kill_at=trigger).returncode == 1
+    assert read_record(folder)["status"] == "killed"
+    return folder
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -160,29 +161,26 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def test_resume_goes_on_where_the_checkpoint_is_and_then_removes_it(tmp_path: Path) -> None:
-    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    assert run(stopped, "--out", str(stopped), kill_at=KILLED_AT).returncode == 1
-    assert read_record(stopped)["status"] == "killed"
+def test_resume_goes_on_where_the_checkpoint_is_and_then_removes_it(killed_run: Path, tmp_path: Path) -> None:
+    stopped, whole = shutil.copytree(killed_run, tmp_path / "stopped"), tmp_path / "whole"
     (checkpoint,) = (stopped / "cells").glob("*.checkpoint.safetensors")
-    finished = run(stopped, "--resume", str(stopped))
+    finished = run("--resume", stopped)
     assert "goes on after step 12" in finished.stdout
     assert not checkpoint.exists()
-    run(whole, "--out", str(whole))
+    run("--out", whole)
     assert read_record(stopped)["losses"] == read_record(whole)["losses"]
-    name = "cells/fake_backends.interrupted-idiomatic-float32-seed0-r0.safetensors"
+    name = "cells/interrupted-idiomatic-float32-seed0-r0.safetensors"
     ours, theirs = load_file(stopped / name), load_file(whole / name)
     assert {key: array.tobytes() for key, array in ours.items()} == {
         key: array.tobytes() for key, array in theirs.items()
     }
 
 
-def test_a_checkpoint_that_cannot_be_read_is_told_and_the_cell_starts_anew(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    run(folder, "--out", str(folder), kill_at=KILLED_AT)
+def test_a_checkpoint_that_cannot_be_read_is_told_and_the_cell_starts_anew(killed_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(killed_run, tmp_path / "run")
     (path,) = (folder / "cells").glob("*.checkpoint.safetensors")
     path.write_bytes(path.read_bytes()[:100])
-    finished = run(folder, "--resume", str(folder))
+    finished = run("--resume", folder)
     assert f"{path.name} cannot be used: " in " ".join(finished.stdout.split())
     assert "Traceback" not in finished.stdout + finished.stderr
     record = read_record(folder)

@@ -156,18 +156,16 @@ def test_a_click_or_a_key_sorts_and_says_so(mixed_run: Path, open_page: Open) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out_in_light_and_dark(repeated_run: Path, open_page: Open, scheme: str) -> None:
-    write_report(repeated_run)
-    page = open_page(repeated_run, color_scheme=scheme)
+def test_texts_stand_out_in_light_and_dark(reported_run: Path, open_page: Open, scheme: str) -> None:
+    page = open_page(reported_run, color_scheme=scheme)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
     contrasts = page.evaluate(CONTRASTS)
     assert {name: contrast for name, contrast in contrasts.items() if contrast < 4.5} == {}
 
 
-def test_paper_is_white_and_wide_enough(repeated_run: Path, open_page: Open) -> None:
-    write_report(repeated_run)
-    page = open_page(repeated_run, A4_WIDTH_PX, color_scheme="dark")
+def test_paper_is_white_and_wide_enough(reported_run: Path, open_page: Open) -> None:
+    page = open_page(reported_run, A4_WIDTH_PX, color_scheme="dark")
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("document.documentElement.scrollWidth") <= A4_WIDTH_PX
@@ -175,9 +173,8 @@ def test_paper_is_white_and_wide_enough(repeated_run: Path, open_page: Open) -> 
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_a_framework_has_one_colour_everywhere(repeated_run: Path, open_page: Open) -> None:
-    write_report(repeated_run)
-    page = open_page(repeated_run)
+def test_a_framework_has_one_colour_everywhere(reported_run: Path, open_page: Open) -> None:
+    page = open_page(reported_run)
     swatch = page.locator("#results tr", has_text="jax idiomatic").first.locator(".swatch")
     bar = page.locator("#ceiling .row", has_text="jax idiomatic").locator("i")
     colours = [each.evaluate("(each) => getComputedStyle(each).backgroundColor") for each in (swatch, bar)]

@@ -75,25 +75,22 @@ def test_an_earlier_report_leaves_no_plots_and_other_files_are_kept(
     assert "broken" in (folder / "report.md").read_text("utf-8")
 
 
-def test_repeats_a_ceiling_and_a_pair_are_reported_the_same_again(repeated_run: Path) -> None:
-    write_report(repeated_run)
-    tables, page = read_all(repeated_run / "tables"), (repeated_run / "report.html").read_bytes()
+def test_repeats_a_ceiling_and_a_pair_are_reported_the_same_again(reported_run: Path) -> None:
+    tables, page = read_all(reported_run / "tables"), (reported_run / "report.html").read_bytes()
     assert b"torch tuned again" in tables["comparisons.csv"]
-    write_report(repeated_run)
-    assert read_all(repeated_run / "tables") == tables
-    assert (repeated_run / "report.html").read_bytes() == page
+    write_report(reported_run)
+    assert read_all(reported_run / "tables") == tables
+    assert (reported_run / "report.html").read_bytes() == page
 
 
-def test_copies_are_drawn_of_the_first_repeat_alone(repeated_run: Path) -> None:
-    write_report(repeated_run)
-    copies = {name for name in read_all(repeated_run / "plots") if name.startswith("copies_")}
+def test_copies_are_drawn_of_the_first_repeat_alone(reported_run: Path) -> None:
+    copies = {name for name in read_all(reported_run / "plots") if name.startswith("copies_")}
     names = ("torch-tuned", "torch-idiomatic", "jax-idiomatic")
     assert copies == {f"copies_{name}-float32-seed0-r0.png" for name in names}
 
 
-def test_long_tables_are_folded_and_a_setting_is_told_once(repeated_run: Path) -> None:
-    write_report(repeated_run)
-    page = (repeated_run / "report.html").read_text("utf-8")
+def test_long_tables_are_folded_and_a_setting_is_told_once(reported_run: Path) -> None:
+    page = (reported_run / "report.html").read_text("utf-8")
     assert '<details class="rows"><summary>Every process, as a table' in page
     assert page.count("<td>torch tuned.threads</td>") == 1
 
@@ -109,10 +106,9 @@ def test_warnings_are_in_both_pages_and_escaped(run_folder: Callable[..., Path],
         assert "No ranking: other processes used up to 50 % of the processors" in text
 
 
-def test_no_warnings_are_no_section(repeated_run: Path) -> None:
-    write_report(repeated_run)
-    assert "Warnings" not in (repeated_run / "report.md").read_text("utf-8")
-    assert "Warnings<" not in (repeated_run / "report.html").read_text("utf-8")
+def test_no_warnings_are_no_section(reported_run: Path) -> None:
+    assert "Warnings" not in (reported_run / "report.md").read_text("utf-8")
+    assert "Warnings<" not in (reported_run / "report.html").read_text("utf-8")
 
 
 def test_a_run_without_cells_has_a_report(run_folder: Callable[..., Path]) -> None:

@@ -7,8 +7,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,24 +19,17 @@ from harness.commands.check import check
 from harness.records.schema import seal
 from harness.report import write_report
 from harness.task.presets import ConfigurationError
+from tests.command import PROJECT, Finished, invoke
 
-PROJECT = Path(__file__).parents[3]
 PUBLISHED = sorted(path.parent for path in (PROJECT / "results" / "published").glob("*/*/run.json"))
 CELL = "reference-idiomatic-float32-seed0-r0"
 RECORD = f"cells/{CELL}.json"
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
-SMALL += ["--set", "train.steps=12", "--set", "train.chunk=3", "--set", "train.batch=4"]
-
 Change = Callable[[Any], None]
 
 
-@pytest.fixture(scope="module")
-def good_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "good"
-    command = [sys.executable, "-m", "harness", "run", "--backend", "reference", "--repeats", "2", *SMALL]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
-    subprocess.run([*command, "--out", str(folder)], check=True, capture_output=True, env=environment)
-    return folder
+@pytest.fixture
+def good_run(reference_run: Finished) -> Path:
+    return reference_run.folder
 
 
 @pytest.fixture
@@ -319,8 +310,7 @@ def test_what_run_json_says_was_left_out_is_a_remark(copy: Path, capsys: pytest.
 def test_report_makes_tables_that_pass_again(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(copy / "tables")
     assert faults_of(copy, capsys)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ["PYTHONPATH"]])}
-    subprocess.run([sys.executable, "-m", "harness", "report", str(copy)], check=True, env=environment)
+    assert invoke("report", copy).exit_code == 0
     assert faults_of(copy, capsys) == []
 
 

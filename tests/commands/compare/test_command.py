@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from harness.cli import main
+from tests.command import invoke, read_rows
 
 
 def compare(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["compare", *map(str, arguments)], env={"COLUMNS": "80"})
+    return invoke("compare", *arguments)
 
 
 @pytest.fixture
@@ -105,8 +104,8 @@ def test_out_writes_the_page_the_table_and_the_plot(pair: tuple[Path, Path], mak
     assert compare(*pair, third, "--out", tmp_path / "out").exit_code == 0
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"comparison.md", "comparison.csv", "comparison.png", "comparison.svg"}
-    with (tmp_path / "out" / "comparison.csv").open(newline="") as stream:
-        assert next((row["variant"], row["after"]) for row in csv.DictReader(stream)) == ("torch tuned", "B")
+    first, *_ = read_rows(tmp_path / "out" / "comparison.csv")
+    assert (first["variant"], first["after"]) == ("torch tuned", "B")
     assert ET.parse(tmp_path / "out" / "comparison.svg").getroot().tag.endswith("svg")
     page = (tmp_path / "out" / "comparison.md").read_text()
     assert "## Speed, C against A" in page

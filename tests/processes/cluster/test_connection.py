@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli import main
 from harness.processes.cluster import hide_address
 from harness.processes.cluster.messages import NodeMaking, pack, unpack
 from harness.processes.process import Outcome
 from harness.records.messages import ProtocolError, Timed
 from harness.records.structs import LoadAverage, Making
+from tests.command import invoke
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
@@ -29,8 +28,7 @@ def needs_ray(test: Any) -> Any:
 
 def refuse(folder: Path, *arguments: str) -> str:
     """The one line that such a run is refused with."""
-    asked = ["run", "--backend", "reference", "--out", str(folder), *arguments]
-    result = CliRunner().invoke(main, asked)
+    result = invoke("run", "--backend", "reference", "--out", folder, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert not [*folder.parent.iterdir()]
     [line] = result.stderr.splitlines()

@@ -15,12 +15,12 @@ from backends import BACKENDS
 from harness.processes.process import missing_reason
 from tests.processes.cluster.conftest import ALL_BUT_TORCH, Nodes
 from tests.processes.cluster.test_connection import refuse
-from tests.processes.cluster.test_run import SMALL, finish, record, start
+from tests.processes.cluster.test_run import LONGER, finish, record, start
 
 pytestmark = pytest.mark.cluster
 
-RANKS = ["--ranks", "2", "--threads", "1", "--device", "cpu", "--implementation", "idiomatic", *SMALL]
-HELD = ["--backend", "fake_backends.held_together", *RANKS]
+RANKS = ["--ranks", "2", "--threads", "1", "--device", "cpu", "--implementation", "idiomatic", *LONGER]
+HELD = ["--backend", "held_together", *RANKS]
 
 
 def are_free(nodes: Nodes) -> bool:
@@ -42,7 +42,7 @@ def test_two_ranks_train_as_one_process_does_and_one_that_is_killed_ends_its_cel
     nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIDDEN_PACKAGES", ALL_BUT_TORCH)
-    asked, folder = ["--backend", "torch,fake_backends.deserting", *RANKS], tmp_path / "together"
+    asked, folder = ["--backend", "torch,deserting", *RANKS], tmp_path / "together"
     finish(start("run", "--backend", "torch", *RANKS, "--ranks", "1", "--out", str(tmp_path / "alone")))
     told = finish(start("run", *asked, "--cluster", nodes.address, "--out", str(folder)), 1)
     assert "one cell at a time on 2 of them" in told
@@ -54,7 +54,7 @@ def test_two_ranks_train_as_one_process_does_and_one_that_is_killed_ends_its_cel
     assert {*together["nodes"]} == {*nodes.workers}
     assert together["node"] == together["nodes"][0]
     assert {path.name for path in (folder / "logs").glob("torch*")} == {f"{cell}.log", f"{cell}.rank1.log"}
-    killed = record(folder, "fake_backends.deserting-idiomatic-float32-seed0-r0")
+    killed = record(folder, "deserting-idiomatic-float32-seed0-r0")
     assert (killed["status"], killed["reason"]) == ("killed", "rank 1: killed by signal 9 (SIGKILL)")
     assert not nodes.measuring()
     host, _, _ = nodes.address.rpartition(":")
@@ -101,7 +101,7 @@ def test_a_rank_that_never_arrives_ends_its_cell_in_time(nodes: Nodes, monkeypat
     from harness.records.identity import Cell
 
     monkeypatch.setattr("harness.processes.ranks.MEETING_TIMEOUT_S", 5.0)
-    named = {"backends": "fake_backends.stranded", "implementation": "idiomatic", "device": "cpu"}
+    named = {"backends": "stranded", "implementation": "idiomatic", "device": "cpu"}
     options = ChosenOptions(ranks=2, threads=1, cluster=nodes.address, **named)
     with connect(nodes.address, select(options), 1) as (cluster, selection):
         cell = Cell(selection.backends[0], "idiomatic", "float32", 0, 0)

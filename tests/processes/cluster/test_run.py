@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 from processes import ends
 
 from backends import BACKENDS
-from tests.processes.cluster.conftest import ALL_BUT_TORCH, PROJECT, Nodes
+from tests.command import SMALL, command, environment, read_rows, settings
+from tests.processes.cluster.conftest import ALL_BUT_TORCH, Nodes
 
 pytestmark = pytest.mark.cluster
 
-SMALL = ["--set", "model.hidden=3", "--set", "model.layers=1", "--set", "task.max_length=2"]
-SMALL += ["--set", "train.steps=24", "--set", "train.chunk=4", "--set", "train.batch=4"]
-HELD = ["--backend", "reference,fake_backends.held"]
-HELD_CELL, OTHER_CELL = "fake_backends.held-idiomatic-float32-seed0-r0", "reference-idiomatic-float32-seed0-r0"
+LONGER = [*SMALL, *settings({"train.steps": 24, "train.chunk": 4})]
+HELD = ["--backend", "reference,held"]
+HELD_CELL, OTHER_CELL = "held-idiomatic-float32-seed0-r0", "reference-idiomatic-float32-seed0-r0"
 # Nothing that a clock or a memory counter had a part in.
 QUALITY = {
     "summary": "backend implementation precision device status seeds train_loss original_loss bits_per_sequence "
@@ -36,10 +34,7 @@ QUALITY = {
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.Popen(
-        command, cwd=PROJECT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command(*arguments), env=environment(), stdout=PIPE, stderr=PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str], exit_code: int = 0) -> str:
@@ -58,8 +53,8 @@ def quality(folder: Path) -> dict[str, list[list[str]]]:
     """The rows in the columns that are the same each time, sorted: the report sorts by speed."""
     tables = {}
     for name, columns in QUALITY.items():
-        with (folder / "tables" / f"{name}.csv").open(newline="") as stream:
-            tables[name] = sorted([row[column] for column in columns.split()] for row in csv.DictReader(stream))
+        rows = read_rows(folder / "tables" / f"{name}.csv")
+        tables[name] = sorted([row[column] for column in columns.split()] for row in rows)
     return tables
 
 
@@ -71,17 +66,8 @@ def test_two_nodes_give_the_tables_that_one_machine_gives(
     nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIDDEN_PACKAGES", ALL_BUT_TORCH)
-    asked = [
-        "--backend",
-        "torch,reference",
-        "--implementation",
-        "idiomatic",
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-        *SMALL,
-    ]
+    asked = ["--backend", "torch,reference", "--implementation", "idiomatic", "--threads", "1", "--device", "cpu"]
+    asked += LONGER
     finish(start("run", *asked, "--out", str(tmp_path / "plain")))
     told = finish(start("run", *asked, "--cluster", nodes.address, "--out", str(tmp_path / "spread")))
     assert quality(tmp_path / "spread") == quality(tmp_path / "plain")
@@ -103,7 +89,7 @@ def test_two_nodes_give_the_tables_that_one_machine_gives(
 def test_a_node_that_dies_fails_its_cell_alone_and_resume_takes_it_up(nodes: Nodes, tmp_path: Path) -> None:
     (nodes.held_in / "hold").touch()
     folder = tmp_path / "run"
-    with start("run", *HELD, *SMALL, "--cluster", nodes.address, "--out", str(folder), "--json") as process:
+    with start("run", *HELD, *LONGER, "--cluster", nodes.address, "--out", str(folder), "--json") as process:
         assert ends((nodes.held_in / "held").exists)
         assert ends((folder / "cells" / f"{OTHER_CELL}.json").exists)
         begun = (folder / "logs" / f"{HELD_CELL}.log").read_text()
@@ -122,7 +108,7 @@ def test_a_node_that_dies_fails_its_cell_alone_and_resume_takes_it_up(nodes: Nod
     complete = (folder / "cells" / f"{OTHER_CELL}.json").read_bytes()
     resumed = finish(start("run", "--resume", str(folder), *HELD, "--cluster", nodes.address))
     assert f"{OTHER_CELL}: complete, kept" in resumed
-    assert f"{HELD_CELL}: done again, for it ended as killed" in resumed
+    assert f"{HELD_CELL}: rerun: its process was killed" in resumed
     assert (folder / "cells" / f"{OTHER_CELL}.json").read_bytes() == complete
     again = record(folder, HELD_CELL)
     assert (again["status"], again["attempt"]) == ("ok", 2)
@@ -137,7 +123,7 @@ def test_a_node_that_dies_fails_its_cell_alone_and_resume_takes_it_up(nodes: Nod
 def test_a_signal_ends_what_runs_on_the_nodes_and_reports_what_is_done(nodes: Nodes, tmp_path: Path) -> None:
     (nodes.held_in / "hold").touch()
     folder = tmp_path / "run"
-    with start("run", *HELD, *SMALL, "--cluster", nodes.address, "--out", str(folder)) as process:
+    with start("run", *HELD, *LONGER, "--cluster", nodes.address, "--out", str(folder)) as process:
         assert ends((nodes.held_in / "held").exists)
         assert ends((folder / "cells" / f"{OTHER_CELL}.json").exists)
         process.send_signal(signal.SIGTERM)
@@ -150,7 +136,7 @@ def test_a_signal_ends_what_runs_on_the_nodes_and_reports_what_is_done(nodes: No
 
 def test_a_run_that_is_killed_leaves_nothing_on_the_nodes(nodes: Nodes, tmp_path: Path) -> None:
     (nodes.held_in / "hold").touch()
-    asked = ["--backend", "fake_backends.held", *SMALL, "--cluster", nodes.address]
+    asked = ["--backend", "held", *LONGER, "--cluster", nodes.address]
     with start("run", *asked, "--out", str(tmp_path / "run")) as process:
         assert ends((nodes.held_in / "held").exists)
         assert nodes.measuring()

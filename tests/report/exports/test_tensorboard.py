@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli import main
 from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.report.exports.tensorboard import BIT_ERROR, LOSS, SPEED
-
-PROJECT = Path(__file__).parents[3]
+from tests.command import PROJECT, invoke
 
 
 def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
@@ -35,8 +32,7 @@ def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
 @pytest.fixture
 def exported(make_run: Any, tmp_path: Path) -> tuple[Run, Path]:
     folder = make_run("run")
-    arguments = ["export", str(folder), "--format", "tensorboard", "--out", str(tmp_path / "events")]
-    finished = CliRunner().invoke(main, arguments)
+    finished = invoke("export", folder, "--format", "tensorboard", "--out", tmp_path / "events")
     assert finished.exit_code == 0, finished.output
     return read_run(folder), tmp_path / "events"
 
@@ -64,7 +60,7 @@ def test_names_of_files_do_not_tell_the_machine(exported: tuple[Run, Path]) -> N
 def test_a_folder_that_exists_and_one_not_named_are_refused(make_run: Any, tmp_path: Path) -> None:
     folder = make_run("run")
     for arguments, advice in ([], "name it with --out"), (["--out", str(tmp_path)], "name a new folder"):
-        finished = CliRunner().invoke(main, ["export", str(folder), "--format", "tensorboard", *arguments])
+        finished = invoke("export", folder, "--format", "tensorboard", *arguments)
         assert finished.exit_code == 2
         assert advice in finished.output
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from harness.analysis import measures
-from harness.cli import main
 from harness.records.reading import read_run
+from tests.command import invoke
 
 
 def export(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["export", *map(str, arguments)])
+    return invoke("export", *arguments)
 
 
 def run_tool(*arguments: object, cwd: Path) -> str:

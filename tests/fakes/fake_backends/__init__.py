@@ -1,1 +1,0 @@
-"""Backends that behave and misbehave, one module each, for the runner's tests."""
