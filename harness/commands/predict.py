@@ -24,9 +24,9 @@ from harness.records.durable import write_bytes, write_text
 from harness.records.reading import read_run
 from harness.records.structs import Cell, Run
 from harness.records.validation import parameter_faults
+from harness.report.figures.copies import Drawn, plot_predictions
+from harness.report.figures.style import encode_png
 from harness.report.markdown import one_line
-from harness.report.prediction_plot import Drawn, plot_predictions
-from harness.report.style import encode_png
 from harness.task.copy_task import CopyBatch
 from harness.task.metrics import wrong_bits
 from harness.task.presets import ConfigurationError, convert

@@ -17,10 +17,10 @@ from harness.analysis.scaling import EFFICIENCY, SHARED_MACHINE, STRONG, WEAK
 from harness.analysis.variants import Variant
 from harness.report import summary_rows
 from harness.report.columns import COLUMNS
+from harness.report.figures.style import QUIET, encode_png, finish_axes, line, make_figure
 from harness.report.markdown import render_table
 from harness.report.quantities import integer, number, span
 from harness.report.readable import Readable
-from harness.report.style import QUIET, encode_png, finish_axes, line, make_figure
 from harness.report.tables import to_csv
 
 Row = dict[str, Any]

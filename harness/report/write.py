@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -14,13 +14,14 @@ from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.report import html, markdown
 from harness.report.content import make_content
-from harness.report.copies import plot_copies
-from harness.report.learning_plots import plot_positions, plot_quality
+from harness.report.figures.copies import plot_copies
+from harness.report.figures.lengths import plot_bit_error, plot_positions
+from harness.report.figures.loss import plot_loss
+from harness.report.figures.quality import plot_quality
+from harness.report.figures.speed import plot_throughput
+from harness.report.figures.style import encode_png
 from harness.report.page.page import make_page
-from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
-from harness.report.speed_plot import plot_throughput
-from harness.report.style import encode_png
 from harness.report.tables import make_tables, to_csv
 
 CSV_TABLES = (
@@ -48,10 +49,11 @@ def write_report(folder: Path) -> None:
     variants = find_variants(run)
     tables = make_tables(run)
     _write_tables(folder / "tables", tables)
-    images = _write_plots(folder / "plots", run, variants)
-    content = make_content(run, variants, tables, list(images))
+    figures = draw_figures(run, variants)
+    _write_plots(folder / "plots", figures)
+    content = make_content(run, variants, tables, list(figures))
     write_text(folder / "report.md", markdown.render(content))
-    write_text(folder / "report.html", html.render(content, make_page(run, variants, content)))
+    write_text(folder / "report.html", html.render(content, make_page(run, variants, content, figures)))
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -63,29 +65,24 @@ def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
         write_text(folder / f"{name}.md", table)
 
 
-def _write_plots(folder: Path, run: Run, variants: list[Variant]) -> dict[str, bytes]:
-    """Write the plots there is data for, remove those of an earlier report; return the PNG files by name."""
+def _write_plots(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write the figures as PNG, remove those of an earlier report."""
     folder.mkdir(exist_ok=True)
     for pattern in PLOTS:
         for stale in folder.glob(pattern):
             stale.unlink()
-    images = dict(_plots(run, variants))
-    for name, image in images.items():
-        write_bytes(folder / name, image)
-    return images
+    for name, figure in figures.items():
+        write_bytes(folder / name, encode_png(figure))
 
 
-def _plots(run: Run, variants: list[Variant]) -> Iterator[tuple[str, bytes]]:
-    for name, figure in _figures(run, variants):
-        if figure is not None:
-            yield name, encode_png(figure)
-
-
-def _figures(run: Run, variants: list[Variant]) -> Iterator[tuple[str, Figure | None]]:
-    yield "loss.png", plot_loss(run, variants)
-    yield "bit_error_by_length.png", plot_bit_error(run, variants)
-    yield "quality.png", plot_quality(run, variants)
-    yield "bit_error_by_position.png", plot_positions(run, variants)
-    yield "throughput.png", plot_throughput(variants)
-    for cell in run.drawn_cells:
-        yield f"copies_{cell.cell}.png", plot_copies(cell, run.task)
+def draw_figures(run: Run, variants: list[Variant]) -> dict[str, Figure]:
+    """The figures there is data for, by the names of their files."""
+    drawn = {
+        "loss.png": plot_loss(run, variants),
+        "bit_error_by_length.png": plot_bit_error(run, variants),
+        "quality.png": plot_quality(run, variants),
+        "bit_error_by_position.png": plot_positions(run, variants),
+        "throughput.png": plot_throughput(variants),
+        **{f"copies_{cell.cell}.png": plot_copies(cell, run.task) for cell in run.drawn_cells},
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}

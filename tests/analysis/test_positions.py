@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from harness.report.learning_plots import plot_positions
+from harness.report.page.charts import chart_positions
 from numpy.typing import NDArray
 
 from harness.analysis.measures import bit_error_interval
@@ -16,9 +18,7 @@ from harness.analysis.positions import find_length, measure_middle, measured_len
 from harness.analysis.variants import find_variants
 from harness.records.reading import read_run
 from harness.report import write_report
-from harness.report.learning_plots import plot_positions
 from harness.report.learning_words import conclude_learning
-from harness.report.page.charts import chart_positions
 from harness.task.metrics import middle_third
 
 Make = Callable[..., dict[str, Any]]

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.analysis.variants import find_variants
-from harness.records.reading import read_run
-from harness.records.structs import Copy, Run
 from harness.report.copies import count_wrong_bits, plot_copies
 from harness.report.plots import pick_ticks, plot_bit_error, plot_loss, smooth
 from harness.report.speed_plot import plot_throughput
 from harness.report.style import COLOURS, OTHER_COLOURS, colour, line
+
+from harness.analysis.variants import find_variants
+from harness.records.reading import read_run
+from harness.records.structs import Copy, Run
 
 Make = Callable[..., dict[str, Any]]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.analysis.variants import Variant
 from harness.records.stages import PARTS, TOTAL, TRAINING, part_of
 from harness.records.structs import Cell
-from harness.report.page.look import css_colour
+from harness.report.figures.svg import css_colour
 from harness.report.quantities import number, percent
 
 # Not the frameworks' colours, so that no part is taken for one.

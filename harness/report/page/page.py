@@ -1,48 +1,40 @@
-"""Everything that the page draws, by the section that it belongs to."""
+"""Everything that the page draws, by the section or the picture that it belongs to."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from harness.analysis.variants import Variant
 from harness.records.structs import Run
 from harness.report.content import Content
+from harness.report.figures.svg import embed
 from harness.report.page.bars import BarChart, show_ceiling, stack_times
-from harness.report.page.chart import LineChart
-from harness.report.page.charts import chart_bit_error, chart_losses, chart_positions
-from harness.report.page.quality import chart_quality
-from harness.report.page.strips import CopyGroup, colour_stops, group_copies
 from harness.report.page.table import MarkedTable, compare_side_by_side, rank
 from harness.report.readable import Readable
 
 
 @dataclass(frozen=True)
 class Page:
-    """Charts, bars, pictures and marked tables; empty or None where there is no data for them."""
+    """Marked tables, bars, and the figures as SVG by the path of their picture."""
 
     ranking: MarkedTable
     comparisons: MarkedTable | None
-    losses: list[LineChart]
-    quality: list[LineChart]
-    bit_error: LineChart | None
-    positions: list[LineChart]
-    copies: list[CopyGroup]
-    copy_colours: list[str]
+    figures: Mapping[str, list[Markup]]
     times: BarChart
     ceiling: BarChart
 
 
-def make_page(run: Run, variants: list[Variant], content: Content) -> Page:
+def make_page(run: Run, variants: list[Variant], content: Content, figures: Mapping[str, Figure]) -> Page:
+    """The figures by the names of their files in plots/."""
     compared = _table(content, "comparisons")
     return Page(
         ranking=rank(run, variants),
         comparisons=compare_side_by_side(run, variants, compared) if compared else None,
-        losses=chart_losses(run, variants),
-        quality=chart_quality(run, variants),
-        bit_error=chart_bit_error(run, variants),
-        positions=chart_positions(run, variants),
-        copies=group_copies(run, variants),
-        copy_colours=colour_stops(),
+        figures={f"plots/{name}": embed(figure, name) for name, figure in figures.items()},
         times=stack_times(variants),
         ceiling=show_ceiling(variants),
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.analysis.comparisons import compare_all
-from harness.analysis.stats import Interval
 from harness.analysis.summary import make_summary
 from harness.analysis.variants import Variant
 from harness.records.structs import Run
 from harness.report.columns import COLUMNS, TABLES
-from harness.report.page.look import css_colour
-from harness.report.page.scale import Scale, linear, logarithmic
+from harness.report.figures.svg import css_colour
 from harness.report.readable import Readable, read_columns
 
+Place = Callable[[float], float]
 RANKED = (
     *("rank", "sequences_per_s", "sequences_per_s_interval", "bit_error", "ceiling_share", "step_ms", "startup_s"),
     *("verified", "status", "reason"),
@@ -63,33 +63,38 @@ def compare_side_by_side(run: Run, variants: list[Variant], table: Readable) -> 
     """The comparisons with their intervals on a log axis that holds them all, and a line where the ratio is 1."""
     ratios = [item.ratio for item in compare_all(run, variants)]
     bounds = [bound for each in ratios for bound in (each.estimate, each.low, each.high) if bound]
-    axis = logarithmic(min([*bounds, 1.0]), max([*bounds, 1.0]))
-    marks: list[Mark | None] = [_dot(axis, ratio) for ratio in ratios]
+    low, high = math.log(min([*bounds, 1.0])), math.log(max([*bounds, 1.0]))
+
+    def place(ratio: float) -> float:
+        return _percent((math.log(ratio) - low) / ((high - low) or 1.0))
+
+    marks: list[Mark | None] = [
+        Mark(place(each.estimate), low=_known(place, each.low), high=_known(place, each.high), middle=place(1.0))
+        for each in ratios
+    ]
     return MarkedTable(table, marked=table.headers.index(COLUMNS["ratio"].header), marks=marks)
 
 
-def _dot(axis: Scale, ratio: Interval) -> Mark:
-    low, high = _place_known(axis, ratio.low), _place_known(axis, ratio.high)
-    return Mark(_place(axis, ratio.estimate), low=low, high=high, middle=_place(axis, 1))
-
-
 def _bars(rows: list[dict[str, Any]]) -> list[Mark | None]:
-    ends = [row["sequences_per_s_high"] or row["sequences_per_s"] or 0.0 for row in rows]
-    axis = linear(0, max(ends, default=0.0))
-    return [_bar(axis, row) if row["sequences_per_s"] else None for row in rows]
+    farthest = max((row["sequences_per_s_high"] or row["sequences_per_s"] or 0.0 for row in rows), default=0.0)
+
+    def place(rate: float) -> float:
+        return _percent(rate / farthest)
+
+    return [_bar(place, row) if row["sequences_per_s"] else None for row in rows]
 
 
-def _bar(axis: Scale, row: Mapping[str, Any]) -> Mark:
-    low, high = (_place_known(axis, row[f"sequences_per_s_{end}"]) for end in ("low", "high"))
-    return Mark(_place(axis, row["sequences_per_s"]), 0, low, high)
+def _bar(place: Place, row: Mapping[str, Any]) -> Mark:
+    low, high = (_known(place, row[f"sequences_per_s_{end}"]) for end in ("low", "high"))
+    return Mark(place(row["sequences_per_s"]), 0, low, high)
 
 
-def _place(axis: Scale, value: float) -> float:
-    return round(100 * float(axis.share(value)), 1)
+def _percent(share: float) -> float:
+    return round(100 * share, 1)
 
 
-def _place_known(axis: Scale, value: float | None) -> float | None:
-    return None if value is None else _place(axis, value)
+def _known(place: Place, value: float | None) -> float | None:
+    return None if value is None else place(value)
 
 
 def _differs(rows: list[dict[str, Any]], name: str) -> bool:

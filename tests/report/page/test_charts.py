@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.analysis.variants import find_variants
-from harness.records.reading import read_run
-from harness.records.structs import Run
 from harness.report.page.chart import MOST_POINTS, draw_band, draw_dots, draw_line
 from harness.report.page.charts import chart_bit_error, chart_losses, chart_positions
 from harness.report.page.quality import chart_quality
 from harness.report.page.scale import Scale, linear, logarithmic, symmetric_log
+
+from harness.analysis.variants import find_variants
+from harness.records.reading import read_run
+from harness.records.structs import Run
 
 Make = Callable[..., dict[str, Any]]
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.report.page.look import find_look
+from harness.report.page.strips import group_copies
 from PIL import Image
 
 from harness.analysis.variants import find_variants
 from harness.records.reading import read_run
 from harness.report import write_report
 from harness.report.page.bars import show_ceiling, stack_times
-from harness.report.page.look import find_look
-from harness.report.page.strips import group_copies
 from harness.report.page.table import compare_side_by_side, rank
 from harness.report.readable import make_readable
 from harness.report.tables import make_tables

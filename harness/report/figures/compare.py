@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from harness.analysis.compare.runs import ComparedRun
 from harness.analysis.variants import Variant
+from harness.report.figures.style import colour, finish_axes, make_figure, plain
 from harness.report.quantities import number
-from harness.report.style import colour, finish_axes, make_figure, plain
 
 BAR_HEIGHT = 0.76
 GAP = 0.6

@@ -10,13 +10,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from harness.analysis import measures
 from harness.analysis.speed import Speed
 from harness.analysis.variants import Variant
+from harness.report.figures.style import INK, PAGE, PANEL_WIDTH, QUIET, TEXT, colour, finish_axes, make_figure, plain
 from harness.report.quantities import number, percent, span
-from harness.report.style import QUIET, colour, finish_axes, make_figure, plain
 
 INTERVAL, PERCENTILES = "95 % interval of the median over processes", "5th to 95th percentile of steps"
-# The rest of the width is for the figures beside the bars, in a column of their own.
-BARS_FRACTION = 0.66
-BAR_HEIGHT = 0.6
+BAR_HEIGHT = 0.3
 
 
 def plot_throughput(variants: list[Variant]) -> Figure | None:
@@ -25,7 +23,7 @@ def plot_throughput(variants: list[Variant]) -> Figure | None:
     timed = [(variant, variant.speed) for variant in variants if variant.speed]
     if not timed:
         return None
-    figure = make_figure(9, 1.4 + 0.62 * len(timed))
+    figure = make_figure(PANEL_WIDTH, 1.3 + 0.85 * len(timed))
     axes = figure.subplots()
     whiskers = INTERVAL if any(len(speed.rates) > 1 for _, speed in timed) else PERCENTILES
     ranges = [_whisker(speed, whiskers) for _, speed in timed]
@@ -34,14 +32,16 @@ def plot_throughput(variants: list[Variant]) -> Figure | None:
     for row, (variant, speed) in enumerate(timed):
         _draw_bar(axes, row, variant, speed, ranges[row], variants)
         _draw_ceiling(axes, row, ceilings[row])
-        axes.text(1.03 * farthest, row, _label(speed), va="center", fontsize=9)
-    axes.set_yticks(range(len(timed)), [plain(variant.marked_label) for variant, _ in timed])
-    axes.set_ylim(len(timed) - 0.5, -0.5)
-    axes.set_xlim(0, farthest / BARS_FRACTION)
-    axes.set_xticks([tick for tick in MaxNLocator(6).tick_values(0, farthest) if tick <= 1.02 * farthest])
+        axes.text(
+            0, row - 0.27, f"{plain(variant.marked_label)}\n{_label(speed)}", va="bottom", fontsize=TEXT, color=INK
+        )
+    axes.set_yticks([])
+    axes.set_ylim(len(timed) - 0.6, -0.95)
+    axes.set_xlim(0, 1.03 * farthest)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     ceiling = "; line: the ceiling" if any(ceilings) else ""
-    finish_axes(axes, "Training throughput", f"sequences a second; whiskers: {whiskers}{ceiling}", "")
+    finish_axes(axes, "Training throughput", f"sequences a second{ceiling};\nwhiskers: {whiskers}", "")
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -52,15 +52,15 @@ def _draw_bar(
     rate = speed.sequences_per_s.estimate
     low, high = whisker
     hatch = "//" if variant.verified is False else None
-    edge = "white" if hatch else None
+    edge = PAGE if hatch else None
     axes.barh(row, rate, height=BAR_HEIGHT, color=colour(variant, variants), hatch=hatch, edgecolor=edge)
     if high > low:
-        axes.errorbar(rate, row, xerr=[[rate - low], [high - rate]], color="black", capsize=4, linewidth=1.2)
+        axes.errorbar(rate, row, xerr=[[rate - low], [high - rate]], color=INK, capsize=4, linewidth=1.2)
 
 
 def _draw_ceiling(axes: Axes, row: int, ceiling: float | None) -> None:
     if ceiling is not None:
-        axes.vlines(ceiling, row - 0.42, row + 0.42, color=QUIET, linewidth=2)
+        axes.vlines(ceiling, row - 0.25, row + 0.25, color=QUIET, linewidth=2)
 
 
 def _ceiling(speed: Speed) -> float | None:
@@ -72,10 +72,8 @@ def _label(speed: Speed) -> str:
     rate = speed.sequences_per_s
     bounds = span(number(rate.low), number(rate.high))
     interval = f" ({bounds})" if bounds else ""
-    lines = [f"{number(rate.estimate)} sequences/s{interval}", f"{number(speed.step_ms)} ms a step"]
-    if speed.ceiling_share is not None:
-        lines[1] += f", {percent(speed.ceiling_share)} of the ceiling"
-    return "\n".join(lines)
+    share = "" if speed.ceiling_share is None else f", {percent(speed.ceiling_share)} of the ceiling"
+    return f"{number(rate.estimate)} a second{interval}{share}"
 
 
 def _whisker(speed: Speed, whiskers: str) -> tuple[float, float]:
