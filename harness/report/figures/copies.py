@@ -25,7 +25,8 @@ from harness.task import metrics
 COLOUR_MAP = "jet"
 PAIR_HEIGHT, MARGIN = 2.9, 1.0
 COLUMNS = 3
-MARK: dict[str, Any] = {"facecolor": "none", "edgecolor": "white", "linewidth": 1.3}
+# Not the white of the page, which turns dark.
+MARK: dict[str, Any] = {"facecolor": "none", "edgecolor": "#fdfdfd", "linewidth": 1.3}
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def _make_pairs(n: int, n_columns: int, heading: str) -> tuple[Figure, list[tupl
         for axes in unused:
             axes.remove()
     shown = [axes for pair in pairs[:n] for axes in pair]
-    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), COLOUR_MAP), ax=shown, location="bottom", aspect=40)
+    scale = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), COLOUR_MAP), ax=shown, location="bottom", aspect=40, pad=0.01
+    )
     scale.set_label("probability of a one", fontsize=TEXT)
     scale.ax.tick_params(labelsize=TEXT)
     return figure, pairs[:n]

@@ -47,7 +47,7 @@ def plot_bit_error(run: Run, variants: list[Variant]) -> Figure | None:
     for variant, errors in medians.items():
         _draw_errors(axes, variant, list(medians), errors)
     lengths = sorted({length for errors in medians.values() for length in errors})
-    _mark_chance_and_training(axes, run)
+    _mark_chance_and_training(axes, run, lengths)
     _scale_error_axes(axes, lengths, run)
     finish_axes(axes, "Bit error by length", "length of the pattern, vectors (log scale)", "wrong bits, % (log scale)")
     texts = [
@@ -94,14 +94,14 @@ def _error_range(cells: Iterable[Cell], length: int) -> tuple[float, float]:
     return min(errors), max(errors)
 
 
-def _mark_chance_and_training(axes: Axes, run: Run) -> None:
+def _mark_chance_and_training(axes: Axes, run: Run, lengths: list[int]) -> None:
     longest = run.task.max_length
-    mark_line(axes, CHANCE, "guessing, 50 %")
+    mark_line(axes, CHANCE, "guessing, 50 %", side="top")
     axes.axvline(longest, color=QUIET, linewidth=1)
-    # A longest length at the right edge leaves no room on that side.
-    side = "right" if longest >= axes.dataLim.x1 else "left"
+    # The text is on the side with more room; errors that rise beyond the longest trained length are at the right.
+    side = "right" if longest**2 > lengths[0] * lengths[-1] / 2 else "left"
     label = f" longest trained, {longest} "
-    axes.text(longest, 0.02, label, ha=side, va="bottom", transform=axes.get_xaxis_transform(), **NOTE)
+    axes.text(longest, 0.12, label, ha=side, transform=axes.get_xaxis_transform(), **NOTE)
 
 
 def _scale_error_axes(axes: Axes, lengths: list[int], run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,7 +30,9 @@ from harness.report.quantities import number
 # A trailing mean over 1 % of the run, at most 200 steps, hides the noise of batches but no trend.
 SMOOTHED_FRACTION, LARGEST_WINDOW = 0.01, 200
 # More points than this are not told apart on a line.
-MOST_POINTS = 400
+MOST_POINTS = 300
+# Below the least possible loss is its text.
+ROOM_BELOW = 0.6
 Curve = NDArray[np.float64]
 Place = Callable[[Variant], Curve]
 
@@ -78,8 +80,9 @@ def _draw_panel(axes: Axes, run: Run, variants: list[Variant], place: Place) -> 
         _draw_curve(axes, variant, variants, smoothed[variant], place(variant))
     floor = measures.train_loss_floor(run)
     if floor is not None:
-        mark_line(axes, floor, f"least possible, {number(floor)}")
+        mark_line(axes, floor, f"least possible, {number(floor)}", side="top")
     axes.set_yscale("log")
+    axes.set_ylim(bottom=ROOM_BELOW * floor if floor else None)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(FuncFormatter(minor_label))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -99,18 +102,13 @@ def _tell_losses(axes: Axes, curves: dict[Variant, tuple[Curve, Curve]]) -> None
     """Each variant's loss at places along the longest curve, as far as it goes."""
     longest = max((at for at, _ in curves.values()), key=lambda at: float(at[-1]))
     shown = longest[pick_readouts(longest.size)].tolist()
-    texts = [
-        say(
-            number(x),
-            [
-                (v, number(y[min(int(np.searchsorted(at, x)), at.size - 1)]))
-                for v, (at, y) in curves.items()
-                if x <= at[-1]
-            ],
-        )
-        for x in shown
-    ]
-    add_readouts(axes, shown, texts)
+    add_readouts(axes, shown, [say(number(x), _losses_at(curves, x)) for x in shown])
+
+
+def _losses_at(curves: dict[Variant, tuple[Curve, Curve]], x: float) -> Iterator[tuple[Variant, str]]:
+    for variant, (at, losses) in curves.items():
+        if x <= at[-1]:
+            yield variant, number(losses[int(np.searchsorted(at, x))])
 
 
 def _steps(variant: Variant) -> Curve:

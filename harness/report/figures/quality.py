@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.analysis import measures
 from harness.analysis.variants import Variant
 from harness.records.structs import Run, Validated
-from harness.report.figures.loss import minor_label
+from harness.report.figures.loss import ROOM_BELOW, minor_label
 from harness.report.figures.style import (
     PAGE,
     QUIET,
@@ -89,7 +89,7 @@ def _finish_quality(axes: Axes, run: Run, effort: str, quality: str) -> None:
         floor = measures.median(measures.original_loss_floor(cell) for cell in run.ok_cells)
         if floor is not None:
             mark_line(axes, floor, f"least possible, {number(floor)}", side="top")
-        axes.set_ylim(bottom=0.8 * floor if floor else None)
+        axes.set_ylim(bottom=ROOM_BELOW * floor if floor else None)
         axes.yaxis.set_minor_formatter(FuncFormatter(minor_label))
     else:
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS)

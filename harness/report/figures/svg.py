@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from io import StringIO
 from xml.etree import ElementTree
 
@@ -15,7 +14,7 @@ from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
 
 from harness.analysis.variants import Variant
-from harness.report.figures.style import BLACK, GRID, INK, PAGE, QUIET, READOUT, SHADE, SPLIT, colour
+from harness.report.figures.style import BLACK, GRID, INK, PAGE, PANEL_WIDTH, QUIET, READOUT, SHADE, SPLIT, colour
 
 POINTS_PER_INCH = 72
 # The page's own, which turn with light and dark; its style sheet has their values.
@@ -28,7 +27,9 @@ PAGE_COLOURS = {
     PAGE: "var(--page)",
 }
 COLOUR = re.compile("|".join(PAGE_COLOURS), re.IGNORECASE)
-FONT = re.compile(r"font: (?:\S+ )*?(\S+px) [^;]*")
+# matplotlib names the font in one of two ways; the page's own takes its place.
+FONT, FAMILY = re.compile(r"font: (?:(bold) )?(\S+px) [^;]*"), re.compile(r"font-family: [^;]*; ?")
+FRACTION = re.compile(r"-?\d+\.\d{2,}")
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
@@ -59,12 +60,13 @@ def embed(figure: Figure, name: str) -> list[Markup]:
 
 
 def _show_alone(part: Axes | Legend, parts: list[Axes | Legend]) -> Bbox:
-    """Hide the others; return where the part lies, in inches."""
+    """Hide the others; return where the part lies, in inches, as wide as a panel so that all texts are of one size."""
     for each in parts:
         each.set_visible(each is part)
     extent = part.get_tightbbox()
     assert extent is not None
-    return Bbox(extent.padded(3).get_points() / POINTS_PER_INCH)
+    (left, bottom), (right, top) = extent.padded(3).get_points() / POINTS_PER_INCH
+    return Bbox([[left, bottom], [max(right, left + PANEL_WIDTH), top]])
 
 
 def _fit_in(file: str) -> Markup:
@@ -77,8 +79,7 @@ def _fit_in(file: str) -> Markup:
     for group in root.iter(f"{{{SVG}}}g"):
         _name(group)
     for element in root.iter():
-        if style := element.get("style"):
-            element.set("style", FONT.sub(r"font-size: \1", COLOUR.sub(_page_colour, style)))
+        _use_page_style(element)
     for size in ("width", "height"):
         del root.attrib[size]
     root.set("aria-hidden", "true")
@@ -95,17 +96,24 @@ def _name(group: ElementTree.Element) -> None:
             shape.attrib.pop("style", None)
 
 
-def _page_colour(found: re.Match[str]) -> str:
-    return PAGE_COLOURS[found[0].lower()]
+def _use_page_style(element: ElementTree.Element) -> None:
+    if style := element.get("style"):
+        style = FAMILY.sub("", FONT.sub(_page_font, style))
+        element.set("style", COLOUR.sub(lambda found: PAGE_COLOURS[found[0].lower()], style))
+    for name in ("d", "x", "y", "transform"):
+        # A tenth of a point is not seen.
+        if place := element.get(name):
+            element.set(name, FRACTION.sub(lambda found: f"{float(found[0]):.1f}", place).strip())
+
+
+def _page_font(found: re.Match[str]) -> str:
+    weight, size = found.groups()
+    return f"font-size: {size}" + (f"; font-weight: {weight}" if weight else "")
 
 
 def _serialise(root: ElementTree.Element) -> str:
     """As HTML has it: without prefixes."""
-
-    def elements() -> Iterator[ElementTree.Element]:
-        yield from root.iter()
-
-    for element in elements():
+    for element in root.iter():
         element.tag = element.tag.replace(f"{{{SVG}}}", "")
         for name in [name for name in element.attrib if name.startswith("{")]:
             element.set(name.replace(f"{{{LINK}}}", ""), element.attrib.pop(name))
