@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness.report.copies import count_wrong_bits, plot_copies
-from harness.report.plots import pick_ticks, plot_bit_error, plot_loss, smooth
-from harness.report.speed_plot import plot_throughput
-from harness.report.style import COLOURS, OTHER_COLOURS, colour, line
 
 from harness.analysis.variants import find_variants
 from harness.records.reading import read_run
 from harness.records.structs import Copy, Run
+from harness.report.figures.copies import count_wrong_bits, plot_copies
+from harness.report.figures.lengths import pick_ticks, plot_bit_error
+from harness.report.figures.loss import plot_loss, smooth
+from harness.report.figures.speed import plot_throughput
+from harness.report.figures.style import COLOURS, OTHER_COLOURS, colour, line
 
 Make = Callable[..., dict[str, Any]]
 
@@ -28,10 +29,10 @@ def test_what_is_not_verified_is_marked_in_every_plot(mixed: Run) -> None:
     variants = find_variants(mixed)
     for figure in (plot_loss(mixed, variants), plot_bit_error(mixed, variants)):
         assert figure is not None
-        assert "tensorflow idiomatic (not verified)" in [text.get_text() for text in figure.axes[0].get_legend().texts]
+        assert "tensorflow idiomatic (not verified)" in [text.get_text() for text in figure.legends[0].texts]
     bars = plot_throughput(variants)
     assert bars is not None
-    names = [label.get_text() for label in bars.axes[0].get_yticklabels()]
+    names = [text.get_text().partition("\n")[0] for text in bars.axes[0].texts]
     assert names == ["torch idiomatic", "jax idiomatic", "tensorflow idiomatic (not verified)"]
 
 
@@ -81,7 +82,7 @@ def test_ticks_keep_the_longest_trained_length() -> None:
 def test_copies_show_a_pair_for_each_length_and_count_due_bits(mixed: Run) -> None:
     figure = plot_copies(mixed.cells[0], mixed.task)
     assert figure is not None
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    titles = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
     assert [title.partition(":")[0] for title in titles] == [
         "length 3 (trained length)",
         "length 10 (not a trained length)",
@@ -96,7 +97,7 @@ def test_whiskers_are_intervals_where_there_are_repeats_and_the_ceiling_is_a_sha
     assert "95 % interval" in bars.axes[0].get_xlabel()
     assert "ceiling" in bars.axes[0].get_xlabel()
     texts = [text.get_text() for text in bars.axes[0].texts]
-    assert all(re.search(r"[\d,]+ sequences/s \([\d,]+ to [\d,]+\)\n.* % of the ceiling", text) for text in texts)
+    assert all(re.search(r"\n[\d,]+ a second \([\d,]+ to [\d,]+\), .* % of the ceiling", text) for text in texts)
 
 
 def test_a_bar_goes_on_beyond_the_ceiling(above_the_ceiling: Path) -> None:

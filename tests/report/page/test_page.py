@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from harness.report.page.look import find_look
-from harness.report.page.strips import group_copies
-from PIL import Image
 
 from harness.analysis.variants import find_variants
 from harness.records.reading import read_run
@@ -24,10 +18,6 @@ from harness.report.readable import make_readable
 from harness.report.tables import make_tables
 
 Make = Callable[..., dict[str, Any]]
-
-
-def decode(address: str) -> np.ndarray[Any, Any]:
-    return np.asarray(Image.open(BytesIO(b64decode(address.partition(",")[2]))))
 
 
 def test_the_ranking_has_a_bar_with_an_interval_for_each_speed(repeated_run: Path) -> None:
@@ -126,48 +116,3 @@ def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Pat
     assert chart.mark == pytest.approx(100 / 1.17, abs=0.01)
     assert [bar.segments[0].width for bar in chart.bars] == [100, pytest.approx(50, abs=0.01)]
     assert chart.bars[0].text.startswith("117 %, ")
-
-
-def test_each_group_of_copies_has_its_target_and_every_variant(mixed_run: Path) -> None:
-    run = read_run(mixed_run)
-    groups = group_copies(run, find_variants(run))
-    assert {group.title for group in groups} == {"Length 3, a trained length", "Length 10, longer than any trained"}
-    strips = [strip for group in groups for strip in group.strips]
-    assert {strip.label for strip in strips} == {"target", "torch idiomatic", "jax idiomatic", "tensorflow idiomatic"}
-    assert decode(groups[0].strips[0].picture).shape == (8, 8, 4)
-
-
-def test_wrong_bits_are_marked_where_they_are(run_folder: Callable[..., Path], record: Make) -> None:
-    target = [[0.0] * 8 for _ in range(4)]
-    prediction = [[0.0] * 8 for _ in range(4)]
-    target[3] = [1.0] * 8
-    prediction[3] = [1.0] * 7 + [0.2]
-    prediction[0] = [1.0] * 8
-    copies = [{"length": 1, "target": target, "prediction": prediction}]
-    run = read_run(run_folder(record("torch", evaluation={"copies": copies})))
-    (group,) = group_copies(run, find_variants(run))
-    assert [strip.label for strip in group.strips] == ["target", "torch idiomatic"]
-    assert group.strips[1].text == "1 of 8 bits wrong"
-    opaque = decode(group.strips[1].wrong)[..., 3] > 0
-    assert np.argwhere(opaque).tolist() == [[7, 3]]
-
-
-def test_a_copy_without_a_wrong_bit_has_no_marks(run_folder: Callable[..., Path], record: Make) -> None:
-    steps = [[0.0] * 8 for _ in range(3)] + [[1.0] * 8]
-    copies = [{"length": 1, "target": steps, "prediction": steps}]
-    run = read_run(run_folder(record("torch", evaluation={"copies": copies})))
-    strip = group_copies(run, find_variants(run))[0].strips[1]
-    assert (strip.text, strip.wrong) == ("no bit wrong", "")
-
-
-def test_implementations_differ_without_colour_and_black_follows_the_page(
-    run_folder: Callable[..., Path], record: Make
-) -> None:
-    others = [record(name) for name in ("a", "b", "c", "d")]
-    run = read_run(run_folder(record("torch"), record("torch", implementation="tuned"), *others))
-    variants = find_variants(run)
-    looks = {variant.label: find_look(variant, variants) for variant in variants}
-    assert looks["torch idiomatic"].colour == looks["torch tuned"].colour
-    assert looks["torch idiomatic"].dash != looks["torch tuned"].dash
-    assert looks["torch idiomatic"].dot != looks["torch tuned"].dot
-    assert looks["d idiomatic"].colour == "currentColor"
