@@ -39,7 +39,7 @@ CONTRASTS = """() => {
   const page = light(getComputedStyle(document.body).backgroundColor);
   const names = ["h1", "h2", ".headline", ".figure text", "summary", "nav a", "td", ".note"];
   return Object.fromEntries(names.map((name) => {
-    const ink = light((document.querySelector(name).ownerSVGElement ? getComputedStyle(document.querySelector(name)).fill : getComputedStyle(document.querySelector(name)).color));
+    const ink = light(getComputedStyle(document.querySelector(name))[name.endsWith(" text") ? "fill" : "color"]);
     return [name, (Math.max(page, ink) + 0.05) / (Math.min(page, ink) + 0.05)];
   }));
 }"""
