@@ -41,15 +41,17 @@ def key_figures(analysis: Analysis) -> list[KeyFigure]:
 
 
 def describe_shortly(run: Run) -> str:
-    """Network, task, number format, device and machine, in a few words."""
+    """What was trained on what: network, task, number format, device and machine, in a few words."""
     configuration, environment = run.file.configuration, run.file.environment
     model = configuration.get("model", {})
     cells = run.ok_cells or run.cells
-    network = f"{model['layers']} x {model['hidden']} LSTM" if {"layers", "hidden"} <= model.keys() else "LSTM"
+    is_sized = {"layers", "hidden"} <= model.keys()
+    size = f"{count(model['layers'], 'layer')} of {count(model['hidden'], 'unit')}" if is_sized else ""
+    places = sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})
     parts = [
-        network,
-        f"copy task, {lengths(run.task.min_length, run.task.max_length)}",
-        " and ".join(sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})),
+        f"LSTMs of {size}" if size else "LSTMs",
+        f"trained on the copy task, {lengths(run.task.min_length, run.task.max_length)}",
+        f"in {join(places)}" if places else "",
         str(environment.get("cpu") or ""),
         run.file.created[:10],
     ]

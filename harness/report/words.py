@@ -13,8 +13,16 @@ from harness.analysis.measures import LEARNED_BIT_ERROR
 from harness.analysis.variants import Variant
 from harness.records.structs import Run
 from harness.report.learning_words import conclude_learning, describe_target
-from harness.report.quantities import count, count_between, integer, join, percent, setting, span
+from harness.report.quantities import amount, count, count_between, integer, join, percent, setting, span
 from harness.report.speed_words import conclude_speed
+
+OPTIMIZER_NAMES = {"adam": "Adam", "rmsprop": "RMSProp"}
+CLIPPING_WORDS = {"element": "each element of a gradient within {0} of 0", "norm": "gradients clipped to a norm of {0}"}
+WIRING_WORDS = {
+    "input_to_every_layer": "the input to every layer",
+    "every_layer_to_output": "every layer to the output",
+    "learned_initial_state": "a learned initial state",
+}
 
 
 def describe_run(run: Run) -> str:
@@ -44,14 +52,35 @@ def _model(run: Run) -> str:
     model = run.file.configuration.get("model", {})
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
+    known = {"layers", "hidden"} <= model.keys()
+    sizes = known and f"{count(model['layers'], 'stacked LSTM layer')} of {count(model['hidden'], 'unit')}"
+    further = [words for switch, words in WIRING_WORDS.items() if model.get(switch)]
+    wiring = f", with {join(further)}" if further else ""
     wired = all(model.get(switch) for switch in WIRINGS)
     inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
-    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(model)}{parameters}).{inferred}"
+    return f"The network: {sizes or 'LSTM layers'} and a sigmoid layer{parameters}{wiring}.{inferred}"
 
 
 def _recipe(run: Run) -> str:
+    """Optimiser, clipping and the length of training; what the configuration does not tell is left out."""
     optimizer, train = (run.file.configuration.get(section, {}) for section in ("optimizer", "train"))
-    return f"Optimiser: {_pairs(optimizer)}. Training: {_pairs(train)}."
+    length = ""
+    if {"steps", "batch"} <= train.keys():
+        length = f"{count(train['steps'], 'step')} of {count(train['batch'], 'sequence')}"
+    kind = setting(optimizer.get("kind", "an optimiser that was not recorded"))
+    name = OPTIMIZER_NAMES.get(kind, kind)
+    clipping = CLIPPING_WORDS.get(setting(optimizer.get("clip")), "").format(amount(optimizer.get("clip_value")))
+    parts = [length, f"by {name}{_learning_rate(train)}", clipping]
+    return f"Training: {', '.join(part for part in parts if part)}."
+
+
+def _learning_rate(train: Mapping[str, Any]) -> str:
+    if "learning_rate" not in train:
+        return ""
+    said = f" with a learning rate of {amount(train['learning_rate'])}"
+    if train.get("warmup_steps"):
+        said += f", which it reaches over {count(train['warmup_steps'], 'step')}"
+    return f"{said}, then down to 0 along a cosine" if train.get("schedule") == "cosine" else said
 
 
 def _repetition(run: Run) -> str:
@@ -78,10 +107,6 @@ def _machine(run: Run) -> str:
     known = [pattern.format(value, s="s" * (value != 1)) for pattern, value in named.items() if value]
     created = f" Run at {run.file.created}." if run.file.created else ""
     return (f"Machine: {', '.join(known)}." if known else "") + created
-
-
-def _pairs(section: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {setting(value)}" for name, value in section.items())
 
 
 def _repeats(run: Run) -> int:

@@ -29,15 +29,17 @@ BEYOND = """() => [...document.querySelectorAll("body *")].filter((each) => !eac
 SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll("body *")]
   .filter((each) => each.checkVisibility())
   .filter((each) => [...each.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
-  .map((each) => parseFloat(getComputedStyle(each).fontSize)))"""
+  .filter((each) => each.tagName !== "title")
+  .map((each) => parseFloat(getComputedStyle(each).fontSize)
+    * (each.ownerSVGElement ? each.getScreenCTM().a : 1)))"""
 CONTRASTS = """() => {
   const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   const light = (rgb) => rgb.match(/\\d+/g).slice(0, 3).map(Number).map(channel)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const page = light(getComputedStyle(document.body).backgroundColor);
-  const names = ["h1", "h2", ".headline", ".axis", ".plot span", "summary", "nav a", "td", ".note"];
+  const names = ["h1", "h2", ".headline", ".figure text", "summary", "nav a", "td", ".note"];
   return Object.fromEntries(names.map((name) => {
-    const ink = light(getComputedStyle(document.querySelector(name)).color);
+    const ink = light(getComputedStyle(document.querySelector(name))[name.endsWith(" text") ? "fill" : "color"]);
     return [name, (Math.max(page, ink) + 0.05) / (Math.min(page, ink) + 0.05)];
   }));
 }"""
@@ -179,9 +181,12 @@ def test_a_framework_has_one_colour_everywhere(repeated_run: Path, open_page: Op
     write_report(repeated_run)
     page = open_page(repeated_run)
     swatch = page.locator("#results tr", has_text="jax idiomatic").first.locator(".swatch")
-    bar = page.locator("#ceiling .row", has_text="jax idiomatic").locator("i")
-    colours = [each.evaluate("(each) => getComputedStyle(each).backgroundColor") for each in (swatch, bar)]
-    lines = page.locator("#learning .plot path:has(title)", has_text="jax idiomatic")
+    colours = [swatch.evaluate("(each) => getComputedStyle(each).backgroundColor")]
+    bars = page.locator("#ceiling .figure path[style*='#0072b2']")
+    colours += [bars.nth(i).evaluate("(each) => getComputedStyle(each).fill") for i in range(bars.count())]
+    lines = page.locator("#learning .figure path[style*='#0072b2']")
     colours += [lines.nth(i).evaluate("(each) => getComputedStyle(each).stroke") for i in range(lines.count())]
-    assert len(colours) > 3
+    colours = [colour for colour in colours if colour != "none"]
+    assert bars.count()
+    assert len(colours) > 4
     assert set(colours) == {"rgb(0, 114, 178)"}
