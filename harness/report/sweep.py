@@ -170,6 +170,8 @@ def _draw_line(
     name, low, high = columns
     properties = line(variant, variants)
     ordered = sorted((point for point in points if point.get(name) is not None), key=lambda point: point["value"])
+    if not ordered:
+        return
     axes.plot([point["value"] for point in ordered], [point[name] for point in ordered], **properties)
     bounded = [point for point in ordered if point[low] is not None and point[high] is not None]
     lows, highs = [point[low] for point in bounded], [point[high] for point in bounded]

@@ -133,11 +133,10 @@ def mark_line(axes: Axes, at: float, text: str, side: str = "bottom") -> None:
 
 
 def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
-    """What the panels' lines are: at their right ends where every name fits in every panel, else below all panels."""
-    named = {axes: [each for each in axes.lines if not str(each.get_label()).startswith("_")] for axes in panels}
-    if all(_fit(axes, lines) for axes, lines in named.items()):
-        for axes, lines in named.items():
-            for each in lines:
+    """What is drawn in the panels: at the right ends of lines where every name fits in every panel, else below all."""
+    if all(_fit(axes) for axes in panels):
+        for axes in panels:
+            for each in axes.get_legend_handles_labels()[0]:
                 axes.annotate(
                     str(each.get_label()),
                     _end(each),
@@ -153,8 +152,13 @@ def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
     figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=TEXT, labelspacing=0.3)
 
 
-def _fit(axes: Axes, lines: list[Line2D]) -> bool:
-    """Whether the names of the lines are short, and their ends at the right of the axes and a text's height apart."""
+def _fit(axes: Axes) -> bool:
+    """Whether all that has a name is a line, its name short, its end at the right and a text's height from others'."""
+    lines = axes.get_legend_handles_labels()[0]
+    if not lines or not all(isinstance(each, Line2D) for each in lines):
+        return False
+    # Until it is asked for, matplotlib leaves it open where the axes end.
+    axes.autoscale_view()
     ends = axes.transAxes.inverted().transform([axes.transData.transform(_end(each)) for each in lines])
     text_height = 1.3 * TEXT / 72 / (axes.get_position().height * axes.figure.get_size_inches()[1])
     heights = sorted(ends[:, 1])
