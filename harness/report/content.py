@@ -98,7 +98,7 @@ def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: 
         _quality(run, tables, plots),
         _lengths(analysis, plots),
         _positions(plots),
-        _copies(run, plots),
+        _copies(analysis, plots),
         _time(tables, plots),
         _throughput(run, tables, plots),
         _ceiling(tables, plots),
@@ -187,17 +187,21 @@ def _lengths(analysis: Analysis, plots: list[str]) -> Section:
     return Section("lengths", "Bit error", text, picture, folded=folded)
 
 
-def _copies(run: Run, plots: list[str]) -> Section:
+def _copies(analysis: Analysis, plots: list[str]) -> Section:
     text = (
         "One test sequence of each length: the input, what was to be given back, then what each network gave. Time runs"
         " to the right, a row of cells is one channel; the pattern is due in the second half. Wrong bits are in a strip"
         " of their own below."
     )
-    by_length = [plot for plot in plots if plot.startswith("copies_length_")]
-    pictures = [Picture(f"plots/{plot}", f"Copies, {plot[7:-4].replace('_', ' ')}") for plot in by_length]
-    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.drawn_cells]
-    links = [picture for cell, name in names for picture in _picture(plots, name, f"Copies by {cell}")]
-    return Section("copies", "Copies", text, pictures, links)
+    lengths = dict.fromkeys(sequence.length for sequence in analysis.copies)
+    cells = [cell.cell for cell in analysis.run.drawn_cells]
+    return Section(
+        key="copies",
+        heading="Copies",
+        text=text,
+        pictures=_pictures(plots, {f"copies_length_{length}.png": f"Copies at length {length}" for length in lengths}),
+        links=_pictures(plots, {f"copies_{cell}.png": f"Copies by {cell}" for cell in cells}),
+    )
 
 
 def _time(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
@@ -326,5 +330,10 @@ def _fold(summary: str, tables: Mapping[str, pd.DataFrame], name: str) -> list[F
     return [Folded(summary, table) for table in _readable(tables, name)]
 
 
+def _pictures(plots: list[str], named: Mapping[str, str]) -> list[Picture]:
+    """Of the names that were drawn, with what they show."""
+    return [Picture(f"plots/{name}", alternative) for name, alternative in named.items() if name in plots]
+
+
 def _picture(plots: list[str], name: str, alternative: str) -> list[Picture]:
-    return [Picture(f"plots/{name}", alternative)] if name in plots else []
+    return _pictures(plots, {name: alternative})

@@ -100,8 +100,8 @@ def _make_bars(labels: Sequence[str], n_legend_rows: int = 0) -> tuple[Figure, A
     rows = [row_height * place for place in range(len(labels))]
     for row, label in zip(rows, labels, strict=True):
         text = "\n".join(map(plain, label.split("\n")))
-        over = {"va": "bottom", "fontsize": TEXT, "color": INK, "transform": axes.get_yaxis_transform()}
-        axes.text(0, row - 1.2 * HALF_BAR, text, **over)
+        place = axes.get_yaxis_transform()
+        axes.text(0, row - 1.2 * HALF_BAR, text, va="bottom", fontsize=TEXT, color=INK, transform=place)
     axes.set_yticks([])
     axes.set_ylim(rows[-1] + 2 * HALF_BAR, -text_height - 1.5 * HALF_BAR)
     return figure, axes, rows

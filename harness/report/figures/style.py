@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -109,7 +109,7 @@ def plain(label: str) -> str:
     return "".join(letter for letter in label if letter.isprintable()).replace("$", r"\$")
 
 
-def finish_axes(axes: Axes, title: str, x_label: str, y_label: str, *, grid: str = "y") -> None:
+def finish_axes(axes: Axes, title: str, x_label: str, y_label: str, *, grid: Literal["x", "y"] = "y") -> None:
     """Title and labels, a faint grid behind the data across the axis that is read, no frame above and at the right."""
     axes.set_title(title, loc="left", fontsize=TEXT, fontweight="bold", color=INK)
     axes.set_xlabel(x_label, fontsize=TEXT, color=QUIET)
@@ -134,7 +134,7 @@ def mark_line(axes: Axes, at: float, text: str, side: str = "bottom") -> None:
 
 def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
     """What is drawn in the panels: at the right ends of lines where every name fits in every panel, else below all."""
-    if all(_fit(axes) for axes in panels):
+    if all(_fit(figure, axes) for axes in panels):
         for axes in panels:
             for each in axes.get_legend_handles_labels()[0]:
                 axes.annotate(
@@ -152,7 +152,7 @@ def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
     figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=TEXT, labelspacing=0.3)
 
 
-def _fit(axes: Axes) -> bool:
+def _fit(figure: Figure, axes: Axes) -> bool:
     """Whether all that has a name is a line, its name short, its end at the right and a text's height from others'."""
     lines = axes.get_legend_handles_labels()[0]
     if not lines or not all(isinstance(each, Line2D) for each in lines):
@@ -160,7 +160,7 @@ def _fit(axes: Axes) -> bool:
     # Until it is asked for, matplotlib leaves it open where the axes end.
     axes.autoscale_view()
     ends = axes.transAxes.inverted().transform([axes.transData.transform(_end(each)) for each in lines])
-    text_height = 1.3 * TEXT / 72 / (axes.get_position().height * axes.figure.get_size_inches()[1])
+    text_height = 1.3 * TEXT / 72 / (axes.get_position().height * figure.get_size_inches()[1])
     heights = sorted(ends[:, 1])
     return (
         bool(np.isfinite(ends).all())

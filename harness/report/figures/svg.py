@@ -102,8 +102,8 @@ def _use_page_style(element: ElementTree.Element) -> None:
     if style := element.get("style"):
         style = FAMILY.sub("", FONT.sub(_page_font, style))
         element.set("style", COLOUR.sub(lambda found: PAGE_COLOURS[found[0].lower()], style))
-    for name in ("d", "x", "y", "transform"):
-        # A tenth of a point is not seen.
+    # A tenth of a point is not seen, but it is of the scale of an image.
+    for name in ("d", "x", "y", "transform") if not element.tag.endswith("image") else ():
         if place := element.get(name):
             element.set(name, FRACTION.sub(lambda found: f"{float(found[0]):.1f}", place).strip())
 
