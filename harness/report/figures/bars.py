@@ -112,6 +112,7 @@ def _finish_bars(axes: Axes, title: str, x_label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     finish_axes(axes, title, x_label, "", grid="x")
+    axes.spines["left"].set_visible(False)
 
 
 def _draw_bar(axes: Axes, row: float, width: float, variant: Variant, variants: list[Variant]) -> None:

@@ -23,9 +23,9 @@ from harness.report.figures.style import INK, PANEL_WIDTH, QUIET, TEXT, make_fig
 COLOUR_MAP = "cividis"
 WRONG = "#D55E00"
 # Inches: a row of cells with its name above it, a strip of wrong bits, the axis of time, the scale of the colours.
-ROW_HEIGHT, STRIP_HEIGHT, AXIS_HEIGHT, SCALE_HEIGHT, TEXT_LINE = 0.72, 0.42, 0.5, 0.9, 0.21
+ROW_HEIGHT, STRIP_HEIGHT, AXIS_HEIGHT, SCALE_HEIGHT, TEXT_LINE = 0.72, 0.34, 0.5, 0.9, 0.21
 # Letters in a line of a panel.
-LONGEST_TITLE = 46
+LONGEST_TITLE = 50
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def plot_copies(sequences: Sequence[CopiedSequence]) -> Figure:
     rows = [row for sequence in sequences for row in _find_rows(sequence)]
     heights = [row.height for row in rows]
     figure = make_figure(PANEL_WIDTH, sum(heights) + AXIS_HEIGHT * len(sequences) + SCALE_HEIGHT)
+    figure.get_layout_engine().set(h_pad=0.03, hspace=0)
     panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, row in zip(panels, rows, strict=True):
         _draw_row(axes, row)
@@ -92,3 +93,4 @@ def _add_scale(figure: Figure, panels: list[Axes]) -> None:
     scale = figure.colorbar(colours, ax=panels, location="bottom", aspect=40, pad=0.01)
     scale.set_label("input, or probability of a one", fontsize=TEXT, color=QUIET)
     scale.ax.tick_params(labelsize=TEXT, color=QUIET, labelcolor=QUIET)
+    scale.outline.set_edgecolor(QUIET)

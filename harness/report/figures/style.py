@@ -25,7 +25,7 @@ from harness.analysis.variants import Variant
 BLACK, INK, QUIET, GRID, SHADE, PAGE = "#000000", "#1b1f24", "#57606c", "#e6e9ed", "#f5f6f8", "#ffffff"
 COLOURS = {"torch": "#D55E00", "tensorflow": "#E69F00", "jax": "#0072B2", "reference": "#7F7F7F"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", INK, "#F0E442")
-LINE_WIDTH, MARKER_SIZE = 1.6, 6.0
+LINE_WIDTH, MARKER_SIZE = 1.6, 5.0
 # By implementation, in float32 and in other precisions; what is not known has the last.
 MARKERS = {"idiomatic": ("o", "^"), "tuned": ("s", "D")}
 OTHER_MARKERS = ("v", "P")
@@ -129,7 +129,9 @@ def draw_band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, tint: s
 def mark_line(axes: Axes, at: float, text: str, side: str = "bottom") -> None:
     """A thin line across the plot, with its text above it at the left, or with its top below it."""
     axes.axhline(at, color=QUIET, linewidth=1)
-    axes.text(0.01, at, text, va=side, transform=axes.get_yaxis_transform(), **NOTE)
+    # Over the grid and under the data.
+    behind: dict[str, Any] = {"bbox": {"facecolor": PAGE, "edgecolor": "none", "pad": 0.5}, "zorder": 1.5}
+    axes.text(0.01, at, text, va=side, transform=axes.get_yaxis_transform(), **NOTE, **behind)
 
 
 def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
@@ -42,11 +46,12 @@ def test_equal_figures_are_equal_bytes_in_the_pages_colours(mixed_run: Path) -> 
 
 
 def test_pictures_of_copies_keep_a_pixel_a_bit(mixed_run: Path) -> None:
-    first, _ = analyse(read_run(mixed_run)).copies
-    (picture,) = embed(plot_copies([first]), "copies")
-    sizes = re.findall(r'<image [^>]*?height="([\d.]+)"', picture)
-    assert len(sizes) >= 5
-    assert picture.count("data:image/png;base64,") >= len(sizes)
+    sequence = analyse(read_run(mixed_run)).copies[-1]
+    (picture,) = embed(plot_copies([sequence]), "copies")
+    addresses = re.findall(r'="data:image/png;base64,\s*([^"]+)"', picture)
+    sizes = [Image.open(BytesIO(b64decode(address))).size for address in addresses]
+    steps = len(sequence.target)
+    assert sizes[:3] == [(steps, 10), (steps, 8), (steps, 8)]
 
 
 def test_black_follows_the_page(run_folder: Callable[..., Path], record: Make) -> None:
