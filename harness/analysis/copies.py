@@ -44,7 +44,7 @@ class CopiedSequence:
     @property
     def n_bits(self) -> int:
         """Bits that are due."""
-        return self.length * self.target.shape[1]
+        return int(self.length * self.target.shape[1])
 
     def only(self, cell: Cell) -> CopiedSequence:
         """The sequence with the output of one cell."""

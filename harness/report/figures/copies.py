@@ -24,6 +24,7 @@ COLOUR_MAP = "cividis"
 WRONG = "#D55E00"
 # Inches: a row of cells with its name above it, a strip of wrong bits, the axis of time, the scale of the colours.
 ROW_HEIGHT, STRIP_HEIGHT, AXIS_HEIGHT, SCALE_HEIGHT, TEXT_LINE = 0.72, 0.34, 0.5, 0.9, 0.21
+ROW_GAP = 0.03
 # Letters in a line of a panel.
 LONGEST_TITLE = 50
 
@@ -46,8 +47,8 @@ def plot_copies(sequences: Sequence[CopiedSequence]) -> Figure:
     """The sequences, at least one, below one another."""
     rows = [row for sequence in sequences for row in _find_rows(sequence)]
     heights = [row.height for row in rows]
-    figure = make_figure(PANEL_WIDTH, sum(heights) + AXIS_HEIGHT * len(sequences) + SCALE_HEIGHT)
-    figure.get_layout_engine().set(h_pad=0.03, hspace=0)
+    height = sum(heights) + AXIS_HEIGHT * len(sequences) + SCALE_HEIGHT
+    figure = make_figure(PANEL_WIDTH, height, ROW_GAP)
     panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, row in zip(panels, rows, strict=True):
         _draw_row(axes, row)
@@ -78,7 +79,7 @@ def _paint_wrong(wrong: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def _draw_row(axes: Axes, row: Row) -> None:
     axes.imshow(np.swapaxes(row.cells, 0, 1), COLOUR_MAP, vmin=0, vmax=1, aspect="auto", interpolation="none")
-    axes.set_title(row.title, loc="left", fontsize=TEXT, color=INK, pad=2)
+    axes.set_title(row.title, loc="left", fontsize=TEXT, color=INK, pad=4)
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.tick_params(labelsize=TEXT, color=QUIET, labelcolor=QUIET, bottom=row.is_last, labelbottom=row.is_last)

@@ -51,9 +51,10 @@ def own_settings() -> Iterator[None]:
         yield
 
 
-def make_figure(width: float, height: float) -> Figure:
-    """A white figure of width x height inches that lays itself out."""
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08), facecolor=PAGE)
+def make_figure(width: float, height: float, row_gap: float = 0.08) -> Figure:
+    """A white figure of width x height inches that lays itself out, with so many inches above and below a panel."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=row_gap, hspace=0)
+    return Figure(figsize=(width, height), layout=layout, facecolor=PAGE)
 
 
 def make_panels(n: int, n_series: int, n_columns: int = 2) -> tuple[Figure, list[Axes]]:
@@ -67,8 +68,19 @@ def make_panels(n: int, n_series: int, n_columns: int = 2) -> tuple[Figure, list
     return figure, panels[:n]
 
 
+def settle(figure: Figure) -> None:
+    """Lay the figure out, and leave its panels where they are, in places rounded to what nobody sees: the last digits
+    of the layout differ from one time to the next."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+
+
 def encode_png(figure: Figure) -> bytes:
     """The figure as PNG, without the software's version so that equal figures are equal bytes."""
+    settle(figure)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
@@ -138,7 +150,7 @@ def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
     """What is drawn in the panels: at the right ends of lines where every name fits in every panel, else below all."""
     if all(_fit(figure, axes) for axes in panels):
         for axes in panels:
-            for each in axes.get_legend_handles_labels()[0]:
+            for each in _named_lines(axes):
                 axes.annotate(
                     str(each.get_label()),
                     _end(each),
@@ -156,8 +168,8 @@ def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
 
 def _fit(figure: Figure, axes: Axes) -> bool:
     """Whether all that has a name is a line, its name short, its end at the right and a text's height from others'."""
-    lines = axes.get_legend_handles_labels()[0]
-    if not lines or not all(isinstance(each, Line2D) for each in lines):
+    lines = _named_lines(axes)
+    if not lines or len(lines) < len(axes.get_legend_handles_labels()[0]):
         return False
     # Until it is asked for, matplotlib leaves it open where the axes end.
     axes.autoscale_view()
@@ -170,6 +182,10 @@ def _fit(figure: Figure, axes: Axes) -> bool:
         and all(ends[:, 0] > 0.9)
         and all(above - below > text_height for below, above in pairwise(heights))
     )
+
+
+def _named_lines(axes: Axes) -> list[Line2D]:
+    return [each for each in axes.lines if not str(each.get_label()).startswith("_")]
 
 
 def _end(drawn: Line2D) -> tuple[float, float]:

@@ -14,7 +14,20 @@ from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
 
 from harness.analysis.variants import Variant
-from harness.report.figures.style import BLACK, GRID, INK, PAGE, PANEL_WIDTH, QUIET, READOUT, SHADE, SPLIT, TOLD, colour
+from harness.report.figures.style import (
+    BLACK,
+    GRID,
+    INK,
+    PAGE,
+    PANEL_WIDTH,
+    QUIET,
+    READOUT,
+    SHADE,
+    SPLIT,
+    TOLD,
+    colour,
+    settle,
+)
 
 POINTS_PER_INCH = 72
 # The page's own, which turn with light and dark; its style sheet has their values.
@@ -50,11 +63,10 @@ def css_colour(variant: Variant, variants: list[Variant]) -> str:
 def embed(figure: Figure, name: str) -> list[Markup]:
     """The figure for a page, a picture for each panel and one for the legend, so that a narrow page stacks them; in
     one picture where it has one panel or where images share a colour scale."""
+    settle(figure)
     figure.set_dpi(POINTS_PER_INCH)
-    figure.draw_without_rendering()
     if len(figure.axes) == 1 or any(axes.images for axes in figure.axes):
         return [_fit_in(encode_svg(figure, name))]
-    figure.set_layout_engine("none")
     parts: list[Axes | Legend] = [*figure.axes, *figure.legends]
     return [_fit_in(encode_svg(figure, f"{name}{n}", _show_alone(part, parts))) for n, part in enumerate(parts)]
 
