@@ -31,7 +31,7 @@ SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll("body *")]
   .filter((each) => [...each.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
   .filter((each) => each.tagName !== "title")
   .map((each) => parseFloat(getComputedStyle(each).fontSize)
-    * (each.ownerSVGElement ? each.getScreenCTM().a : 1)))"""
+    * (each.ownerSVGElement ? Math.hypot(each.getScreenCTM().a, each.getScreenCTM().b) : 1)))"""
 CONTRASTS = """() => {
   const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   const light = (rgb) => rgb.match(/\\d+/g).slice(0, 3).map(Number).map(channel)

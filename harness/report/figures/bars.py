@@ -93,14 +93,14 @@ def plot_times(analysis: Analysis) -> Figure | None:
 
 def _make_bars(labels: Sequence[str], n_legend_rows: int = 0) -> tuple[Figure, Axes, list[float]]:
     """Axes for a bar below each label, the first at the top, and the heights of the bars."""
-    text_height = TEXT_LINE * (1 + max(label.count("\n") for label in labels))
+    texts = ["\n".join(map(plain, label.split("\n"))) for label in labels]
+    text_height = TEXT_LINE * (1 + max(text.count("\n") for text in texts))
     row_height = text_height + 2 * HALF_BAR + GAP
     figure = make_figure(PANEL_WIDTH, MARGIN + row_height * len(labels) + LEGEND_ROW * n_legend_rows)
     axes = figure.subplots()
     rows = [row_height * place for place in range(len(labels))]
-    for row, label in zip(rows, labels, strict=True):
-        text = "\n".join(map(plain, label.split("\n")))
-        place = axes.get_yaxis_transform()
+    place = axes.get_yaxis_transform()
+    for row, text in zip(rows, texts, strict=True):
         axes.text(0, row - 1.2 * HALF_BAR, text, va="bottom", fontsize=TEXT, color=INK, transform=place)
     axes.set_yticks([])
     axes.set_ylim(rows[-1] + 2 * HALF_BAR, -text_height - 1.5 * HALF_BAR)

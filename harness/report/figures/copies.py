@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,8 +24,6 @@ WRONG = "#D55E00"
 # Inches: a row of cells with its name above it, a strip of wrong bits, the axis of time, the scale of the colours.
 ROW_HEIGHT, STRIP_HEIGHT, AXIS_HEIGHT, SCALE_HEIGHT, TEXT_LINE = 0.72, 0.34, 0.5, 0.9, 0.21
 ROW_GAP = 0.03
-# Letters in a line of a panel.
-LONGEST_TITLE = 50
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def _find_rows(sequence: CopiedSequence) -> list[Row]:
     rows = [Row(f"Length {sequence.length} ({trained}): input", sequence.inputs), Row("target", sequence.target)]
     for output in sequence.outputs:
         title = plain(f"{output.label}: {_describe_wrong(output, sequence.n_bits)}")
-        rows.append(Row(fill(title, LONGEST_TITLE), output.probabilities))
+        rows.append(Row(title, output.probabilities))
         if output.n_wrong:
             rows.append(Row("", _paint_wrong(output.wrong)))
     return [*rows[:-1], replace(rows[-1], is_last=True)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
+from textwrap import fill
 from typing import Any, Literal
 
 import matplotlib
@@ -39,8 +40,9 @@ DOTS_PER_INCH = 160
 # seen. The lines of the text are split by SPLIT.
 READOUT, TOLD, SPLIT = "readout:", "told:", "\N{LINE SEPARATOR}"
 MOST_READOUTS = 60
-# A name at the end of a line takes at most about a third of a panel.
-LONGEST_NAME = 17
+# Letters in a name at the end of a line, which takes about a third of a panel, in a line of text across a panel, and in
+# one beside the sample of a legend.
+LONGEST_NAME, LONGEST_LINE, LONGEST_LEGEND_LINE = 17, 50, 42
 
 
 @contextmanager
@@ -104,7 +106,7 @@ def line(variant: Variant, variants: list[Variant]) -> dict[str, Any]:
         "marker": shapes[variant.precision != "float32"],
         "markersize": MARKER_SIZE,
         "markerfacecolor": PAGE if variant.implementation == "idiomatic" else tint,
-        "label": plain(variant.marked_label),
+        "label": plain(variant.marked_label, LONGEST_LEGEND_LINE),
         "zorder": 3,
     }
 
@@ -116,9 +118,10 @@ def spread_markers(variant: Variant, variants: list[Variant], n_points: int) -> 
     return [int(place) for place in np.unique((shares * (n_points - 1)).round())]
 
 
-def plain(label: str) -> str:
-    """A label from a record with nothing left that matplotlib would read as mathematics or SVG cannot hold."""
-    return "".join(letter for letter in label if letter.isprintable()).replace("$", r"\$")
+def plain(label: str, longest_line: int = LONGEST_LINE) -> str:
+    """A label from a record with nothing left that matplotlib would read as mathematics or SVG cannot hold, in lines
+    that a panel has room for."""
+    return fill(_printable(label), longest_line).replace("$", r"\$")
 
 
 def finish_axes(axes: Axes, title: str, x_label: str, y_label: str, *, grid: Literal["x", "y"] = "y") -> None:
