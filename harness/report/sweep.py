@@ -149,7 +149,7 @@ def plot_axis(axis: str, rows: list[Row]) -> Figure | None:
     x_label = f"{AXIS_LABELS[axis]} (log scale)"
     finish_axes(panels[0], "Training throughput", x_label, "sequences a second")
     for axes in panels[1:]:
-        finish_axes(axes, "Efficiency", x_label, "share of as many processes' speed")
+        finish_axes(axes, "Efficiency", x_label, "share of the speed\nof as many processes")
         axes.axhline(1.0, color=QUIET, linewidth=1)
     name_lines(figure, panels)
     return figure

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from harness.report import write_report
 
@@ -175,6 +178,40 @@ def test_paper_is_white_and_wide_enough(repeated_run: Path, open_page: Open) -> 
     assert page.evaluate("document.documentElement.scrollWidth") <= A4_WIDTH_PX
     assert not page.locator("nav").is_visible()
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_on_paper_the_environment_is_there_though_it_is_folded_on_the_screen(
+    run_folder: Callable[..., Path], record: Make, open_page: Open
+) -> None:
+    packages = {f"package-{n}": "1.0" for n in range(30)}
+    folder = run_folder(record("torch"), environment={"cpu": "Imaginary CPU", "packages": packages})
+    write_report(folder)
+    page = open_page(folder, A4_WIDTH_PX)
+    row = page.locator("#environment td", has_text="package-29")
+    all_measures = page.locator("#results details.rows").first
+    assert not row.is_visible()
+    page.emulate_media(media="print")
+    assert row.is_visible()
+    assert row.bounding_box()["height"] > 0
+    assert not all_measures.is_visible()
+
+
+def test_a_table_that_goes_on_shows_a_shadow_where_it_does(repeated_run: Path, open_page: Open) -> None:
+    write_report(repeated_run)
+    page = open_page(repeated_run, 390)
+    table = page.locator("#results .table").first
+    clip = table.bounding_box()
+    edge = {"x": clip["x"] + clip["width"] - 6, "y": clip["y"] + clip["height"] / 2, "width": 4, "height": 20}
+
+    def darkest() -> int:
+        return int(np.asarray(Image.open(BytesIO(page.screenshot(clip=edge, full_page=True))).convert("L")).min())
+
+    table.evaluate(
+        "(each) => { for (const cell of each.querySelectorAll('td, th')) cell.style.visibility = 'hidden'; }"
+    )
+    assert darkest() < 230
+    table.evaluate("(each) => { each.scrollLeft = each.scrollWidth; }")
+    assert darkest() > 230
 
 
 def test_a_framework_has_one_colour_everywhere(repeated_run: Path, open_page: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from harness.analysis.compare.runs import ComparedRun
 from harness.analysis.variants import Variant
@@ -37,6 +38,7 @@ def plot_speeds(runs: list[ComparedRun]) -> Figure:
     axes.set_yticks([place for place, _, _ in rows], [letter for _, letter, _ in rows])
     axes.set_ylim(at - GAP, -0.6)
     axes.set_xlim(0, 1.15 * max(high for _, _, variant in rows for high in _bounds(variant)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     x_label = "sequences a second; lines: 95 % interval over processes"
     finish_axes(axes, "Training throughput by run", x_label, "", grid="x")
     axes.tick_params(axis="y", length=0)
