@@ -9,6 +9,7 @@ from harness.analysis import measures, stats
 from harness.analysis.bit_errors import EvaluatedLength, LengthErrors, evaluate_lengths, find_bit_errors
 from harness.analysis.ceiling import Ceilings, ProductRate, find_ceilings, product_rates
 from harness.analysis.comparisons import Comparison, compare_all, compare_with_itself
+from harness.analysis.copies import CopiedSequence, gather_copies
 from harness.analysis.distance import LossDistance, measure_distances
 from harness.analysis.doubts import Doubts, find_doubts
 from harness.analysis.learned import Learning, judge_learning
@@ -49,6 +50,7 @@ class Analysis:
     positions: list[PositionErrors]
     bit_errors: dict[Variant, dict[int, LengthErrors]]
     evaluated: list[EvaluatedLength]
+    copies: list[CopiedSequence]
     throughputs: list[Throughput]
     times: dict[Variant, dict[str, float]]
     train_loss_floor: float | None
@@ -116,6 +118,7 @@ def analyse(run: Run) -> Analysis:
         positions=measure_positions(run, variants),
         bit_errors=find_bit_errors(variants),
         evaluated=evaluate_lengths(run),
+        copies=gather_copies(run, variants),
         throughputs=measure_throughputs(run),
         times=find_times(variants),
         train_loss_floor=measures.train_loss_floor(run),

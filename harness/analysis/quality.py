@@ -15,6 +15,8 @@ from harness.records.structs import Cell, Run
 Row = dict[str, object]
 Measure = Callable[[Run, Cell], float | None]
 
+# Of two differences, Student's interval takes 12.7 standard errors: it says nothing, and one says less.
+ENOUGH_SEEDS = 3
 # What is compared, less being better.
 MEASURES: dict[str, Measure] = {
     "original_loss": lambda run, cell: measures.original_loss(cell),

@@ -16,6 +16,7 @@ from safetensors.numpy import load
 
 from backends import BACKENDS, Backend
 from backends.contract import Array, Parameters
+from harness.analysis.copies import CopiedSequence, Output
 from harness.cells.requests import Predict
 from harness.processes.options import ChosenOptions, PredictOptions
 from harness.processes.process import Outcome, Resources, missing_reason, run_job
@@ -30,11 +31,11 @@ from harness.records.durable import write_bytes, write_text
 from harness.records.parameter_faults import parameter_faults
 from harness.records.reading import read_run
 from harness.records.structs import Cell, Run
+from harness.report.figures.copies import plot_copies
+from harness.report.figures.style import encode_png, own_settings
 from harness.report.markdown import one_line
-from harness.report.prediction_plot import Drawn, plot_predictions
-from harness.report.style import encode_png
 from harness.task.copy_task import LARGEST_SEED, CopyBatch
-from harness.task.metrics import wrong_bits
+from harness.task.metrics import find_wrong_bits
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
 
@@ -207,8 +208,13 @@ def _read_outcome(
 
 
 def _count_wrong(prediction: Prediction, batch: CopyBatch, config: RunConfig) -> int:
+    return _output(prediction, batch, config).n_wrong
+
+
+def _output(prediction: Prediction, batch: CopyBatch, config: RunConfig) -> Output:
     probabilities = prediction.probabilities[int(batch.lengths[0])]
-    return int(wrong_bits(probabilities[None], config.task.bits_of(batch.targets), batch.mask)[0])
+    wrong = find_wrong_bits(probabilities, config.task.bits_of(batch.targets)[0], batch.mask[0])
+    return Output(prediction.label, probabilities, wrong)
 
 
 def _table(predictions: list[Prediction], batches: dict[int, CopyBatch], config: RunConfig) -> Table:
@@ -246,15 +252,25 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for length, batch in batches.items() if made else ():
-            drawn = [Drawn(each.label, each.probabilities[length], _count_wrong(each, batch, config)) for each in made]
-            trained = config.task.min_length <= length <= config.task.max_length
-            figure = plot_predictions(config.task.bits_of(batch.targets)[0], batch.mask[0], drawn, is_trained=trained)
+            sequence = CopiedSequence(
+                length=length,
+                is_trained=config.task.min_length <= length <= config.task.max_length,
+                inputs=batch.inputs[0],
+                target=config.task.bits_of(batch.targets)[0],
+                outputs=[_output(each, batch, config) for each in made],
+            )
             path = folder / f"copy_length_{length}.png"
-            write_bytes(path, encode_png(figure))
+            write_bytes(path, _draw(sequence))
             console.print(str(path), soft_wrap=True, highlight=False, markup=False)
         write_text(folder / "wrong_bits.csv", _csv(made, batches, config))
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be written to: {error.strerror}") from None
+
+
+@own_settings()
+def _draw(sequence: CopiedSequence) -> bytes:
+    """As PNG."""
+    return encode_png(plot_copies([sequence]))
 
 
 def _csv(predictions: list[Prediction], batches: dict[int, CopyBatch], config: RunConfig) -> str:

@@ -113,12 +113,26 @@ class Column:
         return self.show not in (text, flag)
 
 
+# The ranking for a glance, of which the first that have a value are shown, so that a page holds it without scrolling;
+# the summary has all.
+RANKING = (
+    *("rank", "marked_label", "sequences_per_s", "sequences_per_s_interval", "seconds_to_target", "bit_error"),
+    *("ceiling_share", "verified", "status", "step_ms", "startup_s", "gflop_per_s"),
+)
+MOST_RANKING_COLUMNS = 9
+
 COLUMNS = {
     "backend": Column("backend", text, "the framework"),
     "implementation": Column(
         "implementation",
         text,
         "idiomatic: the way the framework's own documentation would write it; tuned: made fast, with the same results",
+    ),
+    "marked_label": Column(
+        "implementation",
+        text,
+        "framework and implementation, with what makes its figures doubtful; idiomatic: the way the framework's own"
+        " documentation would write it; tuned: made fast, with the same results",
     ),
     "precision": Column("precision", text, "the number format of the computation"),
     "device": Column("device", text),

@@ -10,13 +10,14 @@ import msgspec
 import pandas as pd
 
 from harness.analysis.analysis import Analysis
+from harness.analysis.quality import ENOUGH_SEEDS
 from harness.analysis.variants import short_label
 from harness.records.structs import Run
 from harness.report.cautions import Caution, find_cautions
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
 from harness.report.quantities import lengths, setting
-from harness.report.readable import Readable, compare_lengths, make_readable
+from harness.report.readable import Readable, compare_lengths, make_readable, rank
 from harness.report.speed_words import describe_floor
 from harness.report.verified import tabulate_verification
 from harness.report.words import conclude, describe_run
@@ -30,6 +31,14 @@ COMPARED = (
     " its interval that lies farther from 1 is the noise floor."
 )
 
+SETTINGS_TEXTS = {
+    "Environment": "The machine, its limits and every version; names of users, hosts and home folders are left out.",
+    "Configuration": "The recipe in full.",
+    "Settings": "What each implementation reported to be in force while it trained.",
+}
+MOST_OPEN_ROWS = 24
+RANKED_WHOLE = ("results", "comparisons")
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -40,19 +49,30 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A table behind a summary that opens it; on paper there is nothing to open, so only what is_kept is printed."""
+
+    summary: str
+    table: Readable
+    is_kept: bool = False
+
+
+@dataclass(frozen=True)
 class Section:
-    """key names the section for the page, which draws some of them in its own way."""
+    """key names the section for the page, which marks some tables in its own way; links are pictures to be opened."""
 
     key: str
     heading: str
     text: str = ""
     pictures: list[Picture] = field(default_factory=list)
+    links: list[Picture] = field(default_factory=list)
     tables: list[Readable] = field(default_factory=list)
+    folded: list[Folded] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
-        return not (self.tables or self.pictures or self.cautions)
+        return not (self.tables or self.folded or self.pictures or self.cautions)
 
 
 @dataclass(frozen=True)
@@ -73,16 +93,16 @@ def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: 
     """The whole report; `plots` are the names of the files in plots/."""
     run = analysis.run
     sections = [
-        _results(tables),
+        _results(analysis, tables),
         _failures(tables),
         _learning(tables, plots),
         _quality(run, tables, plots),
         _lengths(analysis, plots),
         _positions(plots),
-        _copies(run, plots),
-        _time(tables),
+        _copies(analysis, plots),
+        _time(tables, plots),
         _throughput(run, tables, plots),
-        _ceiling(tables),
+        _ceiling(tables, plots),
         _comparisons(analysis, tables),
         _warnings(analysis),
         _verification(run),
@@ -94,17 +114,32 @@ def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: 
         headline=conclude_in_one_sentence(analysis),
         key_figures=key_figures(analysis),
         conclusions=conclude(analysis),
-        sections=_explain_once([section for section in sections if not section.is_empty]),
+        sections=_explain_once([_fold_long(section) for section in sections if not section.is_empty]),
         description=describe_run(run),
         command=run.file.command,
     )
+
+
+def _fold_long(section: Section) -> Section:
+    """The section with its long tables behind their summaries, but for those that it is there for."""
+    if section.key in RANKED_WHOLE:
+        return section
+    long = [table for table in section.tables if len(table.rows) > MOST_OPEN_ROWS]
+    folded = [Folded(f"{len(table.rows)} rows: {', '.join(table.headers[:3])}", table, is_kept=True) for table in long]
+    short = [table for table in section.tables if table not in long]
+    return replace(section, tables=short, folded=[*folded, *section.folded])
 
 
 def _explain_once(sections: list[Section]) -> list[Section]:
     """The sections with every column explained only where it is met first."""
     explained: set[tuple[str, str]] = set()
     return [
-        replace(section, tables=[_explain_new(table, explained) for table in section.tables]) for section in sections
+        replace(
+            section,
+            tables=[_explain_new(table, explained) for table in section.tables],
+            folded=[replace(each, table=_explain_new(each.table, explained)) for each in section.folded],
+        )
+        for section in sections
     ]
 
 
@@ -114,13 +149,14 @@ def _explain_new(table: Readable, explained: set[tuple[str, str]]) -> Readable:
     return replace(table, meanings=new)
 
 
-def _results(tables: Mapping[str, pd.DataFrame]) -> Section:
+def _results(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> Section:
     text = (
         "Ranked by training throughput, in sequences a second. Numbers are medians over fresh processes; those of speed"
         " are over the seeds and repeats that all ranked implementations of a precision and device have. An interval"
         " says where the true median lies, as far as the processes of this run can tell."
     )
-    return Section("results", "Ranking", text, tables=_readable(tables, "summary"))
+    in_brief = [rank(analysis)] if analysis.summary else []
+    return Section("results", "Ranking", text, tables=in_brief, folded=_fold("All measures", tables, "summary"))
 
 
 def _failures(tables: Mapping[str, pd.DataFrame]) -> Section:
@@ -135,7 +171,8 @@ def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
         " the losses of two implementations at the same step."
     )
     picture = _picture(plots, "loss.png", "Training loss against the optimiser step")
-    return Section("learning", "Learning", text, picture, _readable(tables, "loss_distance"))
+    distances = _fold("How far apart the losses are, as a table", tables, "loss_distance")
+    return Section("learning", "Learning", text, picture, folded=distances)
 
 
 def _lengths(analysis: Analysis, plots: list[str]) -> Section:
@@ -147,21 +184,35 @@ def _lengths(analysis: Analysis, plots: list[str]) -> Section:
     )
     picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
     compared = compare_lengths(analysis)
-    return Section("lengths", "Bit error", text, picture, [compared] if compared.rows else [])
+    folded = [Folded("Bit error by length, as a table", compared)] if compared.rows else []
+    return Section("lengths", "Bit error", text, picture, folded=folded)
 
 
-def _copies(run: Run, plots: list[str]) -> Section:
-    names = [(cell.cell, f"copies_{cell.cell}.png") for cell in run.drawn_cells]
-    pictures = [picture for cell, name in names for picture in _picture(plots, name, f"Copies by {cell}")]
-    return Section("copies", "Copies", "Target above, prediction below; blue is 0, red is 1.", pictures)
-
-
-def _time(tables: Mapping[str, pd.DataFrame]) -> Section:
+def _copies(analysis: Analysis, plots: list[str]) -> Section:
     text = (
-        "Each process from its start to its end; the page draws the one whose total is the median. Only the training"
-        " steps count for the ranking; a short run is mostly the rest."
+        "One test sequence of each length: the input, what was to be given back, then what each network gave. Time runs"
+        " to the right, a row of cells is one channel; the pattern is due in the second half. Wrong bits are in a strip"
+        " of their own below."
     )
-    return Section("time", "Where the time went", text, tables=_readable(tables, "timeline"))
+    lengths = dict.fromkeys(sequence.length for sequence in analysis.copies)
+    cells = [cell.cell for cell in analysis.run.drawn_cells]
+    return Section(
+        key="copies",
+        heading="Copies",
+        text=text,
+        pictures=_pictures(plots, {f"copies_length_{length}.png": f"Copies at length {length}" for length in lengths}),
+        links=_pictures(plots, {f"copies_{cell}.png": f"Copies by {cell}" for cell in cells}),
+    )
+
+
+def _time(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
+    text = (
+        "Each process from its start to its end; the one whose total is the median is drawn. Only the training steps"
+        " count for the ranking; a short run is mostly the rest."
+    )
+    picture = _picture(plots, "times.png", "Bars of the seconds that each part of a process took")
+    folded = _fold("Every process, as a table", tables, "timeline")
+    return Section("time", "Where the time went", text, picture, folded=folded)
 
 
 def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
@@ -175,17 +226,20 @@ def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) 
             " counts only in the comparison with itself."
         )
     picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
-    return Section("throughput", "Speed of every process", text, picture, _readable(tables, "throughput"))
+    folded = _fold("Every process, as a table", tables, "throughput")
+    return Section("throughput", "Speed of every process", text, picture, folded=folded)
 
 
-def _ceiling(tables: Mapping[str, pd.DataFrame]) -> Section:
+def _ceiling(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
         "How near each implementation comes to the most this machine can do. A training step is mostly matrix products;"
         " the frameworks' own products of a layer's matrices were timed between the processes, and the best median of a"
         " precision and device is the ceiling, whichever framework's it is. Speeds are in GFLOP/s, 1e9 floating-point"
         " operations a second."
     )
-    return Section("ceiling", "Share of the machine's ceiling", text, tables=_readable(tables, "products"))
+    picture = _picture(plots, "ceiling.png", "Bars of the share of the ceiling")
+    folded = _fold("Every product that was timed", tables, "products")
+    return Section("ceiling", "Share of the machine's ceiling", text, picture, folded=folded)
 
 
 def _comparisons(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> Section:
@@ -222,12 +276,17 @@ def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> 
     if run.target.exists:
         text = f"The target is {describe_target(run.target)}. {text}"
     picture = _picture(plots, "quality.png", "Original loss and wrong bits against training sequences and seconds")
-    shown = [*_readable(tables, "time_to_target"), *_readable(tables, "quality_comparisons")]
-    return Section("quality", "Quality, and the time to reach it", text, picture, shown)
+    compared = tables["quality_comparisons"]
+    enough = {"quality_comparisons": compared[compared["seeds_compared"] >= ENOUGH_SEEDS]}
+    shown = [*_readable(tables, "time_to_target"), *_readable(enough, "quality_comparisons")]
+    return Section("quality", "Quality, and the time to reach it", text, picture, tables=shown)
 
 
 def _positions(plots: list[str]) -> Section:
-    text = "Where in the pattern the wrong bits are: medians over processes of each one's bit error, with their range."
+    text = (
+        "Where in the pattern the wrong bits are: medians over processes of each one's bit error, with their range."
+        " What was shown first had to be remembered over the most other vectors."
+    )
     picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
     return Section("positions", "Bit error by position", text, picture)
 
@@ -241,7 +300,7 @@ def _settings(run: Run) -> list[Section]:
         "Configuration": run.file.configuration.to_dict(),
         "Settings": _in_force(run),
     }
-    return [_pairs_section(heading, values) for heading, values in tables.items()]
+    return [_pairs_section(heading, SETTINGS_TEXTS[heading], values) for heading, values in tables.items()]
 
 
 def _in_force(run: Run) -> dict[str, dict[str, str]]:
@@ -254,11 +313,10 @@ def _in_force(run: Run) -> dict[str, dict[str, str]]:
     return {label: {name: " or ".join(values) for name, values in named.items()} for label, named in settings.items()}
 
 
-def _pairs_section(heading: str, values: Mapping[str, Any]) -> Section:
+def _pairs_section(heading: str, text: str, values: Mapping[str, Any]) -> Section:
     rows = [list(pair) for pair in _flatten(values)]
-    return Section(
-        heading.lower(), heading, tables=[Readable(["name", "value"], rows, [False, False], [])] if rows else []
-    )
+    table = Readable(["name", "value"], rows, [False, False], [])
+    return Section(heading.lower(), heading, text, tables=[table] if rows else [])
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -273,5 +331,14 @@ def _readable(tables: Mapping[str, pd.DataFrame], name: str) -> list[Readable]:
     return [make_readable(name, tables[name])] if len(tables[name]) else []
 
 
+def _fold(summary: str, tables: Mapping[str, pd.DataFrame], name: str) -> list[Folded]:
+    return [Folded(summary, table) for table in _readable(tables, name)]
+
+
+def _pictures(plots: list[str], named: Mapping[str, str]) -> list[Picture]:
+    """Of the names that were drawn, with what they show."""
+    return [Picture(f"plots/{name}", alternative) for name, alternative in named.items() if name in plots]
+
+
 def _picture(plots: list[str], name: str, alternative: str) -> list[Picture]:
-    return [Picture(f"plots/{name}", alternative)] if name in plots else []
+    return _pictures(plots, {name: alternative})

@@ -41,13 +41,14 @@ def key_figures(analysis: Analysis) -> list[KeyFigure]:
 
 
 def describe_shortly(run: Run) -> str:
-    """Network, task, number format, device and machine, in a few words."""
+    """What was trained on what: network, task, number format, device and machine, in a few words."""
     model, environment = run.file.configuration.model, run.file.environment
     cells = run.ok_cells or run.cells
+    places = sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})
     parts = [
-        f"{model.layers} x {model.hidden} LSTM",
-        f"copy task, {lengths(run.task.min_length, run.task.max_length)}",
-        " and ".join(sorted({f"{cell.precision} on {cell.device or 'an unknown device'}" for cell in cells})),
+        f"LSTMs of {count(model.layers, 'layer')} of {count(model.hidden, 'unit')}",
+        f"trained on the copy task, {lengths(run.task.min_length, run.task.max_length)}",
+        f"in {join(places)}" if places else "",
         str(environment.get("cpu") or ""),
         run.file.created[:10],
     ]

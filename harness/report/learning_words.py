@@ -7,7 +7,7 @@ import math
 from harness.analysis.analysis import Analysis
 from harness.analysis.comparisons import NO_DIFFERENCE
 from harness.analysis.positions import MiddleTest
-from harness.analysis.quality import MEASURES, QualityComparison
+from harness.analysis.quality import ENOUGH_SEEDS, MEASURES, QualityComparison
 from harness.analysis.target import Arrival
 from harness.analysis.variants import mark_label
 from harness.report.quantities import count, integer, join, number, out_of, percent, span
@@ -47,9 +47,10 @@ def _arrival(arrival: Arrival) -> str:
 
 
 def _quality(comparisons: list[QualityComparison]) -> str:
-    tested = [item for item in comparisons if item.conclusion is not None]
+    tested = [item for item in comparisons if item.conclusion is not None and item.seeds >= ENOUGH_SEEDS]
     if not tested:
-        return "" if not comparisons else "One seed cannot tell whether two implementations learn equally well."
+        few = f"Fewer than {ENOUGH_SEEDS} seeds cannot tell whether two implementations learn equally well."
+        return few if comparisons else ""
     differing = [item for item in tested if item.conclusion != NO_DIFFERENCE]
     if not differing:
         measured = join([NAMES[name] for name in MEASURES if any(item.measure == name for item in tested)])

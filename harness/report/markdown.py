@@ -65,7 +65,17 @@ def _section_blocks(section: Section) -> Iterator[str]:
         yield "".join(f"- {escape(caution.text)}\n" for caution in section.cautions)
     for picture in section.pictures:
         yield f"![{escape(picture.alternative)}]({picture.path})\n"
+    if section.links:
+        yield f"{', '.join(f'[{escape(link.alternative)}]({link.path})' for link in section.links)}\n"
     for table in section.tables:
-        yield render_table(table)
-        if table.meanings:
-            yield render_meanings(table)
+        yield from _table_blocks(table)
+    for folded in section.folded:
+        yield f"<details><summary>{escape(folded.summary)}</summary>\n"
+        yield from _table_blocks(folded.table)
+        yield "</details>\n"
+
+
+def _table_blocks(table: Readable) -> Iterator[str]:
+    yield render_table(table)
+    if table.meanings:
+        yield render_meanings(table)

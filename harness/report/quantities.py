@@ -62,9 +62,9 @@ def out_of(count: object, total: object) -> str:
     return f"{integer(count)} of {integer(total)}" if is_part else integer(count)
 
 
-def count(n: int, noun: str) -> str:
+def count(n: object, noun: str) -> str:
     """So many of something whose plural ends in s: 1 cell, 1,200 cells."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return f"{amount(n)} {noun}" if n == 1 else f"{amount(n)} {noun}s"
 
 
 def count_between(least: int, most: int, noun: str) -> str:
@@ -108,6 +108,11 @@ def setting(value: object) -> str:
     if value is None:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def amount(value: object) -> str:
+    """A number from a configuration, which nobody has checked: 15,000, 0.003, or what stands there instead."""
+    return integer(value) if isinstance(value, int) else number(value) if isinstance(value, float) else setting(value)
 
 
 def _float(value: object) -> float:

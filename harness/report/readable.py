@@ -13,7 +13,7 @@ from harness.analysis.analysis import Analysis
 from harness.analysis.variants import NOT_VERIFIED
 from harness.records.structs import Run
 from harness.report import quantities
-from harness.report.columns import BOUNDS, COLUMNS, OUT_OF, SHOWN, TELLING
+from harness.report.columns import BOUNDS, COLUMNS, MOST_RANKING_COLUMNS, OUT_OF, RANKING, SHOWN, TELLING
 
 MARKED_BY = {"implementation": "verified", "left": "left_verified", "right": "right_verified"}
 
@@ -54,6 +54,14 @@ def read_columns(names: list[str], records: list[dict[str, Any]]) -> Readable:
     )
 
 
+def rank(analysis: Analysis) -> Readable:
+    """The summary at a glance: at most nine columns, the fastest first; the status only where there are several."""
+    rows = analysis.summary
+    several = len({row.status for row in rows}) > 1
+    table = read_columns([name for name in RANKING if name != "status" or several], [vars(row) for row in rows])
+    return _keep_columns(table, MOST_RANKING_COLUMNS)
+
+
 def compare_lengths(analysis: Analysis) -> Readable:
     """Bit error with a row for each length and a column for each variant, medians over its cells."""
     run, variants, lengths = analysis.run, analysis.variants, analysis.lengths
@@ -66,6 +74,18 @@ def compare_lengths(analysis: Analysis) -> Readable:
         numeric=[True, False, *(True for _ in variants)],
         meanings=[(COLUMNS[name].header, COLUMNS[name].meaning) for name in ("length", "trained", "bit_error")],
         values=[[length, _trained(run, length), *errors[length]] for length in lengths],
+    )
+
+
+def _keep_columns(table: Readable, n: int) -> Readable:
+    """The first n columns of the table."""
+    kept = set(table.headers[:n])
+    return Readable(
+        headers=table.headers[:n],
+        rows=[row[:n] for row in table.rows],
+        numeric=table.numeric[:n],
+        meanings=[meaning for meaning in table.meanings if meaning[0] in kept],
+        values=[row[:n] for row in table.values],
     )
 
 

@@ -18,10 +18,10 @@ from harness.analysis.scaling import EFFICIENCY, SHARED_MACHINE, STRONG, WEAK
 from harness.analysis.variants import Variant
 from harness.report import summary_rows
 from harness.report.columns import COLUMNS
+from harness.report.figures.style import QUIET, encode_png, finish_axes, line, make_panels, name_lines, own_settings
 from harness.report.markdown import render_table
 from harness.report.quantities import integer, number, span
 from harness.report.readable import Readable
-from harness.report.style import QUIET, encode_png, finish_axes, line, make_figure
 from harness.report.tables import to_csv
 
 Row = dict[str, Any]
@@ -52,6 +52,7 @@ def point_rows(analysis: Analysis, axis: str, value: int) -> list[Row]:
     return [{"axis": axis, "value": value, **{name: row[name] for name in SUMMARY}} for row in summary_rows(analysis)]
 
 
+@own_settings()
 def write_sweep(folder: Path, rows: list[Row], preset: str) -> None:
     """Write sweep.csv, sweep.md and a plot <axis>.png for each axis with a speed."""
     (folder / "sweep.csv").write_text(to_csv(pd.DataFrame(rows, dtype=object)), "utf-8")
@@ -137,21 +138,20 @@ def plot_axis(axis: str, rows: list[Row]) -> Figure | None:
         return None
     variants = {key: _make_variant(key, points) for key, points in lines.items()}
     scales = axis in SCALING_AXES
-    figure = make_figure(13 if scales else 9, 5)
-    axes, *more = figure.subplots(1, 2 if scales else 1, squeeze=False)[0]
-    values = sorted({row["value"] for row in rows})
-    for key, points in lines.items():
-        _draw_line(axes, variants[key], points, list(variants.values()))
-        for beside in more:
-            _draw_line(beside, variants[key], points, list(variants.values()), EFFICIENCY)
-    _scale_axes(axes, values)
-    finish_axes(axes, "Training throughput", f"{AXIS_LABELS[axis]} (log scale)", "sequences a second (log scale)")
-    for beside in more:
-        _scale_values(beside, values)
-        finish_axes(beside, "Efficiency", f"{AXIS_LABELS[axis]} (log scale)", "share of as many processes' speed")
-        beside.axhline(1.0, color=QUIET, linewidth=1, linestyle=":")
-        beside.set_ylim(bottom=0)
-    axes.legend(frameon=False, handlelength=4)
+    figure, panels = make_panels(2 if scales else 1, len(variants))
+    shown = (RATE, EFFICIENCY)[: len(panels)]
+    for axes, columns in zip(panels, shown, strict=True):
+        for key, points in lines.items():
+            _draw_line(axes, variants[key], points, list(variants.values()), columns)
+        _scale_values(axes, sorted({row["value"] for row in rows}))
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    x_label = f"{AXIS_LABELS[axis]} (log scale)"
+    finish_axes(panels[0], "Training throughput", x_label, "sequences a second")
+    for axes in panels[1:]:
+        finish_axes(axes, "Efficiency", x_label, "share of the speed\nof as many processes")
+        axes.axhline(1.0, color=QUIET, linewidth=1)
+    name_lines(figure, panels)
     return figure
 
 
@@ -164,26 +164,18 @@ def _make_variant(key: tuple[str, ...], points: list[Row]) -> Variant:
 
 
 def _draw_line(
-    axes: Axes, variant: Variant, points: list[Row], variants: list[Variant], columns: tuple[str, str, str] = RATE
+    axes: Axes, variant: Variant, points: list[Row], variants: list[Variant], columns: tuple[str, str, str]
 ) -> None:
     """A line through the first of the columns, with bars from the second to the third."""
     name, low, high = columns
     properties = line(variant, variants)
     ordered = sorted((point for point in points if point.get(name) is not None), key=lambda point: point["value"])
-    values = [point["value"] for point in ordered]
-    axes.plot(
-        values, [point[name] for point in ordered], marker="o", markersize=properties["linewidth"] + 2.5, **properties
-    )
+    if not ordered:
+        return
+    axes.plot([point["value"] for point in ordered], [point[name] for point in ordered], **properties)
     bounded = [point for point in ordered if point[low] is not None and point[high] is not None]
     lows, highs = [point[low] for point in bounded], [point[high] for point in bounded]
     axes.vlines([point["value"] for point in bounded], lows, highs, color=properties["color"], linewidth=1)
-
-
-def _scale_axes(axes: Axes, values: list[int]) -> None:
-    _scale_values(axes, values)
-    axes.set_yscale("log")
-    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        which(FuncFormatter(lambda value, _: number(value)))
 
 
 def _scale_values(axes: Axes, values: list[int]) -> None:

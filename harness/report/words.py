@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
-from backends.contract import WIRINGS
 from harness.analysis.analysis import Analysis
 from harness.analysis.distance import LossDistance
 from harness.analysis.learned import Learning
@@ -14,8 +9,17 @@ from harness.analysis.measures import LEARNED_BIT_ERROR
 from harness.analysis.variants import Variant
 from harness.records.structs import Run
 from harness.report.learning_words import conclude_learning, describe_target
-from harness.report.quantities import count, count_between, integer, join, percent, setting, span
+from harness.report.quantities import amount, count, count_between, integer, join, percent, span
 from harness.report.speed_words import conclude_speed
+from harness.task.recipe import TrainConfig
+
+OPTIMIZER_NAMES = {"adam": "Adam", "rmsprop": "RMSProp"}
+CLIPPING_WORDS = {"element": "each element of a gradient within {0} of 0", "norm": "gradients clipped to a norm of {0}"}
+WIRING_WORDS = {
+    "input_to_every_layer": "the input to every layer",
+    "every_layer_to_output": "every layer to the output",
+    "learned_initial_state": "a learned initial state",
+}
 
 
 def describe_run(run: Run) -> str:
@@ -45,14 +49,29 @@ def _model(run: Run) -> str:
     model = run.file.configuration.model
     counts = sorted({cell.n_parameters for cell in run.cells if cell.n_parameters is not None})
     parameters = f", {' or '.join(integer(count) for count in counts)} parameters" if counts else ""
-    wired = all(getattr(model, switch) for switch in WIRINGS)
+    sizes = f"{count(model.layers, 'stacked LSTM layer')} of {count(model.hidden, 'unit')}"
+    further = [words for switch, words in WIRING_WORDS.items() if getattr(model, switch)]
+    wiring = f", with {join(further)}" if further else ""
+    wired = len(further) == len(WIRING_WORDS)
     inferred = " The paper does not state this wiring: it is inferred from its number of parameters." if wired else ""
-    return f"Model: stacked LSTM layers and a sigmoid layer ({_pairs(asdict(model))}{parameters}).{inferred}"
+    return f"The network: {sizes} and a sigmoid layer{parameters}{wiring}.{inferred}"
 
 
 def _recipe(run: Run) -> str:
-    optimizer, train = asdict(run.file.configuration.optimizer), asdict(run.file.configuration.train)
-    return f"Optimiser: {_pairs(optimizer)}. Training: {_pairs(train)}."
+    """Optimiser, clipping and the length of training."""
+    optimizer, train = run.file.configuration.optimizer, run.file.configuration.train
+    length = f"{count(train.steps, 'step')} of {count(train.batch, 'sequence')}"
+    name = OPTIMIZER_NAMES.get(optimizer.kind, optimizer.kind)
+    clipping = CLIPPING_WORDS.get(optimizer.clip, "").format(amount(optimizer.clip_value))
+    parts = [length, f"by {name}{_learning_rate(train)}", clipping]
+    return f"Training: {', '.join(part for part in parts if part)}."
+
+
+def _learning_rate(train: TrainConfig) -> str:
+    said = f" with a learning rate of {amount(train.learning_rate)}"
+    if train.warmup_steps:
+        said += f", which it reaches over {count(train.warmup_steps, 'step')}"
+    return f"{said}, then down to 0 along a cosine" if train.schedule == "cosine" else said
 
 
 def _repetition(run: Run) -> str:
@@ -79,10 +98,6 @@ def _machine(run: Run) -> str:
     known = [pattern.format(value, s="s" * (value != 1)) for pattern, value in named.items() if value]
     created = f" Run at {run.file.created}." if run.file.created else ""
     return (f"Machine: {', '.join(known)}." if known else "") + created
-
-
-def _pairs(section: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {setting(value)}" for name, value in section.items())
 
 
 def _repeats(run: Run) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +14,14 @@ from harness.records.durable import write_bytes, write_text
 from harness.records.reading import read_run
 from harness.report import html, markdown
 from harness.report.content import make_content
-from harness.report.copies import plot_copies
-from harness.report.learning_plots import plot_positions, plot_quality
+from harness.report.figures.bars import plot_ceiling, plot_throughput, plot_times
+from harness.report.figures.copies import plot_copies
+from harness.report.figures.lengths import plot_bit_error, plot_positions
+from harness.report.figures.loss import plot_loss
+from harness.report.figures.quality import plot_quality
+from harness.report.figures.style import encode_png, own_settings
 from harness.report.page.page import make_page
-from harness.report.plots import plot_bit_error, plot_loss
 from harness.report.readable import make_readable
-from harness.report.speed_plot import plot_throughput
-from harness.report.style import encode_png
 from harness.report.tables import make_tables, to_csv
 
 CSV_TABLES = (
@@ -35,7 +37,16 @@ MARKDOWN_TABLES = (
     "time_to_target",
     "quality_comparisons",
 )
-PLOTS = ("loss.png", "quality.png", "bit_error_by_*.png", "throughput.png", "copies_*.png")
+FIGURES = {
+    "loss.png": plot_loss,
+    "bit_error_by_length.png": plot_bit_error,
+    "quality.png": plot_quality,
+    "bit_error_by_position.png": plot_positions,
+    "times.png": plot_times,
+    "throughput.png": plot_throughput,
+    "ceiling.png": plot_ceiling,
+}
+COPIES = "copies_*.png"
 
 
 def write_report(folder: Path) -> None:
@@ -51,14 +62,28 @@ def analyse_folder(folder: Path) -> Analysis:
     return analyse(read_run(folder))
 
 
+@own_settings()
 def write_analysis(analysis: Analysis, folder: Path) -> None:
     """The files of write_report, for a run that is analysed already."""
-    tables = make_tables(analysis)
+    tables, figures = make_tables(analysis), dict(draw_figures(analysis))
     _write_tables(folder / "tables", tables)
-    images = _write_plots(folder / "plots", analysis)
-    content = make_content(analysis, tables, list(images))
+    _write_plots(folder / "plots", figures)
+    content = make_content(analysis, tables, list(figures))
     write_text(folder / "report.md", markdown.render(content))
-    write_text(folder / "report.html", html.render(content, make_page(analysis, content)))
+    write_text(folder / "report.html", html.render(content, make_page(analysis, content, figures)))
+
+
+def draw_figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
+    """The figures there is data for, with the names of their files: of copies, one for each length with every
+    network's, and one for each network with every length."""
+    for name, plot in FIGURES.items():
+        if figure := plot(analysis):
+            yield name, figure
+    for length, sequences in groupby(analysis.copies, lambda sequence: sequence.length):
+        yield f"copies_length_{length}.png", plot_copies(list(sequences))
+    for cell in analysis.run.drawn_cells:
+        if own := [only for sequence in analysis.copies if (only := sequence.only(cell)).outputs]:
+            yield f"copies_{cell.cell}.png", plot_copies(own)
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -70,29 +95,11 @@ def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
         write_text(folder / f"{name}.md", table)
 
 
-def _write_plots(folder: Path, analysis: Analysis) -> dict[str, bytes]:
-    """Write the plots there is data for, remove those of an earlier report; return the PNG files by name."""
+def _write_plots(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write the figures as PNG, remove those of an earlier report."""
     folder.mkdir(exist_ok=True)
-    for pattern in PLOTS:
+    for pattern in (*FIGURES, COPIES):
         for stale in folder.glob(pattern):
             stale.unlink()
-    images = dict(_plots(analysis))
-    for name, image in images.items():
-        write_bytes(folder / name, image)
-    return images
-
-
-def _plots(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
-    for name, figure in _figures(analysis):
-        if figure is not None:
-            yield name, encode_png(figure)
-
-
-def _figures(analysis: Analysis) -> Iterator[tuple[str, Figure | None]]:
-    yield "loss.png", plot_loss(analysis)
-    yield "bit_error_by_length.png", plot_bit_error(analysis)
-    yield "quality.png", plot_quality(analysis)
-    yield "bit_error_by_position.png", plot_positions(analysis)
-    yield "throughput.png", plot_throughput(analysis)
-    for cell in analysis.run.drawn_cells:
-        yield f"copies_{cell.cell}.png", plot_copies(cell, analysis.run.task)
+    for name, figure in figures.items():
+        write_bytes(folder / name, encode_png(figure))

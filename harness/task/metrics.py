@@ -21,8 +21,12 @@ SMALLEST_PROBABILITY = 2.0**-25
 
 def wrong_bits(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Bits on the other side of 0.5 than their target, over the due outputs; one count a sequence (batch,)."""
-    wrong = (probabilities > 0.5) != (targets > 0.5)
-    return np.asarray((wrong & mask[:, :, None]).sum(axis=(1, 2)), np.int64)
+    return np.asarray(find_wrong_bits(probabilities, targets, mask).sum(axis=(1, 2)), np.int64)
+
+
+def find_wrong_bits(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True where an output that is due is on the other side of 0.5 than its target; of one sequence or of a batch."""
+    return np.asarray(((probabilities > 0.5) != (targets > 0.5)) & mask[..., None], np.bool_)
 
 
 def bits_per_sequence(probabilities: Array, targets: Array, mask: NDArray[np.bool_]) -> NDArray[np.float64]:

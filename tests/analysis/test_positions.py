@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from harness.analysis.measures import bit_error_interval
 from harness.analysis.positions import find_length, measure_middle, measured_lengths, position_rows
 from harness.records.reading import read_run
 from harness.report import write_report
-from harness.report.learning_plots import plot_positions
+from harness.report.figures.lengths import plot_positions
 from harness.report.learning_words import conclude_learning
-from harness.report.page.charts import chart_positions
 from harness.task.metrics import middle_third
 
 Make = Callable[..., dict[str, Any]]
@@ -122,16 +120,11 @@ def test_the_page_and_the_plot_show_the_medians_of_the_table(run_folder: Callabl
     run = read_run(run_folder(*records))
     rows = pd.DataFrame(position_rows(run))
     medians = 100 * rows.groupby(["length", "position"])["bit_error"].median()
-    analysis = analyse(run)
-    figure, charts = plot_positions(analysis), chart_positions(analysis)
+    figure = plot_positions(analyse(run))
     assert figure is not None
-    assert [axes.get_title("left") for axes in figure.axes] == ["Length 20, not trained"]
-    assert [chart.title for chart in charts] == ["Length 20 (not trained)"]
+    assert [axes.get_title("left") for axes in figure.axes] == ["Length 20 (not trained)"]
     assert set(rows["length"]) == {LENGTH}
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), medians)
-    heights = np.array([int(height) for height in re.findall(r"[ML]\d+ (\d+)", charts[0].series[0].line)])
-    # The path runs down from the top, in per mille of an axis that ends at 5 % above the highest of any network.
-    np.testing.assert_allclose(1 - heights / 1000, medians / (1.05 * 100 * rows["bit_error"].max()), atol=1e-3)
 
 
 def test_positions_are_a_table_and_a_plot(errors_run: Callable[..., Path]) -> None:

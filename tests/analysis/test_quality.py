@@ -61,15 +61,28 @@ def test_only_seeds_in_common_are_compared_and_repeats_are_one(run_folder: Calla
 
 
 def test_seeds_that_did_not_end_ok_are_told(run_folder: Callable[..., Path], record: Make, failure: Make) -> None:
-    ours = [with_loss(record, "torch", seed, 0.008) for seed in range(3)]
-    theirs = [with_loss(record, "jax", seed, loss) for seed, loss in enumerate((0.007, 0.0095))]
-    folder = run_folder(*ours, *theirs, failure("jax", "diverged", "nan", seed=2))
+    ours = [with_loss(record, "torch", seed, 0.008) for seed in range(4)]
+    theirs = [with_loss(record, "jax", seed, loss) for seed, loss in enumerate((0.007, 0.008, 0.0095))]
+    folder = run_folder(*ours, *theirs, failure("jax", "diverged", "nan", seed=3))
     write_report(folder)
     header, _, first, *_ = (folder / "tables" / "quality_comparisons.md").read_text().splitlines()
     row = dict(zip(header.split(" | "), first.split(" | "), strict=True))
-    assert row["seeds"] == "2 of 3"
+    assert row["seeds"] == "3 of 4"
     text = (folder / "report.md").read_text()
-    assert "On the same 2 of 3 seeds, those that both ended ok, no two implementations" in text
+    assert "On the same 3 of 4 seeds, those that both ended ok, no two implementations" in text
+
+
+def test_numbers_of_a_comparison_are_shown_from_three_seeds_on(run_folder: Callable[..., Path], record: Make) -> None:
+    for n_seeds in (1, 2, 3):
+        cells = [with_loss(record, name, seed, 0.008) for name in ("torch", "jax") for seed in range(n_seeds)]
+        folder = run_folder(*cells, name=f"run{n_seeds}")
+        write_report(folder)
+        report, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()
+        assert ("| difference |" in report) == (">difference<" in page) == (n_seeds >= 3)
+        assert ("Fewer than 3 seeds cannot tell" in report) == (n_seeds < 3)
+        # The files keep every number.
+        assert (folder / "tables" / "quality_comparisons.csv").read_text().count("jax idiomatic") == 3
+        assert (folder / "tables" / "quality_comparisons.md").read_text().count("jax idiomatic") == 3
 
 
 def test_what_failed_verification_is_not_compared(run_folder: Callable[..., Path], record: Make) -> None:

@@ -124,7 +124,7 @@ def test_the_target_in_words() -> None:
     assert describe_target(TargetConfig(original_loss=0.5)) == "original loss at most 0.5"
 
 
-def test_one_seed_says_that_it_cannot_tell(aimed_run: Callable[..., Path]) -> None:
+def test_too_few_seeds_say_that_they_cannot_tell(aimed_run: Callable[..., Path]) -> None:
     run = read_run(aimed_run(("torch", 0, 100), ("jax", 0, 100)))
     sentences = conclude_learning(analyse(run))
-    assert any(sentence.startswith("One seed cannot tell") for sentence in sentences)
+    assert any(sentence.startswith("Fewer than 3 seeds cannot tell") for sentence in sentences)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from harness.report import write_report
 
@@ -29,15 +32,17 @@ BEYOND = """() => [...document.querySelectorAll("body *")].filter((each) => !eac
 SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll("body *")]
   .filter((each) => each.checkVisibility())
   .filter((each) => [...each.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
-  .map((each) => parseFloat(getComputedStyle(each).fontSize)))"""
+  .filter((each) => each.tagName !== "title")
+  .map((each) => parseFloat(getComputedStyle(each).fontSize)
+    * (each.ownerSVGElement ? Math.hypot(each.getScreenCTM().a, each.getScreenCTM().b) : 1)))"""
 CONTRASTS = """() => {
   const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   const light = (rgb) => rgb.match(/\\d+/g).slice(0, 3).map(Number).map(channel)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const page = light(getComputedStyle(document.body).backgroundColor);
-  const names = ["h1", "h2", ".headline", ".axis", ".plot span", "summary", "nav a", "td", ".note"];
+  const names = ["h1", "h2", ".headline", ".figure text", "summary", "nav a", "td", ".note"];
   return Object.fromEntries(names.map((name) => {
-    const ink = light(getComputedStyle(document.querySelector(name)).color);
+    const ink = light(getComputedStyle(document.querySelector(name))[name.endsWith(" text") ? "fill" : "color"]);
     return [name, (Math.max(page, ink) + 0.05) / (Math.min(page, ink) + 0.05)];
   }));
 }"""
@@ -173,12 +178,50 @@ def test_paper_is_white_and_wide_enough(reported_run: Path, open_page: Open) -> 
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_a_framework_has_one_colour_everywhere(reported_run: Path, open_page: Open) -> None:
-    page = open_page(reported_run)
+def test_on_paper_the_environment_is_there_though_it_is_folded_on_the_screen(
+    run_folder: Callable[..., Path], record: Make, open_page: Open
+) -> None:
+    packages = {f"package-{n}": "1.0" for n in range(30)}
+    folder = run_folder(record("torch"), environment={"cpu": "Imaginary CPU", "packages": packages})
+    write_report(folder)
+    page = open_page(folder, A4_WIDTH_PX)
+    row = page.locator("#environment td", has_text="package-29")
+    all_measures = page.locator("#results details.rows").first
+    assert not row.is_visible()
+    page.emulate_media(media="print")
+    assert row.is_visible()
+    assert row.bounding_box()["height"] > 0
+    assert not all_measures.is_visible()
+
+
+def test_a_table_that_goes_on_shows_a_shadow_where_it_does(repeated_run: Path, open_page: Open) -> None:
+    write_report(repeated_run)
+    page = open_page(repeated_run, 390)
+    table = page.locator("#results .table").first
+    clip = table.bounding_box()
+    edge = {"x": clip["x"] + clip["width"] - 6, "y": clip["y"] + clip["height"] / 2, "width": 4, "height": 20}
+
+    def darkest() -> int:
+        return int(np.asarray(Image.open(BytesIO(page.screenshot(clip=edge, full_page=True))).convert("L")).min())
+
+    table.evaluate(
+        "(each) => { for (const cell of each.querySelectorAll('td, th')) cell.style.visibility = 'hidden'; }"
+    )
+    assert darkest() < 230
+    table.evaluate("(each) => { each.scrollLeft = each.scrollWidth; }")
+    assert darkest() > 230
+
+
+def test_a_framework_has_one_colour_everywhere(repeated_run: Path, open_page: Open) -> None:
+    write_report(repeated_run)
+    page = open_page(repeated_run)
     swatch = page.locator("#results tr", has_text="jax idiomatic").first.locator(".swatch")
-    bar = page.locator("#ceiling .row", has_text="jax idiomatic").locator("i")
-    colours = [each.evaluate("(each) => getComputedStyle(each).backgroundColor") for each in (swatch, bar)]
-    lines = page.locator("#learning .plot path:has(title)", has_text="jax idiomatic")
+    colours = [swatch.evaluate("(each) => getComputedStyle(each).backgroundColor")]
+    bars = page.locator("#ceiling .figure path[style*='#0072b2']")
+    colours += [bars.nth(i).evaluate("(each) => getComputedStyle(each).fill") for i in range(bars.count())]
+    lines = page.locator("#learning .figure path[style*='#0072b2']")
     colours += [lines.nth(i).evaluate("(each) => getComputedStyle(each).stroke") for i in range(lines.count())]
-    assert len(colours) > 3
+    colours = [colour for colour in colours if colour != "none"]
+    assert bars.count()
+    assert len(colours) > 4
     assert set(colours) == {"rgb(0, 114, 178)"}

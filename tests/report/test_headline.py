@@ -215,5 +215,5 @@ def test_a_recipe_for_speed_alone_says_nothing_of_learning(run_folder: Callable[
 
 
 def test_the_subtitle_says_what_and_where(mixed_run: Path) -> None:
-    text = "3 x 128 LSTM, copy task, lengths 1 to 5, float32 on an unknown device"
+    text = "LSTMs of 3 layers of 128 units, trained on the copy task, lengths 1 to 5, in float32 on an unknown device"
     assert describe_shortly(read_run(mixed_run)).startswith(text.replace("an unknown device", "cpu, Imaginary CPU"))

@@ -15,6 +15,14 @@ from harness.report.words import conclude, describe_run
 Make = Callable[..., dict[str, Any]]
 
 
+PARTS = (
+    "1 to 5 random vectors of 8 bits",
+    "3 stacked LSTM layers of 128 units and a sigmoid layer, 335,112 parameters",
+    "41 steps of 16 sequences, by Adam, gradients clipped to a norm of 1",
+    "Imaginary CPU",
+)
+
+
 def conclusions_of(folder: Path) -> str:
     run = read_run(folder)
     return "\n".join(conclude(analyse(run)))
@@ -22,8 +30,29 @@ def conclusions_of(folder: Path) -> str:
 
 def test_the_run_is_described(mixed_run: Path) -> None:
     text = describe_run(read_run(mixed_run))
-    for part in ("1 to 5 random vectors of 8 bits", "hidden 128", "335,112 parameters", "batch 16", "Imaginary CPU"):
+    for part in PARTS:
         assert part in text
+
+
+def test_no_key_of_the_configuration_is_in_the_description(run_folder: Callable[..., Path], record: Make) -> None:
+    folder = run_folder(record("torch"))
+    content = json.loads((folder / "run.json").read_text())
+    content["configuration"]["optimizer"] = {
+        "kind": "rmsprop",
+        "epsilon_inside_root": True,
+        "clip": "element",
+        "clip_value": 10.0,
+    }
+    train = {"learning_rate": 3e-5, "schedule": "cosine", "warmup_steps": 100, "batch": 1, "steps": 15000}
+    content["configuration"]["train"] = train
+    content["configuration"]["model"] |= {"learned_initial_state": True}
+    (folder / "run.json").write_text(json.dumps(content))
+    text = describe_run(read_run(folder))
+    assert "_" not in text
+    assert "with a learned initial state" in text
+    assert "15,000 steps of 1 sequence, by RMSProp with a learning rate of 3e-05" in text
+    assert ", which it reaches over 100 steps, then down to 0 along a cosine" in text
+    assert "each element of a gradient within 10 of 0" in text
 
 
 def test_a_wiring_that_is_inferred_is_said_to_be(run_folder: Callable[..., Path], record: Make) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-import matplotlib
 import pandas as pd
-from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -17,10 +14,11 @@ from rich.text import Text
 
 from harness.analysis.compare.comparison import Comparison
 from harness.report.compare import tables
-from harness.report.compare.plot import plot_speeds
+from harness.report.figures.compare import plot_speeds
+from harness.report.figures.style import encode_png, own_settings
+from harness.report.figures.svg import encode_svg
 from harness.report.markdown import escape, one_line, render_table
 from harness.report.readable import Readable
-from harness.report.style import encode_png
 from harness.report.tables import to_csv
 from harness.task.presets import ConfigurationError
 
@@ -46,6 +44,7 @@ def print_comparison(comparison: Comparison, sentences: list[str], console: Cons
         console.print(Text(f"Slower than allowed: {one_line(failure)}"), width=width, style="bold red")
 
 
+@own_settings()
 def write_comparison(comparison: Comparison, sentences: list[str], folder: Path) -> None:
     """comparison.md, comparison.csv and the plot as PNG and SVG. Raises ConfigurationError where `folder` exists."""
     try:
@@ -58,15 +57,7 @@ def write_comparison(comparison: Comparison, sentences: list[str], folder: Path)
     if comparison.speeds:
         figure = plot_speeds(comparison.runs)
         (folder / "comparison.png").write_bytes(encode_png(figure))
-        (folder / "comparison.svg").write_text(_encode_svg(figure), "utf-8")
-
-
-def _encode_svg(figure: Figure) -> str:
-    """With text as text, and equal bytes for equal plots."""
-    vector = StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "comparison"}):
-        figure.savefig(vector, format="svg", metadata={"Date": None})
-    return vector.getvalue()
+        (folder / "comparison.svg").write_text(encode_svg(figure, "comparison"), "utf-8")
 
 
 def _tables(comparison: Comparison) -> Iterator[tuple[str, Readable]]:

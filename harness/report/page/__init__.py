@@ -1,1 +1,1 @@
-"""What only the HTML page has: charts, bars and pictures, as plain values that its templates draw."""
+"""What only the HTML page has: its figures as SVG, and marked tables, as plain values that its templates draw."""

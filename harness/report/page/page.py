@@ -1,52 +1,41 @@
-"""Everything that the page draws, by the section that it belongs to."""
+"""Everything that the page draws in its own way: figures as SVG, by their place in the run's folder, and marked tables,
+by the section that they belong to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from harness.analysis.analysis import Analysis
 from harness.report.content import Content
-from harness.report.page.bars import BarChart, show_ceiling, stack_times
-from harness.report.page.chart import LineChart
-from harness.report.page.charts import chart_bit_error, chart_losses, chart_positions
-from harness.report.page.quality import chart_quality
-from harness.report.page.strips import CopyGroup, colour_stops, group_copies
-from harness.report.page.table import MarkedTable, compare_side_by_side, rank
-from harness.report.readable import Readable
+from harness.report.figures.svg import embed
+from harness.report.page.table import MarkedTable, compare_side_by_side, mark_ranking
 
 
 @dataclass(frozen=True)
 class Page:
-    """Charts, bars, pictures and marked tables; empty or None where there is no data for them."""
+    """A figure is one picture for each of its panels."""
 
-    ranking: MarkedTable
-    comparisons: MarkedTable | None
-    losses: list[LineChart]
-    quality: list[LineChart]
-    bit_error: LineChart | None
-    positions: list[LineChart]
-    copies: list[CopyGroup]
-    copy_colours: list[str]
-    times: BarChart
-    ceiling: BarChart
+    figures: dict[str, list[Markup]]
+    marked: dict[str, MarkedTable]
 
 
-def make_page(analysis: Analysis, content: Content) -> Page:
-    compared = _table(content, "comparisons")
+def make_page(analysis: Analysis, content: Content, figures: Mapping[str, Figure]) -> Page:
+    """The figures are by the names of their files in plots/."""
+    shown = {picture.path for section in content.sections for picture in section.pictures}
+    drawn = {f"plots/{name}": figure for name, figure in figures.items()}
     return Page(
-        ranking=rank(analysis),
-        comparisons=compare_side_by_side(analysis, compared) if compared else None,
-        losses=chart_losses(analysis),
-        quality=chart_quality(analysis),
-        bit_error=chart_bit_error(analysis),
-        positions=chart_positions(analysis),
-        copies=group_copies(analysis),
-        copy_colours=colour_stops(),
-        times=stack_times(analysis),
-        ceiling=show_ceiling(analysis),
+        figures={path: embed(figure, path) for path, figure in drawn.items() if path in shown},
+        marked=dict(_mark_tables(analysis, content)),
     )
 
 
-def _table(content: Content, key: str) -> Readable | None:
-    """The first table of the section of that key."""
-    return next((section.tables[0] for section in content.sections if section.key == key and section.tables), None)
+def _mark_tables(analysis: Analysis, content: Content) -> Iterator[tuple[str, MarkedTable]]:
+    for section in content.sections:
+        if section.key == "results" and section.tables:
+            yield section.key, mark_ranking(analysis)
+        elif section.key == "comparisons" and section.tables:
+            yield section.key, compare_side_by_side(analysis, section.tables[0])

@@ -1,38 +1,24 @@
-"""The page's marked tables, bars and pictures."""
+"""The page's marked tables, and what it says of its figures."""
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pytest
-from PIL import Image
 
 from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.report import write_report
-from harness.report.page.bars import show_ceiling, stack_times
-from harness.report.page.look import find_look
-from harness.report.page.strips import group_copies
-from harness.report.page.table import compare_side_by_side, rank
+from harness.report.page.table import compare_side_by_side, mark_ranking
 from harness.report.readable import make_readable
 from harness.report.tables import make_tables
 
 Make = Callable[..., dict[str, Any]]
 
 
-def decode(address: str) -> np.ndarray[Any, Any]:
-    return np.asarray(Image.open(BytesIO(b64decode(address.partition(",")[2]))))
-
-
 def test_the_ranking_has_a_bar_with_an_interval_for_each_speed(repeated_run: Path) -> None:
     run = read_run(repeated_run)
-    ranking = rank(analyse(run))
+    ranking = mark_ranking(analyse(run))
     assert ranking.table.headers[:3] == ["rank", "implementation", "sequences/s"]
     assert (ranking.named, ranking.marked) == (1, 2)
     for mark in ranking.marks:
@@ -47,7 +33,7 @@ def test_the_ranking_has_a_bar_with_an_interval_for_each_speed(repeated_run: Pat
 
 def test_what_failed_is_ranked_last_without_bar_or_colour(mixed_run: Path) -> None:
     run = read_run(mixed_run)
-    ranking = rank(analyse(run))
+    ranking = mark_ranking(analyse(run))
     assert [row[1] for row in ranking.table.rows][2:] == [
         "tensorflow idiomatic (not verified)",
         "mxnet idiomatic",
@@ -71,101 +57,24 @@ def test_ratios_lie_on_one_axis_with_a_line_at_one(repeated_run: Path) -> None:
     assert slower.middle < slower.low
 
 
-def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], record: Make) -> None:
-    slow = {"spawn_s": 1, "import_s": 4, "build_s": 1, "first_step_s": 2, "steady_s": 10, "data_s": 1}
-    slow |= {"evaluation_s": 0.5, "other_s": 0.0, "total_s": 19.5}
-    run = read_run(run_folder(record("torch"), record("jax", step_s=0.02, timeline=slow)))
-    fast_bar, slow_bar = stack_times(analyse(run)).bars
-    assert sum(segment.width for segment in slow_bar.segments) == pytest.approx(100, abs=0.1)
-    assert sum(segment.width for segment in fast_bar.segments) == pytest.approx(40, abs=0.1)
-    assert slow_bar.segments[0].text == "training steps: 10 s"
-    assert slow_bar.text.startswith("19.5 s, 51.3 % in training steps")
+def test_the_ranking_has_at_most_nine_columns_and_the_rest_is_folded(repeated_run: Path) -> None:
+    write_report(repeated_run)
+    page, markdown = ((repeated_run / name).read_text("utf-8") for name in ("report.html", "report.md"))
+    section = page.partition('<section id="results">')[2].partition("</section>")[0]
+    shown, folded = section.split('<details class="rows"><summary>All measures</summary>')
+    assert 3 < shown.count("<th ") <= 9 < folded.count("<th ")
+    section = markdown.partition("## Ranking")[2].partition("\n## ")[0]
+    shown, folded = section.split("<details><summary>All measures</summary>\n")
+    first, all_measures = (
+        next(line for line in text.splitlines() if line.startswith("| ")) for text in (shown, folded)
+    )
+    assert 3 < first.count(" | ") + 1 <= 9 < all_measures.count(" | ") + 1
+    assert "</details>" in folded
 
 
-def drawn_times(folder: Path) -> list[tuple[float, float]]:
-    """Of each bar on the page: the seconds of its parts added up, and the total beside it."""
-    write_report(folder)
-    page = (folder / "report.html").read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
-    section = page.partition('<section id="time">')[2].partition("</section>")[0]
-    parts = [re.findall(r'title="[^"]*: ([\d.,]+) s"', bar) for bar in section.split('<span class="bar">')[1:]]
-    totals = re.findall(r"<span>([\d.,]+) s, [\d.]+ % in training steps", section)
-    return [(sum(map(float, bar)), float(total)) for bar, total in zip(parts, totals, strict=True)]
-
-
-def test_the_time_that_is_drawn_is_the_total_of_a_record(run_folder: Callable[..., Path], record: Make) -> None:
-    stages = {"spawn_s": 0.1, "import_s": 0.4, "build_s": 0.2, "first_step_s": 1.3, "recompile_s": 6.4}
-    stages |= {"steady_s": 494.0, "data_s": 1.0, "validation_s": 27.2, "checkpoint_s": 0.2, "evaluation_s": 19.7}
-    stages |= {"other_s": 2.0, "a_stage_of_a_later_version_s": 5.0}
-    timeline = stages | {"total_s": sum(stages.values())}
-    assert drawn_times(run_folder(record("torch", timeline=timeline))) == [pytest.approx((557.5, 557.5))]
-
-
-def test_of_several_processes_the_one_of_median_total_is_drawn(run_folder: Callable[..., Path], record: Make) -> None:
-    timelines = [
-        {"steady_s": 10.0, "recompile_s": 5.0, "total_s": 15.0},
-        {"steady_s": 11.0, "validation_s": 6.0, "total_s": 17.0},
-        {"steady_s": 10.0, "checkpoint_s": 90.0, "total_s": 100.0},
-    ]
-    cells = [record("torch", repeat=repeat, timeline=timeline) for repeat, timeline in enumerate(timelines)]
-    assert drawn_times(run_folder(*cells)) == [(17.0, 17.0)]
-
-
-def test_below_the_ceiling_the_full_width_is_the_ceiling(repeated_run: Path) -> None:
-    analysis = analyse(read_run(repeated_run))
-    chart = show_ceiling(analysis)
-    assert chart.mark == 100
-    for variant, bar in zip(analysis.variants, chart.bars, strict=True):
-        assert variant.speed is not None
-        assert bar.segments[0].width == pytest.approx(100 * (variant.speed.ceiling_share or 0), abs=0.01)
-
-
-def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Path) -> None:
-    chart = show_ceiling(analyse(read_run(above_the_ceiling)))
-    assert chart.mark == pytest.approx(100 / 1.17, abs=0.01)
-    assert [bar.segments[0].width for bar in chart.bars] == [100, pytest.approx(50, abs=0.01)]
-    assert chart.bars[0].text.startswith("117 %, ")
-
-
-def test_each_group_of_copies_has_its_target_and_every_variant(mixed_run: Path) -> None:
-    run = read_run(mixed_run)
-    groups = group_copies(analyse(run))
-    assert {group.title for group in groups} == {"Length 3, a trained length", "Length 10, longer than any trained"}
-    strips = [strip for group in groups for strip in group.strips]
-    assert {strip.label for strip in strips} == {"target", "torch idiomatic", "jax idiomatic", "tensorflow idiomatic"}
-    assert decode(groups[0].strips[0].picture).shape == (8, 8, 4)
-
-
-def test_wrong_bits_are_marked_where_they_are(run_folder: Callable[..., Path], record: Make) -> None:
-    target = [[0.0] * 8 for _ in range(4)]
-    prediction = [[0.0] * 8 for _ in range(4)]
-    target[3] = [1.0] * 8
-    prediction[3] = [1.0] * 7 + [0.2]
-    prediction[0] = [1.0] * 8
-    copies = [{"length": 1, "target": target, "prediction": prediction}]
-    run = read_run(run_folder(record("torch", evaluation={"copies": copies})))
-    (group,) = group_copies(analyse(run))
-    assert [strip.label for strip in group.strips] == ["target", "torch idiomatic"]
-    assert group.strips[1].text == "1 of 8 bits wrong"
-    opaque = decode(group.strips[1].wrong)[..., 3] > 0
-    assert np.argwhere(opaque).tolist() == [[7, 3]]
-
-
-def test_a_copy_without_a_wrong_bit_has_no_marks(run_folder: Callable[..., Path], record: Make) -> None:
-    steps = [[0.0] * 8 for _ in range(3)] + [[1.0] * 8]
-    copies = [{"length": 1, "target": steps, "prediction": steps}]
-    run = read_run(run_folder(record("torch", evaluation={"copies": copies})))
-    strip = group_copies(analyse(run))[0].strips[1]
-    assert (strip.text, strip.wrong) == ("no bit wrong", "")
-
-
-def test_implementations_differ_without_colour_and_black_follows_the_page(
-    run_folder: Callable[..., Path], record: Make
-) -> None:
-    others = [record(name) for name in ("a", "b", "c", "d")]
-    run = read_run(run_folder(record("torch"), record("torch", implementation="tuned"), *others))
-    variants = analyse(run).variants
-    looks = {variant.label: find_look(variant, variants) for variant in variants}
-    assert looks["torch idiomatic"].colour == looks["torch tuned"].colour
-    assert looks["torch idiomatic"].dash != looks["torch tuned"].dash
-    assert looks["torch idiomatic"].dot != looks["torch tuned"].dot
-    assert looks["d idiomatic"].colour == "currentColor"
+def test_above_the_ceiling_the_page_draws_what_the_figure_has(above_the_ceiling: Path) -> None:
+    write_report(above_the_ceiling)
+    page = (above_the_ceiling / "report.html").read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    section = page.partition('<section id="ceiling">')[2].partition("</section>")[0]
+    assert ">117 %, " in section
+    assert "line: the ceiling, 100 %" in section

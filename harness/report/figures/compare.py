@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from harness.analysis.compare.runs import ComparedRun
 from harness.analysis.variants import Variant
+from harness.report.figures.style import INK, TEXT, colour, finish_axes, make_figure, plain
 from harness.report.quantities import number
-from harness.report.style import colour, finish_axes, make_figure, plain
 
 BAR_HEIGHT = 0.76
 GAP = 0.6
-LOG_FROM_RATIO = 20
 
 
 def plot_speeds(runs: list[ComparedRun]) -> Figure:
     """Bars in the framework's colour, a group for each variant, a row for each run; whiskers are the 95 % interval
-    over processes. The axis is logarithmic where the rates are far apart."""
+    over processes."""
     keys = dict.fromkeys(key for run in runs for key in run.variants)
     everything = [variant for run in runs for variant in run.variants.values()]
     rows, names, at = [], [], 0.0
@@ -28,27 +28,20 @@ def plot_speeds(runs: list[ComparedRun]) -> Figure:
             at += len(present) + 1 + GAP
     figure = make_figure(9, 1.2 + 0.3 * at)
     axes = figure.subplots()
-    rates = [variant.sequences_per_s or 0.0 for _, _, variant in rows]
-    is_log = max(rates) > LOG_FROM_RATIO * min(rates)
     for place, _, variant in rows:
         axes.barh(place, variant.sequences_per_s or 0.0, BAR_HEIGHT, color=colour(variant, everything))
         low, high = _bounds(variant)
-        axes.hlines(place, low, high, color="black", linewidth=1.4)
-        axes.text(high, place, f"  {number(variant.sequences_per_s)}", va="center", fontsize=9)
+        axes.hlines(place, low, high, color=INK, linewidth=1.4)
+        axes.text(high, place, f"  {number(variant.sequences_per_s)}", va="center", fontsize=TEXT, color=INK)
     for place, name in names:
-        axes.text(0, place + 0.1, f" {plain(name)}", va="center", fontsize=10, transform=axes.get_yaxis_transform())
+        axes.text(0, place + 0.1, f" {plain(name)}", va="center", fontsize=TEXT, transform=axes.get_yaxis_transform())
     axes.set_yticks([place for place, _, _ in rows], [letter for _, letter, _ in rows])
     axes.set_ylim(at - GAP, -0.6)
-    if is_log:
-        axes.set_xscale("log")
-    highest = max(high for _, _, variant in rows for high in _bounds(variant))
-    axes.set_xlim(min(rates) / 2 if is_log else 0, highest * (2 if is_log else 1.15))
+    axes.set_xlim(0, 1.15 * max(high for _, _, variant in rows for high in _bounds(variant)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    x_label = "sequences a second; lines: 95 % interval over processes"
+    finish_axes(axes, "Training throughput by run", x_label, "", grid="x")
     axes.tick_params(axis="y", length=0)
-    scale = " (log scale)" if is_log else ""
-    finish_axes(
-        axes, "Training throughput by run", f"sequences a second{scale}; lines: 95 % interval over processes", ""
-    )
-    axes.grid(visible=False, axis="y")
     return figure
 
 
