@@ -98,10 +98,11 @@ def _mark_chance_and_training(axes: Axes, run: Run, lengths: list[int]) -> None:
     if not lengths[0] <= longest <= lengths[-1]:
         return
     axes.axvline(longest, color=QUIET, linewidth=1)
-    # The text is on the side with more room; errors that rise beyond the longest trained length are at the right.
-    side = "right" if longest**2 > lengths[0] * lengths[-1] / 2 else "left"
+    # The text is on the side with more room: at the left above the few errors that trained lengths have, at the right
+    # below the many of longer ones.
+    side, height = ("right", 0.55) if longest**2 > lengths[0] * lengths[-1] / 2 else ("left", 0.12)
     label = f" longest trained, {longest} "
-    axes.text(longest, 0.12, label, ha=side, transform=axes.get_xaxis_transform(), **NOTE)
+    axes.text(longest, height, label, ha=side, transform=axes.get_xaxis_transform(), **NOTE)
 
 
 def _scale_error_axes(axes: Axes, lengths: list[int], run: Run) -> None:
