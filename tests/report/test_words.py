@@ -18,7 +18,7 @@ Make = Callable[..., dict[str, Any]]
 PARTS = (
     "1 to 5 random vectors of 8 bits",
     "3 stacked LSTM layers of 128 units and a sigmoid layer, 335,112 parameters",
-    "41 steps of 16 sequences, by Adam, gradients clipped to a norm of 1",
+    "41 steps of 16 sequences, by Adam with a learning rate of 0.001, gradients clipped to a norm of 1",
     "Imaginary CPU",
 )
 

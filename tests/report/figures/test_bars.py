@@ -83,7 +83,7 @@ def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Pat
 
 def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], record: Make) -> None:
     slow = {"spawn_s": 1, "import_s": 4, "build_s": 1, "first_step_s": 2, "steady_s": 10, "data_s": 1}
-    slow |= {"evaluation_s": 0.5, "other_s": None, "total_s": 19.5}
+    slow |= {"evaluation_s": 0.5, "other_s": 0.0, "total_s": 19.5}
     axes = draw(plot_times, run_folder(record("torch"), record("jax", step_s=0.02, timeline=slow)))
     rows: dict[float, float] = {}
     for part in axes.patches:

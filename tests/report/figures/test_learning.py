@@ -38,12 +38,6 @@ def test_losses_are_drawn_by_step_and_by_time_with_few_points(run_folder: Callab
     assert "least possible, 0.0072" in texts(by_step)
 
 
-def test_a_diverged_loss_leaves_a_figure(run_folder: Callable[..., Path], record: Make) -> None:
-    figure = plot_loss(analyse(read_run(run_folder(record("torch", losses=[0.7, None, 0.6]), record("jax")))))
-    assert figure is not None
-    assert len(figure.legends[0].texts) == 2
-
-
 def test_where_training_is_drawn_otherwise_than_the_test_its_least_loss_is_not_known(
     run_folder: Callable[..., Path], record: Make
 ) -> None:
