@@ -29,8 +29,8 @@ from harness.records.messages import (
     Timed,
     Trained,
     Unsupported,
-    encode,
     read_arrays,
+    tell,
     write_message,
 )
 from harness.records.structs import Measured
@@ -76,8 +76,7 @@ def train(job: Train, context: Context) -> None:
     try:
         backend = find_backend(job.backend)
         parameters = measure(job, context, record)
-        told = msgspec.Raw(encode(record))
-        message = Trained(record.status, record.reason, told, loaded_sources(backend))
+        message = Trained(record.status, record.reason, tell(record), loaded_sources(backend))
         write_message(context.stream, message, parameters)
     except Exception as error:
         raise Incomplete(record) from error

@@ -39,7 +39,7 @@ def answer(line: bytes, payload: bytes, stream: BinaryIO) -> None:
     """Do the job and write its messages; whatever it raises becomes a message that it failed."""
     # NumPy sizes its thread pool at import, so nothing that imports it may come before the affinity is set.
     from harness.cells import jobs
-    from harness.records.messages import NOTHING, Failed, encode, write_message
+    from harness.records.messages import NOTHING, Failed, tell, write_message
 
     try:
         jobs.do(line, payload, stream)
@@ -54,14 +54,15 @@ def answer(line: bytes, payload: bytes, stream: BinaryIO) -> None:
         record = NOTHING
         # What was measured may be what cannot be told in JSON.
         with contextlib.suppress(TypeError, ValueError, RecursionError):
-            record = NOTHING if measured is None else msgspec.Raw(encode(measured))
+            record = NOTHING if measured is None else tell(measured)
         with contextlib.suppress(BrokenPipeError):
             write_message(stream, Failed(status, reason, record))
 
 
 def describe_failure(error: BaseException) -> tuple[Status, str]:
     """The status and the one-line reason of an exception."""
-    text = " ".join(str(error).split())[:500]
+    # A text may hold half a character, as names of files do, which JSON cannot.
+    text = " ".join(str(error).encode("utf-8", "ignore").decode().split())[:500]
     if type(error).__name__ == "Unsupported":
         return "unsupported", text
     if isinstance(error, FloatingPointError):

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from backends.contract import Array
-from harness.records.structs import Chunks, Product, Settings, Status, Validated
+from harness.records.structs import Chunks, Measured, Product, Settings, Status, Validated
 
 MAXIMUM_HEADER_BYTES = 2**26
 MAXIMUM_ARRAYS_BYTES = 2**31
@@ -145,7 +145,7 @@ class Message:
 
 
 def encode(content: Any) -> bytes:
-    """JSON; a number that is not finite becomes null, what JSON cannot hold the text that str gives."""
+    """JSON; a number that is not finite becomes null, and what else JSON cannot hold the text that str gives."""
     return msgspec.json.encode(content, enc_hook=_plain)
 
 
@@ -154,6 +154,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, numbers.Integral):
         return int(value)
     return float(value) if isinstance(value, numbers.Real) else str(value)
+
+
+def tell(record: Measured) -> msgspec.Raw:
+    """What was measured as a message carries it: a number that is not finite by its name, so that it is seen to be
+    wrong, where null would be one that is not known. Raises TypeError and ValueError for what JSON cannot hold."""
+    return msgspec.Raw(encode(_name_infinite(msgspec.to_builtins(record, enc_hook=_plain))))
+
+
+def _name_infinite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _name_infinite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_name_infinite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return "NaN" if math.isnan(content) else f"{'-' * (content < 0)}Infinity"
+    return content
 
 
 def write_message(stream: BinaryIO, body: AnyBody, arrays: Mapping[str, Array] = {}) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from backends import Backend
 from harness.processes.plan import plan_cells
+from harness.records.structs import SelfComparison
 
 LEFT = Backend("left", {"idiomatic": "left.idiomatic", "tuned": "left.tuned"}, packages=("numpy",))
 RIGHT = Backend("right", {"idiomatic": "right.idiomatic"}, packages=("numpy",))
@@ -20,7 +21,7 @@ def test_every_round_has_every_variant_once_and_one_of_them_twice() -> None:
         expected.add(f"left-tuned-float32-seed{seed}-r{3 + repeat}")
         assert set(names[4 * number : 4 * number + 4]) == expected
     assert len(set(names)) == len(names) == 24
-    assert plan.a_a == {"backend": "left", "implementation": "tuned", "precision": "float32", "first_repeat": 3}
+    assert plan.a_a == SelfComparison("left", "tuned", "float32", first_repeat=3)
 
 
 def test_the_order_changes_from_round_to_round_and_is_the_same_each_time() -> None:
@@ -43,11 +44,11 @@ def test_an_implementation_a_backend_lacks_is_left_out() -> None:
 def test_what_is_not_installed_is_never_the_one_compared_with_itself() -> None:
     plan = plan_cells([ABSENT, RIGHT], ["idiomatic", "tuned"], ["float32"], [0], 2)
     assert plan.a_a is not None
-    assert plan.a_a["backend"] == "right"
+    assert plan.a_a.backend == "right"
 
 
 def test_every_precision_is_a_variant_of_its_own() -> None:
     plan = plan_cells([LEFT], ["tuned"], ["float32", "bfloat16"], [0], 2)
     assert {cell.variant for cell in plan.cells} == {("left", "tuned", "float32"), ("left", "tuned", "bfloat16")}
     assert plan.a_a is not None
-    assert plan.a_a["precision"] == "float32"
+    assert plan.a_a.precision == "float32"

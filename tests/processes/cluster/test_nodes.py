@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from harness.machine import Processors
 from harness.processes.cluster.nodes import (
@@ -17,6 +18,7 @@ from harness.processes.cluster.nodes import (
     takes_gpu,
 )
 from harness.processes.process import Resources
+from harness.records.structs import Making
 from harness.task.presets import ConfigurationError
 
 
@@ -51,7 +53,7 @@ def test_a_gpu_is_taken_where_there_is_one_unless_the_cpu_is_asked_for() -> None
     assert choose_nodes([with_gpu, larger], "cpu") == ([larger], [with_gpu])
     assert takes_gpu([with_gpu], "auto")
     assert not takes_gpu([larger], "auto")
-    assert with_gpu.describe()["gpus"] == ["a GPU", "a GPU"]
+    assert with_gpu.describe().gpus == ["a GPU", "a GPU"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_node_with_other_code_is_refused() -> None:
 
 def test_what_is_written_of_a_node_is_its_hardware() -> None:
     node = make_node("a", machine="whose it is")
-    assert node.describe() == {
+    assert asdict(node.describe()) == {
         "node": "a00000000000",
         "cpu": "a processor",
         "physical_cores": 4,
@@ -107,4 +109,4 @@ def test_what_is_written_of_a_node_is_its_hardware() -> None:
         "memory_bytes": 1,
         "ray": "2",
     }
-    assert node.made_with("torch") == {"versions": {"torch": "1"}, "cpu": "a processor"}
+    assert node.made_with("torch") == Making({"torch": "1"}, "a processor")
