@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import asdict
 
+from harness.analysis.rows import CeilingRow, ProductRow
 from harness.records.structs import Product
 
 
@@ -40,7 +42,6 @@ class ProductRate:
 
 # By precision and device.
 Ceilings = dict[tuple[str, str], ProductRate]
-Row = dict[str, object]
 
 
 def gflop_per_s(product: Product) -> float:
@@ -67,35 +68,32 @@ def find_ceilings(rates: Iterable[ProductRate]) -> Ceilings:
     return ceilings
 
 
-def ceiling_rows(products: list[Product], ceilings: Ceilings) -> list[Row]:
+def ceiling_rows(products: list[Product], ceilings: Ceilings) -> list[CeilingRow]:
     """Every sample with its rate, and beside it the ceiling of its precision and device."""
     return [
-        {
-            **{name: getattr(item, name) for name in ("after", "backend", "precision", "device", "m", "k", "n")},
-            "seconds": item.seconds,
-            "calls": item.calls,
-            "gflop_per_s": gflop_per_s(item),
-            "ceiling_gflop_per_s": ceilings[item.precision, item.device].gflop_per_s,
-            "way": item.way,
-        }
+        CeilingRow(
+            **asdict(item),
+            gflop_per_s=gflop_per_s(item),
+            ceiling_gflop_per_s=ceilings[item.precision, item.device].gflop_per_s,
+        )
         for item in products
     ]
 
 
-def product_rows(rates: list[ProductRate], ceilings: Ceilings) -> list[Row]:
+def product_rows(rates: list[ProductRate], ceilings: Ceilings) -> list[ProductRow]:
     """For a reader: one row for each product, with the range that its rate drifted over."""
     return [
-        {
-            "precision": rate.precision,
-            "device": rate.device,
-            "backend": rate.backend,
-            "way": rate.way,
-            "product": rate.shape,
-            "gflop_per_s": rate.gflop_per_s,
-            "low": min(rate.samples),
-            "high": max(rate.samples),
-            "samples": len(rate.samples),
-            "is_ceiling": rate in ceilings.values(),
-        }
+        ProductRow(
+            precision=rate.precision,
+            device=rate.device,
+            backend=rate.backend,
+            way=rate.way,
+            product=rate.shape,
+            gflop_per_s=rate.gflop_per_s,
+            low=min(rate.samples),
+            high=max(rate.samples),
+            samples=len(rate.samples),
+            is_ceiling=rate in ceilings.values(),
+        )
         for rate in rates
     ]

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from harness.analysis import measures, stats
+from harness.analysis.rows import ComparisonRow
 from harness.analysis.speed import Round, sample_rates
 from harness.analysis.stats import Interval, ratio_interval
 from harness.analysis.variants import Place, Variant, short_label
 from harness.records.structs import Run
-
-Row = dict[str, object]
 
 NO_DIFFERENCE, BUSY = "no difference shown", "machine busy"
 LEFT_FASTER, RIGHT_FASTER = "left faster", "right faster"
@@ -83,20 +82,20 @@ def compare_fastest(place: Place, comparisons: list[Comparison]) -> list[Compari
     return [item for item in comparisons if item.left == fastest and item.right in others and not item.is_a_a]
 
 
-def comparison_rows(comparisons: list[Comparison]) -> list[Row]:
+def comparison_rows(comparisons: list[Comparison]) -> list[ComparisonRow]:
     return [
-        {
-            "left": item.left,
-            "right": item.right,
-            "ratio": item.ratio.estimate,
-            "low": item.ratio.low,
-            "high": item.ratio.high,
-            "repeats": item.repeats,
-            "conclusion": item.conclusion,
-            "precision": item.precision,
-            "device": item.device,
-            "a_a": item.is_a_a,
-        }
+        ComparisonRow(
+            left=item.left,
+            right=item.right,
+            ratio=item.ratio.estimate,
+            low=item.ratio.low,
+            high=item.ratio.high,
+            repeats=item.repeats,
+            conclusion=item.conclusion,
+            precision=item.precision,
+            device=item.device,
+            a_a=item.is_a_a,
+        )
         for item in comparisons
     ]
 

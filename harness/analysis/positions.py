@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analysis import measures
+from harness.analysis.rows import PositionRow, row_of
 from harness.analysis.stats import Interval, share_interval
 from harness.analysis.variants import Variant
 from harness.records.structs import Cell, LengthMeasures, Run
 from harness.task.metrics import middle_third
 
-Row = dict[str, object]
 # The length at which the original's author saw it.
 ORIGINAL_LENGTH = 20
 # Fewer sequences with an error say nothing about where errors are.
@@ -111,7 +111,7 @@ def check_middles(run: Run) -> list[MiddleTest]:
     return tests
 
 
-def position_rows(run: Run) -> Iterator[Row]:
+def position_rows(run: Run) -> Iterator[PositionRow]:
     """A row for each position of the tested lengths and the seed's, of each cell."""
     for cell in run.ok_cells:
         for length in _shown_lengths(run):
@@ -120,19 +120,15 @@ def position_rows(run: Run) -> Iterator[Row]:
                 continue
             pairs = zip(item.wrong_bits_by_position, errors.tolist(), strict=True)
             for position, (wrong, error) in enumerate(pairs, 1):
-                yield {
-                    "backend": cell.backend,
-                    "implementation": cell.implementation,
-                    "precision": cell.precision,
-                    "seed": cell.seed,
-                    "repeat": cell.repeat,
-                    "length": length,
-                    "position": position,
-                    "sequences": item.sequences,
-                    "wrong_bits": wrong,
-                    "bit_error": error,
-                    "verified": cell.verified,
-                }
+                yield row_of(
+                    PositionRow,
+                    cell,
+                    length=length,
+                    position=position,
+                    sequences=item.sequences,
+                    wrong_bits=wrong,
+                    bit_error=error,
+                )
 
 
 def _shown_lengths(run: Run) -> list[int]:

@@ -8,11 +8,11 @@ from itertools import combinations
 
 from harness.analysis import measures
 from harness.analysis.comparisons import NO_DIFFERENCE
+from harness.analysis.rows import QualityRow
 from harness.analysis.stats import Interval, mean_difference_interval
 from harness.analysis.variants import Variant
 from harness.records.structs import Cell, Run
 
-Row = dict[str, object]
 Measure = Callable[[Run, Cell], float | None]
 
 # Of two differences, Student's interval takes 12.7 standard errors: it says nothing, and one says less.
@@ -61,20 +61,20 @@ def compare_quality(run: Run, variants: list[Variant]) -> list[QualityComparison
     ]
 
 
-def quality_rows(comparisons: list[QualityComparison]) -> Iterator[Row]:
+def quality_rows(comparisons: list[QualityComparison]) -> Iterator[QualityRow]:
     for item in comparisons:
-        yield {
-            "measure": item.measure,
-            "left": item.left,
-            "right": item.right,
-            "difference": item.difference.estimate,
-            "low": item.difference.low,
-            "high": item.difference.high,
-            "seeds_compared": item.seeds,
-            "conclusion": item.conclusion,
-            "precision": item.precision,
-            "seeds_started": item.seeds_started,
-        }
+        yield QualityRow(
+            measure=item.measure,
+            left=item.left,
+            right=item.right,
+            difference=item.difference.estimate,
+            low=item.difference.low,
+            high=item.difference.high,
+            seeds_compared=item.seeds,
+            conclusion=item.conclusion,
+            precision=item.precision,
+            seeds_started=item.seeds_started,
+        )
 
 
 def _compare(run: Run, name: str, measure: Measure, left: Variant, right: Variant) -> QualityComparison | None:

@@ -13,16 +13,6 @@ from harness.records.structs import Cell, Run
 
 Row = dict[str, Any]
 
-IDENTITY = (
-    *("cell", "backend", "implementation", "precision", "seed", "repeat"),
-    *("status", "reason", "device", "verified"),
-)
-
-
-def identity(cell: Cell) -> Row:
-    """The columns that say which cell a row is of, and how it ended."""
-    return {name: getattr(cell, name) for name in IDENTITY}
-
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryRow:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import asdict
 
+from harness.analysis.rows import EvaluationRow, TargetRow, row_of
 from harness.analysis.variants import Variant
 from harness.records.structs import Cell, Run
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -61,45 +61,29 @@ def measure_time_to_target(run: Run, cells: list[Cell]) -> TimeToTarget | None:
     return TimeToTarget(steps, sequences, seconds, n_reached, len(by_seed))
 
 
-def target_rows(run: Run) -> Iterator[Row]:
+def target_rows(run: Run) -> Iterator[TargetRow]:
     """A row for each cell that was started: whether and when it arrived."""
     for cell in run.own_cells if run.target.exists else []:
         if cell.has_started:
-            names = ("steps_to_target", "sequences_to_target", "seconds_to_target")
-            yield dict(zip(names, _taken(cell), strict=True)) | {
-                "backend": cell.backend,
-                "implementation": cell.implementation,
-                "precision": cell.precision,
-                "device": cell.device,
-                "seed": cell.seed,
-                "repeat": cell.repeat,
-                "status": cell.status,
-                "verified": cell.verified,
-                "target_reached": cell.target_reached is not None,
-                "resumed": len(cell.resumed_at_steps),
-                "original_loss": cell.target_reached.original_loss if cell.target_reached else None,
-                "wrong_bits_per_sequence": cell.target_reached.wrong_bits_per_sequence if cell.target_reached else None,
-            }
+            reached, (steps, sequences, seconds) = cell.target_reached, _taken(cell)
+            yield row_of(
+                TargetRow,
+                cell,
+                target_reached=reached is not None,
+                seconds_to_target=seconds,
+                sequences_to_target=sequences,
+                steps_to_target=steps,
+                original_loss=reached.original_loss if reached else None,
+                wrong_bits_per_sequence=reached.wrong_bits_per_sequence if reached else None,
+                resumed=len(cell.resumed_at_steps),
+            )
 
 
-def evaluation_rows(run: Run) -> Iterator[Row]:
+def evaluation_rows(run: Run) -> Iterator[EvaluationRow]:
     """A row for each evaluation of each cell while it trained."""
     for cell in run.own_cells:
         for item in cell.evaluations:
-            yield {
-                "backend": cell.backend,
-                "implementation": cell.implementation,
-                "precision": cell.precision,
-                "seed": cell.seed,
-                "repeat": cell.repeat,
-                "step": item.step,
-                "sequences": item.sequences,
-                "elapsed_s": item.elapsed_s,
-                "original_loss": item.original_loss,
-                "wrong_bits_per_sequence": item.wrong_bits_per_sequence,
-                "status": cell.status,
-                "verified": cell.verified,
-            }
+            yield row_of(EvaluationRow, cell, **asdict(item))
 
 
 def _taken(cell: Cell) -> tuple[float, float, float]:

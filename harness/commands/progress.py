@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from harness.cells.group import CONNECTED, STARTED, TRAINED
-from harness.processes.schedule import say_duration
+from harness.processes.schedule import ScheduleState, say_duration
 from harness.records.messages import Message, Phase, Progress
 
 PLAIN_LINE_INTERVAL_S = 10.0
@@ -26,16 +26,15 @@ class CellTimeRemaining(TimeRemainingColumn):
 
 
 class CellProgress:
-    """Shows a worker's messages; use as a context manager around the cell. place is (cells done, cells, words)."""
+    """Shows a worker's messages; use as a context manager around the cell. run is how far all cells are."""
 
-    def __init__(self, name: str, n_steps: int, console: Console, place: tuple[int, int, str]) -> None:
+    def __init__(self, name: str, n_steps: int, console: Console, run: ScheduleState) -> None:
         self.name, self.n_steps, self.console = name, n_steps, console
         self.last_line_s = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
         self.bar = Bars(*columns, CellTimeRemaining(), console=console, transient=True)
         self.task = self.bar.add_task(name, total=n_steps, state="starting")
-        n_done, n_cells, words = place
-        self.bar.add_task(words, total=n_cells, completed=n_done, state="")
+        self.bar.add_task(run.words, total=run.n_cells, completed=run.n_done, state="")
 
     def __enter__(self) -> CellProgress:
         if self.console.is_terminal:

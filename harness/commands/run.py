@@ -305,7 +305,7 @@ def _run_in_turn(plan: Plan, keeper: Keeper, selection: Selection, console: Cons
 
 
 def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> bool:
-    why = folder.incompleteness(cell, selection.config, _making(cell))
+    why = folder.reason_to_train(cell, selection.config, _making(cell))
     if why is None:
         _say(console, f"{cell.name}: complete, kept")
     elif folder.record(cell).exists():
@@ -345,7 +345,7 @@ def _train(cell: Cell, folder: RunFolder, selection: Selection, schedule: Schedu
     """Train the cell from its checkpoint, if it has one, and keep the checkpoints that it sends."""
     path, made_with = checkpoint_path(folder.path, cell.name), _making(cell)
     checkpoint = _read_checkpoint(path, cell, made_with, console)
-    with CellProgress(cell.name, selection.config.train.steps, console, schedule.place) as progress:
+    with CellProgress(cell.name, selection.config.train.steps, console, schedule.state) as progress:
 
         def hear(message: Message) -> None:
             if not isinstance(message.body, Checkpoint):

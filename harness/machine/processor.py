@@ -13,8 +13,22 @@ from harness.machine.files import ROOT, read, read_integer
 
 # Those that decide which kernels a library of linear algebra picks.
 INSTRUCTION_SETS = (
-    *("sse4_2", "fma", "avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-    *("amx_tile", "amx_bf16", "asimd", "sve", "sve2", "bf16", "i8mm"),
+    "sse4_2",
+    "fma",
+    "avx",
+    "avx2",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_bf16",
+    "asimd",
+    "sve",
+    "sve2",
+    "bf16",
+    "i8mm",
 )
 
 

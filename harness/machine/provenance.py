@@ -18,14 +18,19 @@ from backends import Backend
 
 PROJECT = Path(__file__).parents[2]
 # What starts the worker, and what it starts with: loaded elsewhere, or under another name.
-BESIDES = ("harness.processes.process", "harness.processes.ranks", "harness.processes.runner", "harness.cells.worker")
+LOADED_ELSEWHERE = (
+    "harness.processes.process",
+    "harness.processes.ranks",
+    "harness.processes.runner",
+    "harness.cells.worker",
+)
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 def loaded_sources(backend: Backend) -> dict[str, str]:
     """SHA-256 of the source of every module of the suite, and of the backend's package, that is loaded here."""
     packages = _packages(backend)
-    names = {name for name in list(sys.modules) if name.partition(".")[0] in packages} | {*BESIDES}
+    names = {name for name in list(sys.modules) if name.partition(".")[0] in packages} | {*LOADED_ELSEWHERE}
     digests = {name: _digest_source(name, packages) for name in sorted(names)}
     return {name: digest for name, digest in digests.items() if digest is not None}
 

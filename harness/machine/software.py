@@ -18,8 +18,18 @@ from harness.machine.privacy import shorten
 
 # What a result depends on most comes first.
 FIRST_PACKAGES = (
-    *("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax"),
-    *("numpy", "scipy", "pandas", "matplotlib", "safetensors"),
+    "torch",
+    "tensorflow",
+    "keras",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "safetensors",
 )
 RELEVANT_VARIABLES = re.compile(
     r"(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|DNNL|ONEDNN|XLA|JAX|JAXLIB|KERAS|TORCH|TORCHINDUCTOR|PYTORCH|ATEN"

@@ -30,8 +30,8 @@ def plan_cells(
 ) -> Plan:
     """Every variant once in each round of repeat and seed, in an order shuffled anew, so that drift falls on all alike.
 
-    The shuffle depends on the repeat and the seed alone. Where there are repeats, the fastest kind of the first
-    backend runs twice a round, in the first precision.
+    The shuffle depends on the repeat and the seed alone. Where there are repeats, the first tuned variant, or
+    else the first, runs twice a round.
     """
     variants = [
         (backend, implementation, precision)
@@ -41,7 +41,8 @@ def plan_cells(
         for precision in precisions
     ]
     installed = [variant for variant in variants if not variant[0].missing_packages()]
-    itself = max(installed, key=lambda variant: variant[1]) if installed and repeats > 1 else None
+    first = [variant for variant in installed if variant[1] == "tuned"] or installed
+    itself = first[0] if first and repeats > 1 else None
     rounds: list[list[Cell]] = []
     for repeat, seed in itertools.product(range(repeats), seeds):
         round_ = [Cell(*variant, seed, repeat) for variant in variants]

@@ -24,6 +24,15 @@ def say_duration(seconds: float) -> str:
     return f"{days} day{'s' * (days > 1)}" + (f" {hours} h" if hours else "")
 
 
+@dataclass(frozen=True)
+class ScheduleState:
+    """Cells done, cells, and both in words with the time left."""
+
+    n_done: int
+    n_cells: int
+    words: str
+
+
 @dataclass
 class Schedule:
     """What is left of a run's cells: like takes as long as like did, what was not seen yet as the others on average."""
@@ -49,11 +58,10 @@ class Schedule:
         return sum(known.get(_kind(cell), other) for cell in waiting) / min(self.n_at_once, len(waiting) or 1)
 
     @property
-    def place(self) -> tuple[int, int, str]:
-        """Cells done, cells, and both in words with the time left."""
+    def state(self) -> ScheduleState:
         n_cells = len(self.cells)
-        in_words = f"{self.n_done} of {n_cells} cell{'s' * (n_cells > 1)}" if self.left_s() is None else str(self)
-        return self.n_done, n_cells, in_words
+        words = f"{self.n_done} of {n_cells} cell{'s' * (n_cells > 1)}" if self.left_s() is None else str(self)
+        return ScheduleState(self.n_done, n_cells, words)
 
     def __str__(self) -> str:
         left_s = self.left_s()

@@ -28,9 +28,16 @@ BFLOAT16_PARAMETERS = 5e-3
 TF32_SHARE = 1 / 8
 
 QUANTITIES = (
-    *("probabilities", "loss", "gradient", "after 1 step", "after 10 steps", "after 100 steps"),
+    "probabilities",
+    "loss",
+    "gradient",
+    "after 1 step",
+    "after 10 steps",
+    "after 100 steps",
     # Of a call of train at a run's own size.
-    *("momentum", "parameters", "losses"),
+    "momentum",
+    "parameters",
+    "losses",
 )
 
 TOLERANCES: dict[str, dict[str, float]] = {

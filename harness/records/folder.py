@@ -132,7 +132,7 @@ class RunFolder:
     def parameters(self, cell: Cell) -> Path:
         return self.path / "cells" / f"{cell.name}.safetensors"
 
-    def incompleteness(self, cell: Cell, config: RunConfig, made_with: Making) -> str | None:
+    def reason_to_train(self, cell: Cell, config: RunConfig, made_with: Making) -> str | None:
         """Why the cell has to be done, again or at all; None where it is complete and would be of the same making
         today."""
         try:

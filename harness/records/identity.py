@@ -23,13 +23,3 @@ class Cell:
     def variant(self) -> tuple[str, str, str]:
         """Backend, implementation and precision: what is compared, whatever the seed and the repeat."""
         return self.backend.name, self.implementation, self.precision
-
-    def identity(self) -> dict[str, str | int]:
-        """The columns that say which cell a row belongs to."""
-        return {
-            "backend": self.backend.name,
-            "implementation": self.implementation,
-            "precision": self.precision,
-            "seed": self.seed,
-            "repeat": self.repeat,
-        }

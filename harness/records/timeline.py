@@ -37,13 +37,16 @@ def training_stages(chunks: Chunks, paused_s: Mapping[str, float]) -> dict[str, 
 def _paces_s(chunks: Chunks) -> Array | None:
     """Seconds of a steady step of each chunk's shape (chunks,): the median over its steady calls or, where it has
     none, that of all shapes for as many time steps. None where no call is steady."""
-    steps, time_steps, train_s, warmup = map(np.array, (chunks.steps, chunks.time_steps, chunks.train_s, chunks.warmup))
-    if warmup.all():
+    steps, time_steps, steady = np.array(chunks.steps), np.array(chunks.time_steps), ~np.array(chunks.warmup)
+    if not steady.any():
         return None
-    step_s = train_s / steps
-    paces_s = np.median((step_s / time_steps)[~warmup]) * time_steps
-    for shape in set(zip(steps, time_steps, strict=True)):
-        same = (steps == shape[0]) & (time_steps == shape[1])
-        if (same & ~warmup).any():
-            paces_s[same] = np.median(step_s[same & ~warmup])
-    return np.asarray(paces_s, np.float64)
+    step_s = np.array(chunks.train_s) / steps
+    time_step_s = np.median((step_s / time_steps)[steady])
+
+    def pace_s(n_steps: int, n_time_steps: int) -> float:
+        same = steady & (steps == n_steps) & (time_steps == n_time_steps)
+        return float(np.median(step_s[same]) if same.any() else time_step_s * n_time_steps)
+
+    shapes = list(zip(chunks.steps, chunks.time_steps, strict=True))
+    paces_s = {shape: pace_s(*shape) for shape in set(shapes)}
+    return np.array([paces_s[shape] for shape in shapes])

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from harness.analysis.distance import LossDistance
+from harness.analysis.rows import (
+    CeilingRow,
+    ComparisonRow,
+    EvaluationRow,
+    LengthRow,
+    LossRow,
+    NotOkRow,
+    PositionRow,
+    ProductRow,
+    QualityRow,
+    TargetRow,
+    ThroughputRow,
+)
+from harness.analysis.summary import SummaryRow
 from harness.records.stages import STAGE_NAMES, STAGES, TOTAL
 from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text, until
 
@@ -13,47 +28,44 @@ TIMELINE = (*STAGE_NAMES, TOTAL)
 # How many columns of a table, from its first, others read: they stay, in this order. More may follow.
 N_FIXED = {"summary": 15, "loss": 9, "bit_error_by_length": 9, "throughput": 9}
 
+# Rows that tell of a cell's stages have a column for each.
+TIMELINE_COLUMNS = (
+    "cell",
+    "backend",
+    "implementation",
+    "precision",
+    "seed",
+    "repeat",
+    "status",
+    *TIMELINE,
+    "verified",
+    "data_cpu_s",
+)
+# What a row has beside the columns of its file.
+NO_COLUMN = "marked_label"
+
+
+def _columns_of(row: type) -> tuple[str, ...]:
+    """The fields of a row are the columns of its table."""
+    return tuple(field.name for field in fields(row) if field.name != NO_COLUMN)
+
+
 # In the files.
 TABLES = {
-    table: columns.split()
-    for table, columns in {
-        "summary": """
-            backend implementation precision device status seeds train_loss original_loss bits_per_sequence bit_error
-            sequences_per_s step_ms startup_s peak_memory_bytes verified
-            rank original_loss_floor original_loss_excess n_parameters cells reason
-            sequences_per_s_low sequences_per_s_high gflop_per_s ceiling_share overhead_share
-            wrong_bits_per_sequence mean_absolute_error seeds_reached seconds_to_target sequences_to_target
-            steps_to_target ranks exchange_share cells_started timed_cells""",
-        "comparisons": "left right ratio low high repeats conclusion precision device a_a",
-        "ceiling": "after backend precision device m k n seconds calls gflop_per_s ceiling_gflop_per_s way",
-        "products": "precision device backend way product gflop_per_s low high samples is_ceiling",
-        "loss": """
-            backend implementation precision seed repeat step sequences elapsed_s train_loss
-            status verified""",
-        "bit_error_by_length": """
-            backend implementation precision seed length sequences bit_error exact_fraction bits_per_sequence
-            repeat trained wrong_bits verified bit_error_low bit_error_high bits_by_chance mean_absolute_error
-            original_loss original_loss_floor original_loss_excess""",
-        "time_to_target": """
-            backend implementation precision seed repeat target_reached seconds_to_target sequences_to_target
-            steps_to_target original_loss wrong_bits_per_sequence resumed device status verified""",
-        "evaluations": """
-            backend implementation precision seed repeat step sequences elapsed_s original_loss wrong_bits_per_sequence
-            status verified""",
-        "quality_comparisons": """
-            measure left right difference low high seeds_compared conclusion precision seeds_started""",
-        "bit_error_by_position": """
-            backend implementation precision seed repeat length position sequences wrong_bits bit_error verified""",
-        "throughput": """
-            backend implementation precision repeat sequences_per_s step_ms_median step_ms_p5 step_ms_p95 steps
-            seed device verified overhead_share other_cpu_share""",
-        "timeline": f"""
-            cell backend implementation precision seed repeat status {" ".join(TIMELINE)} verified data_cpu_s""",
-        "loss_distance": """
-            seed left right steps largest_relative_distance_first_100 largest_relative_distance
-            left_verified right_verified""",
-        "not_ok": "cell status reason",
-    }.items()
+    "summary": _columns_of(SummaryRow),
+    "comparisons": _columns_of(ComparisonRow),
+    "ceiling": _columns_of(CeilingRow),
+    "products": _columns_of(ProductRow),
+    "loss": _columns_of(LossRow),
+    "bit_error_by_length": _columns_of(LengthRow),
+    "time_to_target": _columns_of(TargetRow),
+    "evaluations": _columns_of(EvaluationRow),
+    "quality_comparisons": _columns_of(QualityRow),
+    "bit_error_by_position": _columns_of(PositionRow),
+    "throughput": _columns_of(ThroughputRow),
+    "timeline": TIMELINE_COLUMNS,
+    "loss_distance": _columns_of(LossDistance),
+    "not_ok": _columns_of(NotOkRow),
 }
 
 # For a reader: fewer, and in the order of interest; an interval is one column of two.
@@ -116,8 +128,18 @@ class Column:
 # The ranking for a glance, of which the first that have a value are shown, so that a page holds it without scrolling;
 # the summary has all.
 RANKING = (
-    *("rank", "marked_label", "sequences_per_s", "sequences_per_s_interval", "seconds_to_target", "bit_error"),
-    *("ceiling_share", "verified", "status", "step_ms", "startup_s", "gflop_per_s"),
+    "rank",
+    "marked_label",
+    "sequences_per_s",
+    "sequences_per_s_interval",
+    "seconds_to_target",
+    "bit_error",
+    "ceiling_share",
+    "verified",
+    "status",
+    "step_ms",
+    "startup_s",
+    "gflop_per_s",
 )
 MOST_RANKING_COLUMNS = 9
 
@@ -210,7 +232,7 @@ COLUMNS = {
     ),
     "ranks": Column("ranks", integer, "processes that train the network together; empty where there is one"),
     "exchange_share": Column(
-        "exchange", percent, "an exchange of all gradients by itself over a step: the most that the ranks' talk takes"
+        "exchange", percent, "the time of an exchange of all gradients, taken by itself, over that of a step"
     ),
     "efficiency": Column("efficiency", percent, "sequences/s over the number of ranks times those of one process"),
     "efficiency_interval": Column("95 % interval", percent, "bootstrap interval of that ratio over processes"),

@@ -30,11 +30,26 @@ LOW, HIGH = "sequences_per_s_low", "sequences_per_s_high"
 RATE = ("sequences_per_s", LOW, HIGH)
 SUMMARY = (
     *("backend", "implementation", "precision", "device", "status", "sequences_per_s", LOW, HIGH, "step_ms"),
-    *("gflop_per_s", "ceiling_share", "exchange_share", "verified", "reason"),
+    "gflop_per_s",
+    "ceiling_share",
+    "exchange_share",
+    "verified",
+    "reason",
 )
 SHOWN = (
-    *("backend", "implementation", "precision", "sequences_per_s", "step_ms", "gflop_per_s", "ceiling_share"),
-    *("efficiency", "efficiency_interval", "exchange_share", "verified", "status", "reason"),
+    "backend",
+    "implementation",
+    "precision",
+    "sequences_per_s",
+    "step_ms",
+    "gflop_per_s",
+    "ceiling_share",
+    "efficiency",
+    "efficiency_interval",
+    "exchange_share",
+    "verified",
+    "status",
+    "reason",
 )
 AXIS_LABELS = {
     "batch": "sequences in a batch",

@@ -15,50 +15,37 @@ from harness.analysis.ceiling import ceiling_rows, product_rows
 from harness.analysis.comparisons import comparison_rows
 from harness.analysis.positions import position_rows
 from harness.analysis.quality import quality_rows
-from harness.analysis.summary import Row, identity
+from harness.analysis.rows import LengthRow, NotOkRow, ThroughputRow, row_of
 from harness.analysis.target import evaluation_rows, target_rows
 from harness.analysis.throughput import Throughput
 from harness.records.structs import Cell, Run
 from harness.report.columns import TABLES, TIMELINE
 
-# What the table by length has as the record has it.
-MEASURED = (
-    "length",
-    "sequences",
-    "bit_error",
-    "exact_fraction",
-    "bits_per_sequence",
-    "wrong_bits",
-    "mean_absolute_error",
-    "original_loss",
-    "original_loss_floor",
-)
 FLAGS = ("verified", "trained", "left_verified", "right_verified", "a_a", "target_reached")
 
 
 def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Cells hold plain int, float, str, bool or None, but for the long loss table."""
     run = analysis.run
-    rows: dict[str, Iterable[Row]] = {
-        "summary": map(vars, analysis.summary),
+    rows: dict[str, Iterable[object]] = {
+        "summary": analysis.summary,
         "comparisons": comparison_rows(analysis.comparisons),
         "ceiling": ceiling_rows(run.products, analysis.ceilings),
         "products": product_rows(analysis.products, analysis.ceilings),
         "bit_error_by_length": map(_length_row, analysis.evaluated),
         "throughput": map(_throughput_row, analysis.throughputs),
-        "timeline": [_timeline_row(cell) for cell in run.cells],
-        "loss_distance": map(vars, analysis.distances),
+        "loss_distance": analysis.distances,
         "time_to_target": target_rows(run),
         "evaluations": evaluation_rows(run),
         "quality_comparisons": quality_rows(analysis.quality),
         "bit_error_by_position": position_rows(run),
-        "not_ok": map(identity, analysis.not_ok),
+        "not_ok": [row_of(NotOkRow, cell) for cell in analysis.not_ok],
     }
     frames = {name: _frame(name, rows[name]) for name in rows}
-    return {**frames, "loss": _loss_frame(run)}
+    return {**frames, "timeline": _timeline_frame(run), "loss": _loss_frame(run)}
 
 
-def summary_rows(analysis: Analysis) -> list[Row]:
+def summary_rows(analysis: Analysis) -> list[dict[str, object]]:
     """The summary as plain rows, with the columns of summary.csv; None where unknown or infinite,
     which JSON cannot hold."""
     columns = TABLES["summary"]
@@ -80,35 +67,52 @@ def _lower(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else ""
 
 
-def _frame(name: str, rows: Iterable[Row]) -> pd.DataFrame:
+def _frame(name: str, rows: Iterable[object]) -> pd.DataFrame:
     # Objects, because pandas would turn an integer column with a gap into floats.
-    cells = [[row.get(column) for column in TABLES[name]] for row in rows]
+    cells = [[getattr(row, column) for column in TABLES[name]] for row in rows]
     return pd.DataFrame(cells, columns=TABLES[name], dtype=object)
 
 
-def _length_row(item: EvaluatedLength) -> Row:
-    measured = {name: getattr(item.measured, name) for name in MEASURED}
-    interval = item.interval
-    return (
-        identity(item.cell)
-        | measured
-        | {
-            "original_loss_excess": item.original_loss_excess,
-            "bits_by_chance": item.bits_by_chance,
-            "bit_error_low": interval and interval.low,
-            "bit_error_high": interval and interval.high,
-            "trained": item.is_trained,
-        }
+def _length_row(item: EvaluatedLength) -> LengthRow:
+    return row_of(
+        LengthRow,
+        item.cell,
+        length=item.measured.length,
+        sequences=item.measured.sequences,
+        bit_error=item.measured.bit_error,
+        exact_fraction=item.measured.exact_fraction,
+        bits_per_sequence=item.measured.bits_per_sequence,
+        trained=item.is_trained,
+        wrong_bits=item.measured.wrong_bits,
+        bit_error_low=item.interval.low if item.interval else None,
+        bit_error_high=item.interval.high if item.interval else None,
+        bits_by_chance=item.bits_by_chance,
+        mean_absolute_error=item.measured.mean_absolute_error,
+        original_loss=item.measured.original_loss,
+        original_loss_floor=item.measured.original_loss_floor,
+        original_loss_excess=item.original_loss_excess,
     )
 
 
-def _throughput_row(item: Throughput) -> Row:
-    return identity(item.cell) | vars(item) | {"other_cpu_share": item.cell.other_cpu_share}
+def _throughput_row(item: Throughput) -> ThroughputRow:
+    return row_of(
+        ThroughputRow,
+        item.cell,
+        sequences_per_s=item.sequences_per_s,
+        step_ms_median=item.step_ms_median,
+        step_ms_p5=item.step_ms_p5,
+        step_ms_p95=item.step_ms_p95,
+        steps=item.steps,
+        overhead_share=item.overhead_share,
+    )
 
 
-def _timeline_row(cell: Cell) -> Row:
-    stages = {stage: (cell.timeline or {}).get(stage) for stage in TIMELINE}
-    return identity(cell) | stages | {"data_cpu_s": cell.data_cpu_s}
+def _timeline_frame(run: Run) -> pd.DataFrame:
+    """Its columns are the stages' and those of the cell's record."""
+    columns = TABLES["timeline"]
+    known = [(cell, cell.timeline or {}) for cell in run.cells]
+    rows = [[times.get(name) if name in TIMELINE else getattr(cell, name) for name in columns] for cell, times in known]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _loss_frame(run: Run) -> pd.DataFrame:
@@ -119,11 +123,8 @@ def _loss_frame(run: Run) -> pd.DataFrame:
 def _cell_losses(run: Run, cell: Cell) -> pd.DataFrame:
     losses = measures.losses(cell)
     step = np.arange(1, losses.size + 1)
-    columns: Row = identity(cell) | {
-        "step": step,
-        "sequences": step * run.batch,
-        "elapsed_s": measures.elapsed_s(cell),
-        "train_loss": losses,
-    }
-    frame = pd.DataFrame({name: columns[name] for name in TABLES["loss"]})
+    measured: dict[str, object] = {"step": step, "sequences": step * run.batch}
+    measured |= {"elapsed_s": measures.elapsed_s(cell), "train_loss": losses}
+    named = {name: getattr(cell, name) for name in TABLES["loss"] if name not in measured}
+    frame = pd.DataFrame({name: (named | measured)[name] for name in TABLES["loss"]})
     return frame.astype({"verified": object})

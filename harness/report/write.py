@@ -25,8 +25,17 @@ from harness.report.readable import make_readable
 from harness.report.tables import make_tables, to_csv
 
 CSV_TABLES = (
-    *("summary", "comparisons", "ceiling", "loss", "bit_error_by_length"),
-    *("throughput", "timeline", "loss_distance", "time_to_target", "evaluations", "quality_comparisons"),
+    "summary",
+    "comparisons",
+    "ceiling",
+    "loss",
+    "bit_error_by_length",
+    "throughput",
+    "timeline",
+    "loss_distance",
+    "time_to_target",
+    "evaluations",
+    "quality_comparisons",
     "bit_error_by_position",
 )
 MARKDOWN_TABLES = (

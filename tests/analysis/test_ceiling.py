@@ -53,16 +53,16 @@ def test_shapes_are_not_mixed(run_folder: Callable[..., Path], product: Make) ->
 
 def test_every_sample_is_kept_beside_its_ceiling(products: list[Product]) -> None:
     rows = ceiling_rows(products, find_ceilings(product_rates(products)))
-    assert [row["ceiling_gflop_per_s"] for row in rows] == pytest.approx([115] * 5 + [500])
-    assert [row["after"] for row in rows] == [None] * 5 + ["jax-tuned-bfloat16-seed0-r0"]
+    assert [row.ceiling_gflop_per_s for row in rows] == pytest.approx([115] * 5 + [500])
+    assert [row.after for row in rows] == [None] * 5 + ["jax-tuned-bfloat16-seed0-r0"]
 
 
 def test_a_reader_sees_one_row_a_product_with_its_drift(products: list[Product]) -> None:
     rates = product_rates(products)
     rows = product_rows(rates, find_ceilings(rates))
-    shown = [(row["precision"], row["backend"], row["samples"], row["is_ceiling"]) for row in rows]
+    shown = [(row.precision, row.backend, row.samples, row.is_ceiling) for row in rows]
     assert shown == [("bfloat16", "jax", 1, True), ("float32", "jax", 2, True), ("float32", "torch", 3, False)]
-    assert (rows[2]["low"], rows[2]["high"]) == pytest.approx((80, 300))
+    assert (rows[2].low, rows[2].high) == pytest.approx((80, 300))
 
 
 def test_no_samples_are_no_ceiling() -> None:

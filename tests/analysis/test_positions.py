@@ -132,8 +132,8 @@ def test_positions_are_a_table_and_a_plot(errors_run: Callable[..., Path]) -> No
     write_report(folder)
     assert (folder / "plots" / "bit_error_by_position.png").is_file()
     rows = list(position_rows(read_run(folder)))
-    assert [row["position"] for row in rows] == list(range(1, LENGTH + 1))
-    assert sum(row["wrong_bits"] for row in rows) == measure(MIDDLE)["wrong_bits"]  # type: ignore[misc]
+    assert [row.position for row in rows] == list(range(1, LENGTH + 1))
+    assert sum(row.wrong_bits for row in rows) == measure(MIDDLE)["wrong_bits"]
 
 
 def test_the_bit_error_has_an_interval_over_sequences(errors_run: Callable[..., Path]) -> None:

@@ -370,6 +370,23 @@ def test_every_parameter_is_updated_with_its_own_gradient() -> None:
 # --- The trainer ----------------------------------------------------------------------------------------------
 
 
+def test_train_returns_the_loss_before_each_step() -> None:
+    model = model_of(layers=2, hidden=4)
+    chunk = chunk_of(steps=3, size=4, learning_rate=0.05)
+    whole, stepwise = trainer_of(model), trainer_of(model)
+
+    expected = []
+    for k in range(3):
+        expected.append(stepwise.loss_and_gradients(Batch(chunk.inputs[k], chunk.targets[k]))[0])
+        stepwise.train(Chunk(chunk.inputs[k : k + 1], chunk.targets[k : k + 1], chunk.learning_rates[k : k + 1]))
+    losses = whole.train(chunk)
+
+    assert losses.shape == (3,)
+    np.testing.assert_array_equal(losses, expected)
+    for name, w in whole.parameters().items():
+        np.testing.assert_array_equal(w, stepwise.parameters()[name])
+
+
 def test_train_uses_the_learning_rate_of_each_step() -> None:
     model = model_of(layers=1, hidden=3)
     chunk = chunk_of(steps=2, size=4, learning_rate=0.1)
@@ -398,9 +415,32 @@ def test_training_reduces_the_loss(optimizer: OptimizerSpec) -> None:
     assert losses[-10:].mean() < 0.8 * losses[:3].mean()
 
 
-def test_parameters_are_float64() -> None:
-    parameters = trainer_of(model_of(layers=3, hidden=4)).parameters()
-    assert {w.dtype for w in parameters.values()} == {np.dtype(np.float64)}
+def test_parameters_are_float64_copies_with_canonical_names_and_shapes() -> None:
+    model = model_of(layers=3, hidden=4)
+    given_parameters = initial_parameters(model, seed=0)
+    trainer = reference.build(model, ADAM, given_parameters, device="cpu", precision="float32")
+
+    first = trainer.parameters()
+    assert {name: w.shape for name, w in first.items()} == model.shapes()
+    assert list(first) == list(model.shapes())
+    assert {w.dtype for w in first.values()} == {np.dtype(np.float64)}
+    for name, w in first.items():
+        np.testing.assert_array_equal(w, given_parameters[name])
+        w += 1
+        given_parameters[name] += 2
+    for name, w in trainer.parameters().items():
+        np.testing.assert_array_equal(w, first[name] - 1)
+
+
+def test_predict_and_loss_and_gradients_change_nothing() -> None:
+    trainer = trainer_of(model_of(layers=2, hidden=3))
+    before = trainer.parameters()
+    batch = batch_of(2)
+    trainer.predict(batch.inputs)
+    first, second = trainer.loss_and_gradients(batch), trainer.loss_and_gradients(batch)
+    assert first[0] == second[0]
+    for name, w in trainer.parameters().items():
+        np.testing.assert_array_equal(w, before[name])
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cuda", "float64"), ("cuda:1", "float32"), ("cpu", "bfloat16")])

@@ -174,7 +174,7 @@ def test_any_record_is_reported_checked_and_not_taken_for_complete(
     config = read_description(good_run).configuration
     made_with = Making(record["provenance"]["versions"], record["provenance"]["cpu"])
     lock = None
-    assert isinstance(RunFolder(folder, lock).incompleteness(CELL, config, made_with), str | None)  # type: ignore[arg-type]
+    assert isinstance(RunFolder(folder, lock).reason_to_train(CELL, config, made_with), str | None)  # type: ignore[arg-type]
 
 
 @once_a_module

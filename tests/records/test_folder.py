@@ -69,7 +69,7 @@ def complete(folder: RunFolder, outcome: Outcome) -> RunFolder:
 
 
 def why(folder: RunFolder, config: RunConfig = CONFIG, made_with: Making = MADE_WITH) -> str | None:
-    return folder.incompleteness(CELL, config, made_with)
+    return folder.reason_to_train(CELL, config, made_with)
 
 
 def edit(path: Path, **changes: Any) -> None:

@@ -19,8 +19,19 @@ from harness.task.recipe import product_shapes
 
 # Formats that can run code when they are opened, or that nothing here writes.
 UNSAFE_SUFFIXES = (
-    *(".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".bin", ".ckpt"),
-    *(".npy", ".npz", ".h5", ".keras", ".pb"),
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".dill",
+    ".pt",
+    ".pth",
+    ".bin",
+    ".ckpt",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".keras",
+    ".pb",
 )
 SUMS = "SHA256SUMS"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -77,7 +78,7 @@ def read_markdown(text: str) -> Table:
     return cells[:1] + cells[2:]
 
 
-def _differences(table: Table, expected: Table, fixed: list[str], *, is_exact: bool) -> list[Fault]:
+def _differences(table: Table, expected: Table, fixed: Sequence[str], *, is_exact: bool) -> list[Fault]:
     """Where values differ, by row (the first below the header is 1) and column."""
     if not table or not expected:
         lines = f"it has {count(len(table), 'line')}, but the records give {len(expected)}"

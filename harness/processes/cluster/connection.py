@@ -19,7 +19,7 @@ import msgspec
 
 from harness.machine import find_processors
 from harness.machine.provenance import suite_digest
-from harness.processes.cluster.messages import NodeDescription, Place
+from harness.processes.cluster.messages import NodeDescription, NodeResources
 from harness.processes.cluster.nodes import (
     Node,
     choose_nodes,
@@ -71,9 +71,9 @@ class Cluster:
         """Ray's label selector of the nodes that were there when we began: one that joins later is not described."""
         return {"ray.io/node-id": f"in({','.join(node.id for node in self.nodes)})"}
 
-    def place(self, selection: Selection) -> Place:
+    def place(self, selection: Selection) -> NodeResources:
         """What a worker may use, with the share of each node."""
-        return Place(selection.resources, {node.id: node.share for node in self.nodes})
+        return NodeResources(selection.resources, {node.id: node.share for node in self.nodes})
 
     def describe(self) -> Iterator[str]:
         """Lines for the user."""

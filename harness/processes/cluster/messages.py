@@ -35,7 +35,7 @@ class Offer(Struct, frozen=True):
     missing: str | None
 
 
-class Place(Struct, frozen=True):
+class NodeResources(Struct, frozen=True):
     """What a cell may use on a node, and the number of each node among those that share a machine."""
 
     resources: Resources
@@ -46,7 +46,7 @@ class RankJob(Struct, frozen=True):
     """One rank's part of a job."""
 
     job: AnyJob
-    place: Place
+    place: NodeResources
 
 
 class ProductsJob(Struct, frozen=True):
@@ -55,7 +55,7 @@ class ProductsJob(Struct, frozen=True):
     backends: list[str]
     precisions: list[str]
     configuration: RunConfig
-    place: Place
+    place: NodeResources
 
 
 class NodeMaking(Struct, frozen=True):

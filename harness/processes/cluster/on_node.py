@@ -22,7 +22,15 @@ from harness.machine import cpu_model, describe_environment, find_processors, lo
 from harness.machine.files import read
 from harness.machine.provenance import suite_digest, versions
 from harness.processes.ceiling import offering, take_samples
-from harness.processes.cluster.messages import NodeDescription, NodeMaking, Offer, Place, ProductsJob, RankJob, pack
+from harness.processes.cluster.messages import (
+    NodeDescription,
+    NodeMaking,
+    NodeResources,
+    Offer,
+    ProductsJob,
+    RankJob,
+    pack,
+)
 from harness.processes.process import MAXIMUM_LOG_BYTES, Outcome, Resources, Watcher, missing_reason, run_job
 from harness.processes.ranks import free_addresses
 from harness.records.messages import Message, Observation, Phase, Unsupported, encode, frame
@@ -143,7 +151,7 @@ def run_logged(run: Callable[[Path], Outcome]) -> tuple[Outcome, bytes]:
             return outcome, stream.read(MAXIMUM_LOG_BYTES)
 
 
-def resources_here(place: Place) -> Resources:
+def resources_here(place: NodeResources) -> Resources:
     """What one rank may use on this node."""
     return replace(place.resources, ranks=1, share=place.shares[node_id()])
 

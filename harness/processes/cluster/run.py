@@ -57,7 +57,7 @@ class _Told:
         """Whether the cell is kept: made as any node would make it today."""
         makings = [node.made_with(cell.backend.name) for node in self.nodes.values()]
         distinct = [making for place, making in enumerate(makings) if making not in makings[:place]]
-        reasons = [self.folder.incompleteness(cell, selection.config, making) for making in distinct]
+        reasons = [self.folder.reason_to_train(cell, selection.config, making) for making in distinct]
         if None in reasons:
             self.statuses[cell.name] = "ok"
             self.schedule.finish(cell, None)
