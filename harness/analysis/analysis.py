@@ -8,7 +8,7 @@ from functools import cached_property
 from harness.analysis import measures, stats
 from harness.analysis.bit_errors import EvaluatedLength, LengthErrors, evaluate_lengths, find_bit_errors
 from harness.analysis.ceiling import Ceilings, ProductRate, find_ceilings, product_rates
-from harness.analysis.comparisons import Comparison, compare_all, compare_with_itself
+from harness.analysis.comparisons import Comparison, compare_a_a, compare_all
 from harness.analysis.copies import CopiedSequence, gather_copies
 from harness.analysis.distance import LossDistance, measure_distances
 from harness.analysis.doubts import Doubts, find_doubts
@@ -99,7 +99,7 @@ def analyse(run: Run) -> Analysis:
     products = product_rates(run.products)
     ceilings = find_ceilings(products)
     variants, lost = find_variants(run, ceilings), find_lost(run)
-    places, a_a = find_places(variants), compare_with_itself(run)
+    places, a_a = find_places(variants), compare_a_a(run)
     return Analysis(
         run=run,
         variants=variants,

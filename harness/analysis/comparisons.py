@@ -57,22 +57,22 @@ def compare_all(variants: list[Variant], a_a: Comparison | None) -> list[Compari
     return [*compared, a_a] if a_a else compared
 
 
-def compare_with_itself(run: Run) -> Comparison | None:
+def compare_a_a(run: Run) -> Comparison | None:
     """The A/A pair: the same implementation in two sets of processes, which ran close together in each round. Its ratio
     gives the noise floor."""
-    again = [cell for cell in run.ok_cells if run.is_again(cell)]
-    if run.file.a_a is None or not again:
+    second = [cell for cell in run.ok_cells if run.is_second_of_a_a(cell)]
+    if run.file.a_a is None or not second:
         return None
     first = run.file.a_a.first_repeat
-    own = [cell for cell in run.ok_cells if cell.variant == again[0].variant and not run.is_again(cell)]
+    own = [cell for cell in run.ok_cells if cell.variant == second[0].variant and not run.is_second_of_a_a(cell)]
     left = sample_rates(run, own)
-    right = {(seed, repeat - first): rate for (seed, repeat), rate in sample_rates(run, again).items()}
+    right = {(seed, repeat - first): rate for (seed, repeat), rate in sample_rates(run, second).items()}
     shared = sorted(left.keys() & right.keys())
     if not shared:
         return None
     ratio = ratio_interval([left[round_] for round_ in shared], [right[round_] for round_ in shared])
-    label, floor, n_shared = short_label(run, again[0]), stats.noise_floor(ratio), len(shared)
-    where = again[0].precision, again[0].device or ""
+    label, floor, n_shared = short_label(run, second[0]), stats.noise_floor(ratio), len(shared)
+    where = second[0].precision, second[0].device or ""
     return Comparison(label, f"{label} again", *where, ratio, n_shared, n_shared, noise_floor=floor, is_a_a=True)
 
 

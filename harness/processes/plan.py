@@ -9,16 +9,15 @@ import numpy as np
 
 from backends import Backend
 from harness.records.identity import Cell
-from harness.records.structs import SelfComparison
+from harness.records.structs import AAPair
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The rounds of cells in running order, and the variant that is compared with itself: its repeats from first_repeat
-    on are a second set of processes of the same implementation, whose ratio to the first shows the noise."""
+    """The rounds of cells in running order, and the A/A pair, where there are repeats."""
 
     rounds: list[list[Cell]]
-    a_a: SelfComparison | None
+    a_a: AAPair | None
 
     @property
     def cells(self) -> list[Cell]:
@@ -42,19 +41,19 @@ def plan_cells(
     ]
     installed = [variant for variant in variants if not variant[0].missing_packages()]
     first = [variant for variant in installed if variant[1] == "tuned"] or installed
-    itself = first[0] if first and repeats > 1 else None
+    a_a_variant = first[0] if first and repeats > 1 else None
     rounds: list[list[Cell]] = []
     for repeat, seed in itertools.product(range(repeats), seeds):
         round_ = [Cell(*variant, seed, repeat) for variant in variants]
-        if itself:
-            round_.append(Cell(*itself, seed, repeats + repeat))
+        if a_a_variant:
+            round_.append(Cell(*a_a_variant, seed, repeats + repeat))
         order = np.random.default_rng([repeat, seed]).permutation(len(round_))
         rounds.append([round_[place] for place in order])
-    return Plan(rounds, _name_a_a(itself, repeats))
+    return Plan(rounds, _name_a_a(a_a_variant, repeats))
 
 
-def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> SelfComparison | None:
+def _name_a_a(variant: tuple[Backend, str, str] | None, repeats: int) -> AAPair | None:
     if variant is None:
         return None
     backend, implementation, precision = variant
-    return SelfComparison(backend.name, implementation, precision, first_repeat=repeats)
+    return AAPair(backend.name, implementation, precision, first_repeat=repeats)

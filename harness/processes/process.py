@@ -43,6 +43,7 @@ INTERRUPTED = "interrupted"
 WITHHELD = re.compile(
     r"TF_CONFIG|(GROUP_|LOCAL_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
 )
+LOOPBACK = "127.0.0.1,localhost,::1"
 BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -165,10 +166,14 @@ def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]
     # What a worker that is killed had printed is to be in its log.
     python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    # Keras computes with TensorFlow here, whatever its user has it do elsewhere.
+    engine = {"KERAS_BACKEND": "tensorflow"}
+    # Ranks meet on this machine, not at a proxy.
+    direct = {name: ",".join(filter(None, [os.environ.get(name), LOOPBACK])) for name in ("no_proxy", "NO_PROXY")}
     hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if resources.device == "cpu" else {}
     seen = {"CUDA_VISIBLE_DEVICES": _visible_gpu(resources.gpu)} if resources.gpu is not None else {}
     ours = {name: value for name, value in os.environ.items() if not WITHHELD.fullmatch(name)}
-    return {**ours, **threads, **python, **quiet, **backend.gpu_variables, **seen, **hidden}
+    return {**ours, **threads, **python, **quiet, **engine, **direct, **backend.gpu_variables, **seen, **hidden}
 
 
 def _visible_gpu(number: int) -> str:

@@ -28,12 +28,12 @@ from harness.records.reading import check_name, read_file, read_run_file
 from harness.records.record_faults import record_faults
 from harness.records.schema import SCHEMA_VERSION, UnreadableFile, digest, flatten, is_sealed, read_json, seal
 from harness.records.structs import (
+    AAPair,
     CeilingFile,
     Making,
     Product,
     Provenance,
     RunFile,
-    SelfComparison,
     Session,
     Verification,
 )
@@ -295,7 +295,7 @@ def _other_making(record: structs.Cell, config: RunConfig, cell: Cell, made_with
     return f"it was made with {'; '.join(other)}" if other else None
 
 
-def _larger_a_a(earlier: SelfComparison | None, ours: SelfComparison | None) -> SelfComparison | None:
+def _larger_a_a(earlier: AAPair | None, ours: AAPair | None) -> AAPair | None:
     """The second set of the A/A pair begins after the most repeats asked for; of two pairs the first stays."""
     if earlier is None or ours is None:
         return earlier or ours

@@ -273,7 +273,7 @@ class CeilingFile(Struct, frozen=True):
     samples: list[Product]
 
 
-class SelfComparison(Struct, frozen=True):
+class AAPair(Struct, frozen=True):
     """The A/A pair: a variant's cells of repeats below first_repeat, and as many processes of the same from there on,
     whose ratio shows the noise."""
 
@@ -381,7 +381,7 @@ class RunFile(Struct, frozen=True, kw_only=True):
     """The machine and its software, as `env --json` prints them."""
     cells: list[str]
     """In the order in which they run."""
-    a_a: SelfComparison | None = None
+    a_a: AAPair | None = None
     sessions: list[Session] = []
     verification: list[Verification] = []
     nodes: list[Node] = []
@@ -432,7 +432,7 @@ class Run(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def own_cells(self) -> list[Cell]:
         """The cells that speak for their variants: all but the second set of the A/A pair."""
-        return [cell for cell in self.cells if not self.is_again(cell)]
+        return [cell for cell in self.cells if not self.is_second_of_a_a(cell)]
 
     @property
     def drawn_cells(self) -> list[Cell]:
@@ -453,7 +453,7 @@ class Run(Struct, frozen=True, kw_only=True, eq=False):
             and (other.device == cell.device or None in (other.device, cell.device))
         ]
 
-    def is_again(self, cell: Cell) -> bool:
+    def is_second_of_a_a(self, cell: Cell) -> bool:
         """Whether the cell is of the second set of the A/A pair."""
         pair = self.file.a_a
         if pair is None or cell.repeat < pair.first_repeat:

@@ -79,11 +79,11 @@ def test_a_lead_within_the_noise_floor_is_none(
     again = repeats("torch", step_s=again_s, first=8)
     pair = {"backend": "torch", "implementation": "idiomatic", "precision": "float32", "first_repeat": 8}
     cells = [*repeats("torch", step_s=0.010), *repeats("jax", step_s=0.012), *again]
-    lead, itself = comparisons_of(run_folder(*cells, a_a=pair))
+    lead, a_a = comparisons_of(run_folder(*cells, a_a=pair))
     assert lead.ratio.low is not None
     assert lead.ratio.low > 1.1
     assert lead.conclusion == conclusion
-    assert itself.conclusion == "no difference shown"
+    assert a_a.conclusion == "no difference shown"
 
 
 def test_beside_other_work_nothing_is_faster(run_folder: Callable[..., Path], repeats: MakeAll) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from backends import Backend
 from harness.processes.plan import plan_cells
-from harness.records.structs import SelfComparison
+from harness.records.structs import AAPair
 
 LEFT = Backend("left", {"idiomatic": "left.idiomatic", "tuned": "left.tuned"}, packages=("numpy",))
 RIGHT = Backend("right", {"idiomatic": "right.idiomatic"}, packages=("numpy",))
@@ -21,7 +21,7 @@ def test_every_round_has_every_variant_once_and_one_of_them_twice() -> None:
         expected.add(f"left-tuned-float32-seed{seed}-r{3 + repeat}")
         assert set(names[4 * number : 4 * number + 4]) == expected
     assert len(set(names)) == len(names) == 24
-    assert plan.a_a == SelfComparison("left", "tuned", "float32", first_repeat=3)
+    assert plan.a_a == AAPair("left", "tuned", "float32", first_repeat=3)
 
 
 def test_the_order_changes_from_round_to_round_and_is_the_same_each_time() -> None:

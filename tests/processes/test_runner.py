@@ -141,6 +141,15 @@ def test_a_worker_is_not_told_of_ranks_that_are_not_ours(monkeypatch: pytest.Mon
     assert not {*told} & {*worker_environment(find_backend("torch"), Resources("cpu"))}
 
 
+def test_what_chooses_an_engine_or_a_way_to_other_ranks_is_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"KERAS_BACKEND": "jax", "http_proxy": "http://proxy:3128", "NO_PROXY": "intranet"}.items():
+        monkeypatch.setenv(name, value)
+    environment = worker_environment(find_backend("tensorflow"), Resources("cpu"))
+    assert environment["KERAS_BACKEND"] == "tensorflow"
+    assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost,::1"
+    assert environment["no_proxy"] == "127.0.0.1,localhost,::1"
+
+
 @pytest.mark.parametrize(("visible", "gpu", "expected"), [("", 1, "1"), ("4,6", 1, "6"), ("4", 1, "4")])
 def test_a_rank_takes_a_gpu_of_those_that_it_may_see(
     visible: str, gpu: int, expected: str, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ from harness.records.folder import RunFolder, default_folder
 from harness.records.identity import Cell
 from harness.records.record_faults import record_faults
 from harness.records.schema import SCHEMA_VERSION, flatten, seal
-from harness.records.structs import CellResources, Making, Measured, RunFile, SelfComparison
+from harness.records.structs import AAPair, CellResources, Making, Measured, RunFile
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
@@ -292,7 +292,7 @@ def test_a_resumed_run_keeps_its_cells_gains_the_new_ones_and_tells_of_both_sess
 
 def test_the_larger_number_of_repeats_says_where_the_second_set_of_the_pair_begins(left: Path) -> None:
     for first_repeat in (3, 5, 2):
-        with RunFolder.resume(left, description(a_a=SelfComparison("torch", "tuned", "float32", first_repeat))):
+        with RunFolder.resume(left, description(a_a=AAPair("torch", "tuned", "float32", first_repeat))):
             pass
     assert json.loads((left / "run.json").read_text())["a_a"]["first_repeat"] == 5
 

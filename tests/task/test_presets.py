@@ -117,3 +117,9 @@ def test_any_override_gives_a_configuration_or_one_line(text: str) -> None:
         load_preset("quick", [text])
     except ConfigurationError as error:
         assert str(error)
+
+
+def test_a_preset_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[train]\nsteps = 7\n", encoding="utf-8-sig")
+    assert load_preset(str(path)).train.steps == 7

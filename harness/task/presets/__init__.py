@@ -44,7 +44,7 @@ def _read(name: str) -> dict[str, Any]:
     if not name.endswith(".toml") and name not in preset_names():
         raise ConfigurationError(f"unknown preset {name!r}; allowed: {', '.join(preset_names())}, or a FILE.toml")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"preset file {name}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
