@@ -7,16 +7,19 @@ in nats.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.records.structs import Cell
 
-Row = TypeVar("Row")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
 
 
 def row_of(kind: type[Row], cell: Cell, **measured: Any) -> Row:
     """A row of a cell: what is not measured is as in the cell's record."""
-    names = [field.name for field in fields(kind) if field.name not in measured]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind) if field.name not in measured]
     return kind(**{name: getattr(cell, name) for name in names}, **measured)
 
 

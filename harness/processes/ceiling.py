@@ -21,7 +21,6 @@ from harness.processes.selection import Selection
 from harness.records.folder import RunFolder
 from harness.records.identity import Cell
 from harness.records.messages import Timed
-from harness.records.schema import UnreadableFile
 from harness.records.structs import Product
 from harness.task.recipe import RunConfig
 
@@ -100,7 +99,7 @@ def keep_samples(taken: Taken, after: str | None, folder: RunFolder, console: Co
     try:
         if taken.samples:
             folder.add_to_ceiling([structs.replace(sample, after=after) for sample in taken.samples])
-    except (OSError, UnreadableFile) as error:
+    except (OSError, ValueError) as error:
         lines.append(f"Samples of the ceiling could not be kept: {error}")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

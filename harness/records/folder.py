@@ -41,7 +41,6 @@ from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
 
 FOLDERS = ("cells", "logs", "attempts")
-# What does not fit on a full disk, and what is the least to be told of a cell.
 # How an attempt ended that is made again.
 ENDED = {
     "failed": "it failed",
@@ -50,6 +49,7 @@ ENDED = {
     "killed": "its process was killed",
     "diverged": "it diverged",
 }
+# What a record goes without where a full disk has no room for it.
 BULKY = ("losses", "chunks", "evaluation", "settings", "timeline")
 
 
@@ -145,8 +145,8 @@ class RunFolder:
             return f"its record has schema version {record.get('schema_version')}, not {SCHEMA_VERSION}"
         if not is_sealed(record):
             return "its record was altered"
-        if fault := _first(filter(None, [shape_fault(record, structs.Cell)])):
-            return fault
+        if fault := shape_fault(record, structs.Cell):
+            return _first([fault])
         made = msgspec.convert(record, structs.Cell)
         if made.status != "ok":
             return ENDED.get(made.status, f"it ended as {made.status}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -39,10 +39,10 @@ def read_run(folder: Path) -> Run:
 
 def read_run_file(path: Path) -> RunFile:
     """As read_file; a recipe without one of its parts is malformed, for defaults would take their place."""
-    file = read_file(path, RunFile)
-    configuration = read_json(path)["configuration"]
+    content = _read_content(path)
+    file = msgspec.convert(content, RunFile)
     for section in ("task", "model", "optimizer", "train"):
-        if section not in configuration:
+        if section not in content["configuration"]:
             raise ValueError(f"configuration.{section} is missing")
     return file
 
@@ -50,11 +50,15 @@ def read_run_file(path: Path) -> RunFile:
 def read_file(path: Path, kind: type[File]) -> File:
     """A file of a run. Raises ValueError, in one line, for another version or what is not as its struct says, and
     FileNotFoundError."""
+    return msgspec.convert(_read_content(path), kind)
+
+
+def _read_content(path: Path) -> dict[str, Any]:
     content = read_json(path)
-    if content.get("schema_version") != SCHEMA_VERSION:
-        version = content.get("schema_version")
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
         raise ValueError(f"it has schema version {version!r}; allowed is {SCHEMA_VERSION}")
-    return msgspec.convert(content, kind)
+    return content
 
 
 def check_name(name: str) -> None:

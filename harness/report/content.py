@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from harness.analysis.analysis import Analysis
 from harness.analysis.quality import ENOUGH_SEEDS
 from harness.analysis.variants import short_label
+from harness.records.schema import flatten
 from harness.records.structs import Run
 from harness.report.cautions import Caution, find_cautions
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
@@ -308,23 +309,15 @@ def _in_force(run: Run) -> dict[str, dict[str, str]]:
     settings: dict[str, dict[str, dict[str, None]]] = {}
     for cell in run.ok_cells:
         variant = settings.setdefault(short_label(run, cell), {})
-        for name, value in _flatten(cell.settings or {}):
-            variant.setdefault(name, {})[value] = None
+        for name, value in flatten(cell.settings or {}).items():
+            variant.setdefault(name, {})[setting(value)] = None
     return {label: {name: " or ".join(values) for name, values in named.items()} for label, named in settings.items()}
 
 
 def _pairs_section(heading: str, text: str, values: Mapping[str, Any]) -> Section:
-    rows = [list(pair) for pair in _flatten(values)]
+    rows = [[name, setting(value)] for name, value in flatten(values).items()]
     table = Readable(["name", "value"], rows, [False, False], [])
     return Section(heading.lower(), heading, text, tables=[table] if rows else [])
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", setting(value)
 
 
 def _readable(tables: Mapping[str, pd.DataFrame], name: str) -> list[Readable]:

@@ -151,6 +151,21 @@ def test_ranks_are_measured_by_what_all_of_them_have(site: Path, tmp_path: Path)
     assert {sample["way"] for sample in samples(folder)} == {"NumPy, 2 threads"}
 
 
+@pytest.mark.parametrize(
+    "content", ['{"schema_version": 3, "samples": "many"}', '{"schema_version": 2, "samples": []}', "{"]
+)
+def test_a_ceiling_that_is_not_ours_costs_the_samples_alone(content: str, site: Path, tmp_path: Path) -> None:
+    offer(site)
+    folder = tmp_path / "run"
+    run("--backend", "multiplying", "--out", folder)
+    [record] = (folder / "cells").glob("*.json")
+    record.unlink()
+    (folder / "ceiling.json").write_text(content)
+    assert "Samples of the ceiling could not be kept: " in run("--backend", "multiplying", "--resume", folder)
+    assert json.loads(record.read_text())["status"] == "ok"
+    assert (folder / "ceiling.json").read_text() == content
+
+
 def test_a_signal_ends_the_sampling(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(site, "print('multiplies'); import time; time.sleep(600)")
     marked, folder = Marked(), tmp_path / "run"
