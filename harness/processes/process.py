@@ -36,6 +36,10 @@ INTERRUPTION_GRACE_S = 2.0
 POLL_INTERVAL_S = 0.5
 MAXIMUM_LOG_BYTES = 2**26
 N_LAST_LINES = 3
+# What begins a traceback, alone or in a chain.
+TRACEBACK = re.compile(
+    r"Traceback \(most recent call last\)|During handling of the above exception|The above exception was the direct"
+)
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"
 # What torchrun and a TFJob tell the processes they start. Frameworks read it by themselves and would wait for others'
@@ -123,12 +127,13 @@ def run_job(
     outcome = Outcome(INTERRUPTED, None)
     try:
         _send(worker, job, placement, arrays)
-        outcome = _listen(answers, resources.timeout_s, log, watcher) or _silent_end(worker, n_killed)
+        heard = _listen(answers, resources.timeout_s, log, watcher)
+        outcome = heard or _silent_end(worker, n_killed)
         watcher.conclude(outcome)
     finally:
         graces_s = {"timeout": TERMINATION_GRACE_S, INTERRUPTED: INTERRUPTION_GRACE_S}
         _end(worker, mark, graces_s.get(outcome.status, 0.0))
-    return _explain(outcome, log)
+    return _explain(outcome, log, silent=heard is None)
 
 
 def _make_mark(job: AnyJob) -> str:
@@ -290,13 +295,15 @@ def out_of_memory_kills() -> int | None:
     return None
 
 
-def _explain(outcome: Outcome, log: Path) -> Outcome:
-    """The outcome with its reason on one line; what failed unexpectedly has the last lines of the log with it."""
+def _explain(outcome: Outcome, log: Path, silent: bool) -> Outcome:
+    """The outcome with its reason on one line; what failed unexpectedly has the last lines of the log with it. A
+    traceback is among them only where the worker ended silently: else it tells what the reason says, or that nobody
+    listens to the worker any more."""
     if outcome.reason is None:
         return outcome
     reason = one_line(outcome.reason)[:MAXIMUM_REASON_LENGTH]
-    told = outcome.body is not None
-    lines = last_lines(log, told) if outcome.status in ("failed", "timeout", "out_of_memory", "killed") else []
+    unexpected = outcome.status in ("failed", "timeout", "out_of_memory", "killed")
+    lines = last_lines(log, before_traceback=not silent) if unexpected else []
     # Native errors are often on both ways.
     lines = [line for line in lines if line not in reason]
     return replace(outcome, reason=f"{reason}; its log ends: {' | '.join(lines)}" if lines else reason)
@@ -311,6 +318,6 @@ def last_lines(log: Path, before_traceback: bool = False) -> list[str]:
     except OSError:
         return []
     if before_traceback:
-        text = text.partition("Traceback (most recent call last)")[0]
-    lines = [one_line(line) for line in text.splitlines()]
+        text = TRACEBACK.split(text, maxsplit=1)[0]
+    lines = [one_line(line) for line in text.splitlines() if not TRACEBACK.search(line)]
     return [line[:MAXIMUM_LINE_LENGTH] for line in lines if line][-N_LAST_LINES:]
