@@ -85,8 +85,16 @@ def predict(folder: Path, options: PredictOptions) -> int:
     check_device([(backend, implementation) for _, backend, implementation in plan], config, resources)
     predictions: list[Prediction] = []
     for cell, backend, implementation in plan:
-        outcome = _compute(cell, saved[cell.cell], backend, implementation, config, lengths, seed, resources)
-        predictions.append(_read_outcome(cell, backend, implementation, outcome, predictions))
+        job = Predict(
+            backend=backend.name,
+            implementation=implementation,
+            precision=cell.precision,
+            configuration=config,
+            lengths=lengths,
+            sequence_seed=seed,
+        )
+        outcome = _compute(job, backend, saved[cell.cell], resources)
+        predictions.append(_read_outcome(cell, job, outcome, predictions))
     batches = {length: config.task.evaluation_batch(seed=seed, length=length, size=1) for length in lengths}
     console = Console()
     console.print(_table(predictions, batches, config), width=min(WIDTH, console.width))
@@ -169,42 +177,23 @@ def read_parameters(folder: Path, cell: Cell, config: RunConfig) -> Parameters:
     return parameters
 
 
-def _compute(
-    cell: Cell,
-    parameters: Parameters,
-    backend: Backend,
-    implementation: str,
-    config: RunConfig,
-    lengths: list[int],
-    seed: int,
-    resources: Resources,
-) -> Outcome:
+def _compute(job: Predict, backend: Backend, parameters: Parameters, resources: Resources) -> Outcome:
     if missing := backend.missing_packages():
         return Outcome("not_installed", missing_reason(backend, missing))
-    job = Predict(
-        backend=backend.name,
-        implementation=implementation,
-        precision=cell.precision,
-        configuration=config,
-        lengths=lengths,
-        sequence_seed=seed,
-    )
     with tempfile.TemporaryDirectory() as folder:
         return run_job(job, resources, Path(folder) / "predict.log", arrays=parameters)
 
 
-def _read_outcome(
-    cell: Cell, backend: Backend, implementation: str, outcome: Outcome, earlier: list[Prediction]
-) -> Prediction:
+def _read_outcome(cell: Cell, job: Predict, outcome: Outcome, earlier: list[Prediction]) -> Prediction:
     if outcome.status != "ok":
-        return Prediction(cell, backend.name, implementation, {}, outcome.reason or outcome.status)
+        return Prediction(cell, job.backend, job.implementation, {}, outcome.reason or outcome.status)
     probabilities = {int(length): array for length, array in outcome.arrays.items()}
     own = next((each for each in earlier if each.cell is cell and not each.reason), None)
     difference = None
     if own:
         gaps = [np.abs(array - own.probabilities[length]).max() for length, array in probabilities.items()]
         difference = float(max(gaps))
-    return Prediction(cell, backend.name, implementation, probabilities, None, difference)
+    return Prediction(cell, job.backend, job.implementation, probabilities, None, difference)
 
 
 def _count_wrong(prediction: Prediction, batch: CopyBatch, config: RunConfig) -> int:
