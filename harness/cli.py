@@ -242,8 +242,7 @@ def list_(as_json: bool, **given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def env(as_json: bool) -> None:
     """Print this machine and what is installed, as every run records it."""
-    from rich.console import Console
-
+    from harness.commands.output import make_console
     from harness.commands.show_environment import print_environment
     from harness.machine import describe_environment
 
@@ -251,7 +250,15 @@ def env(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(environment, indent=1))
     else:
-        print_environment(environment, Console())
+        print_environment(environment, make_console())
+
+
+def start(name: str | None = None) -> None:
+    """The command line as a program."""
+    from harness.commands.output import prepare_output
+
+    prepare_output()
+    main(prog_name=name)
 
 
 def _selection(options: ChosenOptions) -> Selection:

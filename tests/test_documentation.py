@@ -173,7 +173,7 @@ def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:
     [line] = [command for command in commands("docs/usage.md") if command.startswith("eval")]
     script = tmp_path / "lstm-copy-benchmark"
     script.write_text(
-        f"#!{sys.executable}\nfrom harness.cli import main\nmain(prog_name='lstm-copy-benchmark')\n", encoding="utf-8"
+        f"#!{sys.executable}\nfrom harness.cli import start\nstart('lstm-copy-benchmark')\n", encoding="utf-8"
     )
     script.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}

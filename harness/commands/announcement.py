@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.machine import find_processors, write_list
+from harness.machine.variables import withheld_variables
 from harness.processes.process import Resources
 from harness.processes.selection import Selection
 from harness.records.identity import Cell
@@ -35,6 +36,8 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
     missing = dict.fromkeys(cell.backend.name for cell in cells if cell.backend.missing_packages())
     if missing:
         yield f"Not installed, so only a row with the reason: {', '.join(missing)}."
+    if withheld := withheld_variables():
+        yield f"Environment variables that workers are not handed: {', '.join(withheld)}."
 
 
 def describe_processors(resources: Resources) -> str:

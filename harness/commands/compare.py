@@ -7,9 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from harness.analysis.compare.comparison import make_comparison, to_document
+from harness.commands.output import make_console
 from harness.report.compare.gate import find_failures, parse_limit
 from harness.report.compare.sentences import describe
 from harness.report.compare.show import print_comparison, write_comparison
@@ -27,5 +26,5 @@ def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, *, a
     if as_json:
         sys.stdout.write(json.dumps(to_document(comparison, sentences), indent=1, allow_nan=False) + "\n")
     else:
-        print_comparison(comparison, sentences, Console())
+        print_comparison(comparison, sentences, make_console())
     return 0 if comparison.went_well else 1

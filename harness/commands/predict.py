@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from backends import BACKENDS, Backend
 from backends.contract import Array, Parameters
 from harness.analysis.copies import CopiedSequence, Output
 from harness.cells.requests import Predict
+from harness.commands.output import make_console
 from harness.processes.options import ChosenOptions, PredictOptions
 from harness.processes.process import Outcome, Resources, missing_reason, run_job
 from harness.processes.selection import (
@@ -27,7 +27,7 @@ from harness.processes.selection import (
     select_resources,
     select_targets,
 )
-from harness.records.durable import write_bytes, write_text
+from harness.records.durable import temporary_folder, write_bytes, write_text
 from harness.records.parameter_faults import parameter_faults
 from harness.records.reading import read_run
 from harness.records.structs import Cell, Run
@@ -96,7 +96,7 @@ def predict(folder: Path, options: PredictOptions) -> int:
         outcome = _compute(job, backend, saved[cell.cell], resources)
         predictions.append(_read_outcome(cell, job, outcome, predictions))
     batches = {length: config.task.evaluation_batch(seed=seed, length=length, size=1) for length in lengths}
-    console = Console()
+    console = make_console()
     console.print(_table(predictions, batches, config), width=min(WIDTH, console.width))
     for each in predictions:
         if each.reason:
@@ -180,8 +180,8 @@ def read_parameters(folder: Path, cell: Cell, config: RunConfig) -> Parameters:
 def _compute(job: Predict, backend: Backend, parameters: Parameters, resources: Resources) -> Outcome:
     if missing := backend.missing_packages():
         return Outcome("not_installed", missing_reason(backend, missing))
-    with tempfile.TemporaryDirectory() as folder:
-        return run_job(job, resources, Path(folder) / "predict.log", arrays=parameters)
+    with temporary_folder() as folder:
+        return run_job(job, resources, folder / "predict.log", arrays=parameters)
 
 
 def _read_outcome(cell: Cell, job: Predict, outcome: Outcome, earlier: list[Prediction]) -> Prediction:

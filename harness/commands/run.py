@@ -21,6 +21,7 @@ from backends import Backend, registered_backends
 from harness.analysis.analysis import Analysis
 from harness.commands.announcement import describe_plan, describe_processors
 from harness.commands.load import await_quiet
+from harness.commands.output import make_console
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
 from harness.machine import cpu_model, describe_environment, load_average
@@ -39,7 +40,7 @@ from harness.processes.selection import Selection, describe, parse_seeds
 from harness.processes.verdict import Verdict, choose_run_cases, verify_brief
 from harness.proof.oracle import forget
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
-from harness.records.folder import RunFolder, default_folder
+from harness.records.folder import RunFolder, Taken, default_folder
 from harness.records.identity import Cell
 from harness.records.messages import Checkpoint, Described, Message
 from harness.records.schema import SCHEMA_VERSION
@@ -64,7 +65,7 @@ class RunEnd:
 def run(selection: Selection, options: RunOptions) -> int:
     """Train every cell, keep every record, report; 0 where every cell went well, else 1, or 128 and the signal's
     number where one asked for the end."""
-    console = Console(stderr=options.as_json, quiet=options.quiet)
+    console = make_console(stderr=options.as_json, quiet=options.quiet)
     end = run_cells(selection, options, console)
     if options.quiet:
         _print_failures(end.analysis)
@@ -141,7 +142,7 @@ def report(folder: Path, *, as_json: bool) -> None:
     if as_json:
         _print_json(folder, analysis)
     else:
-        _print_report(folder, analysis, Console())
+        _print_report(folder, analysis, make_console())
 
 
 def _print_json(folder: Path, analysis: Analysis) -> None:
@@ -173,7 +174,7 @@ def _say(console: Console, text: str) -> None:
 
 def _warn(console: Console, text: str) -> None:
     """Say what those who asked for quiet are told too."""
-    _say(Console(stderr=True) if console.quiet else console, text)
+    _say(make_console(stderr=True) if console.quiet else console, text)
 
 
 def _report_cells(analysis: Analysis, folder: Path, console: Console) -> bool:
@@ -195,7 +196,7 @@ def list_backends(selection: Selection, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
         return
-    console = Console()
+    console = make_console()
     console.print(f"Presets: {', '.join(preset_names())}", highlight=False)
     model = selection.config.model
     network = f"{model.layers} x {model.hidden}"
@@ -240,7 +241,13 @@ def _open_folder(selection: Selection, options: RunOptions, plan: Plan, cluster:
     )
     if options.resume:
         return RunFolder.resume(options.resume, description)
-    return RunFolder.create(options.out or default_folder(selection.preset), description)
+    while True:
+        try:
+            return RunFolder.create(options.out or default_folder(selection.preset), description)
+        except Taken:
+            # Another run that was started in the same second has the name.
+            if options.out:
+                raise
 
 
 def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Cluster | None, console: Console) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import WEAK, with_efficiency
 from harness.analysis.variants import Variant
+from harness.commands.output import make_console
 from harness.commands.run import run_cells
 from harness.processes.options import ChosenOptions, SweepOptions
 from harness.processes.selection import Selection, check_device, choose, parse_seeds
@@ -49,7 +48,7 @@ def sweep(options: SweepOptions) -> int:
     _, first = plan[0]
     check_device(first.targets(), first.config, first.resources)
     folder = new_folder(options.out)
-    console = Console(stderr=options.as_json, quiet=options.quiet)
+    console = make_console(stderr=options.as_json, quiet=options.quiet)
     rows: list[dict[str, Any]] = []
     measured: dict[tuple[str, int], list[Variant]] = {}
     exit_code = 0

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from harness.commands.output import make_console
 from harness.machine import find_processors
 from harness.machine.interruption import Interruption, is_interrupted
 from harness.processes.options import VerifyOptions
@@ -48,7 +49,7 @@ def verify(options: VerifyOptions) -> int:
     cases, resources = choose(options), Resources(device=options.device, timeout_s=TIMEOUT_S, ranks=options.ranks)
     check_gpus(resources)
     check_device(targets, RunConfig(), resources)
-    console = Console(stderr=options.as_json, quiet=options.quiet)
+    console = make_console(stderr=options.as_json, quiet=options.quiet)
     started_s = time.monotonic()
     proofs = []
     with Interruption() as interruption, console.status("verifying"):

@@ -13,8 +13,9 @@ import psutil
 from harness.machine.gpu import describe_gpus, gpu_devices
 from harness.machine.limits import describe_limits
 from harness.machine.processor import available_cpus, cpu_model, describe_processor, load_average
-from harness.machine.software import describe_libraries, describe_variables, git_clean, git_revision, versions
+from harness.machine.software import describe_libraries, git_clean, git_revision, versions
 from harness.machine.topology import Processors, find_processors, write_list
+from harness.machine.variables import describe_variables
 
 __all__ = [
     "PASSING",

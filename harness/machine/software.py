@@ -1,20 +1,16 @@
-"""The software: every installed distribution, the libraries that compute, variables that change them, this code."""
+"""The software: every installed distribution, the libraries that compute, this code."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 # Loaded here, so that its libraries are there to be described.
 import numpy  # noqa: F401
 from threadpoolctl import threadpool_info
-
-from harness.machine.privacy import shorten
 
 # What a result depends on most comes first.
 FIRST_PACKAGES = (
@@ -31,14 +27,6 @@ FIRST_PACKAGES = (
     "matplotlib",
     "safetensors",
 )
-RELEVANT_VARIABLES = re.compile(
-    r"(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|DNNL|ONEDNN|XLA|JAX|JAXLIB|KERAS|TORCH|TORCHINDUCTOR|PYTORCH|ATEN"
-    r"|CUDA|CUDNN|CUBLAS|NCCL|NVIDIA|TRITON|MALLOC)_\w+"
-    # Terraform has the same prefix as TensorFlow, and values that are nobody's business; TF_CONFIG has addresses.
-    r"|TF_(?!CONFIG$|VAR_|CLI_|TOKEN_|LOG|DATA_DIR|WORKSPACE|INPUT|IN_AUTOMATION|PLUGIN|REGISTRY|STATE)\w+"
-    r"|GLIBC_TUNABLES|LD_PRELOAD|PYTHONHASHSEED|PYTHONOPTIMIZE|PYTHONMALLOC"
-)
-SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|API_?KEY|ACCESS_?KEY|PRIVATE|ADDRESS")
 
 
 def versions() -> dict[str, str | None]:
@@ -61,13 +49,6 @@ def describe_libraries() -> list[dict[str, Any]]:
     return [dict(pairs) for pairs in dict.fromkeys(tuple(library.items()) for library in found)]
 
 
-def describe_variables(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Environment variables that change how libraries compute; never one whose name tells of a secret
-    or of an address."""
-    relevant = (name for name in sorted(variables) if RELEVANT_VARIABLES.fullmatch(name) and not SECRET.search(name))
-    return {name: shorten(variables[name]) for name in relevant}
-
-
 def git_revision() -> str | None:
     """The commit this code is at, with "+" where the tree was changed since; None outside a checkout."""
     revision = _git("rev-parse", "HEAD")
@@ -81,11 +62,17 @@ def git_clean() -> bool | None:
 
 
 def _git(*arguments: str) -> str | None:
+    """What git says of this code's own checkout, be it another user's: never of a repository around it, nor of the one
+    whose hook we were started from."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), *arguments]
+    # With the folders named, git neither looks further up nor asks whose they are.
+    command = ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", "-c", "core.fsmonitor=false", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=folder, env=environment
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -24,7 +24,7 @@ from harness.cells.placement import Placement
 from harness.cells.requests import AnyJob, Request
 from harness.machine import find_processors
 from harness.machine.interruption import is_interrupted
-from harness.machine.provenance import PROJECT
+from harness.processes.environment import make_environment
 from harness.records.messages import Failed, Last, Message, ProtocolError, Trained, encode, encode_arrays, read_message
 from harness.records.schema import MAXIMUM_REASON_LENGTH, digest
 from harness.task.one_line import one_line
@@ -42,13 +42,6 @@ TRACEBACK = re.compile(
 )
 MAXIMUM_LINE_LENGTH = 160
 INTERRUPTED = "interrupted"
-# What torchrun and a TFJob tell the processes they start. Frameworks read it by themselves and would wait for others'
-# ranks.
-WITHHELD = re.compile(
-    r"TF_CONFIG|(GROUP_|LOCAL_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
-)
-LOOPBACK = "127.0.0.1,localhost,::1"
-BLAS_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -165,26 +158,8 @@ def _start(backend: Backend, resources: Resources, log: Path, mark: str) -> tupl
 
 
 def worker_environment(backend: Backend, resources: Resources) -> dict[str, str]:
-    """Ours, with threads, devices and GPU memory policy set before any framework is imported."""
-    threads = dict.fromkeys((*BLAS_THREAD_VARIABLES, *backend.thread_variables), str(resources.threads))
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # What a worker that is killed had printed is to be in its log.
-    python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    # Keras computes with TensorFlow here, whatever its user has it do elsewhere.
-    engine = {"KERAS_BACKEND": "tensorflow"}
-    # Ranks meet on this machine, not at a proxy.
-    direct = {name: ",".join(filter(None, [os.environ.get(name), LOOPBACK])) for name in ("no_proxy", "NO_PROXY")}
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if resources.device == "cpu" else {}
-    seen = {"CUDA_VISIBLE_DEVICES": _visible_gpu(resources.gpu)} if resources.gpu is not None else {}
-    ours = {name: value for name, value in os.environ.items() if not WITHHELD.fullmatch(name)}
-    return {**ours, **threads, **python, **quiet, **engine, **direct, **backend.gpu_variables, **seen, **hidden}
-
-
-def _visible_gpu(number: int) -> str:
-    """The GPU of this number among those that we may see."""
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return visible[number % len(visible)] if visible else str(number)
+    """What a worker with these resources has for an environment."""
+    return make_environment(backend, resources.device, resources.threads, resources.gpu)
 
 
 def _send(worker: subprocess.Popen[bytes], job: AnyJob, placement: Placement, arrays: Mapping[str, Array]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from backends import Backend
 from backends.contract import Parameters
@@ -16,6 +14,7 @@ from harness.proof.calls import TrainingCall
 from harness.proof.cases import Case
 from harness.proof.comparison import Deviation, compare
 from harness.proof.oracle import expect
+from harness.records.durable import temporary_folder
 from harness.records.messages import Message, Observation, Unsupported
 
 Cases = Mapping[str, Sequence[Case | TrainingCall]]
@@ -85,8 +84,8 @@ def observe_in_worker(backend: Backend, implementation: str, cases: Cases, resou
     if missing := backend.missing_packages():
         return Observations(Outcome("not_installed", missing_reason(backend, missing)))
     heard = Observations(Outcome("ok"))
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "verify.log"
+    with temporary_folder() as folder:
+        log = folder / "verify.log"
         outcome = run_together(verify_job(backend, implementation, cases), resources, log, hear_into(heard))
     return replace(heard, outcome=outcome)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
@@ -15,6 +13,7 @@ from harness.cells.requests import Describe
 from harness.machine import find_processors, gpu_devices
 from harness.processes.options import ChosenOptions
 from harness.processes.process import Outcome, Resources, run_job
+from harness.records.durable import temporary_folder
 from harness.task.copy_task import LARGEST_SEED
 from harness.task.presets import ConfigurationError, load_preset
 from harness.task.recipe import RunConfig
@@ -116,8 +115,8 @@ def parse_seeds(text: str) -> list[int]:
 def describe(backend: Backend, implementation: str, config: RunConfig, precision: str, resources: Resources) -> Outcome:
     """Build the model in a process of its own; its size, settings and device, or the reason why not."""
     job = Describe(backend=backend.name, implementation=implementation, precision=precision, configuration=config)
-    with tempfile.TemporaryDirectory() as folder:
-        return run_job(job, resources, Path(folder) / "describe.log")
+    with temporary_folder() as folder:
+        return run_job(job, resources, folder / "describe.log")
 
 
 def select_backends(text: str) -> list[Backend]:

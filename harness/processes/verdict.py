@@ -21,8 +21,8 @@ from harness.machine import cpu_model
 from harness.machine.gpu import describe_gpus
 from harness.machine.processor import describe_processor
 from harness.machine.provenance import code_digest
-from harness.machine.software import describe_variables
 from harness.machine.software import versions as installed_versions
+from harness.machine.variables import describe_variables
 from harness.processes.process import Resources, worker_environment
 from harness.processes.proof import Proof, prove
 from harness.proof.calls import TrainingCall, choose_calls
@@ -146,7 +146,9 @@ def cache_path(backend: Backend, implementation: str, precision: str, resources:
         "precision": precision,
         "cases": msgspec.to_builtins(cases),
     }
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user may have neither a home nor a name; below /dev/null nothing is remembered.
+    home = os.devnull if home.startswith("~") else home
     return Path(home) / CACHE_FOLDER / "verdicts" / f"{digest(facts)}.json"
 
 

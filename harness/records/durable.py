@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
+import functools
 import json
 import os
 import re
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from harness.task.presets import ConfigurationError
+
+# What fsync of a folder raises where the file system has no such thing.
+CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
+# A process' start is known to a hundredth of a second, a file's time to that of its server.
+CLOCKS_DIFFER_S = 1.0
 TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
 
 
@@ -48,30 +61,52 @@ def move(path: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A rename is only sure to outlive a power cut once its folder is on the disk."""
+    """A rename is only sure to outlive a power cut once its folder is on the disk. Some file systems (FUSE, network)
+    cannot sync a folder; that is said once, and the file is there all the same."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
+        _say_unsynced()
     finally:
         os.close(descriptor)
+
+
+@functools.cache
+def _say_unsynced() -> None:
+    sys.stderr.write("Warning: folders cannot be synced on this file system; a power cut may lose the latest files\n")
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone after the `with` block. Raises ConfigurationError where none can be made."""
+    try:
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError as error:
+        text = f"no usable temporary folder ({error.strerror}); set TMPDIR to a folder that can be written to"
+        raise ConfigurationError(text) from None
+    with folder as name:
+        yield Path(name)
 
 
 def remove_temporaries(folder: Path) -> None:
     """Remove what writers that were killed have left; a temporary file is named by its writer's process."""
     for path in folder.rglob(".*.tmp"):
         named = TEMPORARY.fullmatch(path.name)
-        if named and not _is_running(int(named["pid"])):
+        if named and not _is_written(path, int(named["pid"])):
             path.unlink(missing_ok=True)
 
 
-def _is_running(pid: int) -> bool:
+def _is_written(path: Path, pid: int) -> bool:
+    """Whether the process that began the file still runs. One that started later has only got its number."""
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
+        return bool(psutil.Process(pid).create_time() <= path.stat().st_mtime + CLOCKS_DIFFER_S)
+    except (psutil.NoSuchProcess, OverflowError, FileNotFoundError):
         return False
-    except PermissionError:
-        pass
-    return True
+    except psutil.AccessDenied:
+        return True
 
 
 class Locked(Exception):

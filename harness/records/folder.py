@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
+import itertools
+import os
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +57,10 @@ ENDED = {
 BULKY = ("losses", "chunks", "evaluation", "settings", "timeline")
 
 
+class Taken(ConfigurationError):
+    """There is a folder of that name, or another run is making it."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A run's folder and the lock on it, which is held until the end of its `with` block."""
@@ -64,9 +72,10 @@ class RunFolder:
     def create(cls, path: Path, run: RunFile) -> RunFolder:
         """A new folder with its run.json. Raises ConfigurationError where `path` is already there or cannot be made."""
         if path.exists() or path.is_symlink():
-            raise ConfigurationError(f"{path} already exists; name it with --resume to go on there")
+            raise Taken(f"{path} already exists; name it with --resume to go on there")
         # Named when it is complete: a folder that is there can be resumed.
         begun = path.with_name(f".{path.name}.new")
+        lock = None
         try:
             begun.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(begun)
@@ -77,9 +86,13 @@ class RunFolder:
             begun.rename(path)
             sync_folder(path.parent)
         except Locked as error:
-            raise ConfigurationError(f"{path} is being made by {error}") from None
+            raise Taken(f"{path} is being made by {error}") from None
         except OSError as error:
-            raise ConfigurationError(f"{path} cannot be made: {error.strerror}") from None
+            if lock:
+                lock.close()
+                shutil.rmtree(begun, ignore_errors=True)
+            kind = Taken if error.errno in (errno.ENOTEMPTY, errno.EEXIST) else ConfigurationError
+            raise kind(f"{path} cannot be made: {error.strerror}") from None
         return cls(path, lock)
 
     @classmethod
@@ -313,7 +326,15 @@ def _numbered(cell: Cell, path: Path) -> re.Match[str] | None:
 
 
 def default_folder(preset: str) -> Path:
-    return Path("results") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{Path(preset).stem}"
+    """A name that no other run has taken, be it started in the same second."""
+    name = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{Path(preset).stem}"
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    free = (path for path in map(Path("results").joinpath, names) if not _is_taken(path))
+    return next(free)
+
+
+def _is_taken(path: Path) -> bool:
+    return any(os.path.lexists(each) for each in (path, path.with_name(f".{path.name}.new")))
 
 
 def _utc_now() -> str:

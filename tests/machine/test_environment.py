@@ -18,7 +18,7 @@ from rich.console import Console
 from harness.commands.show_environment import print_environment
 from harness.machine import describe_environment, load_average, software
 from harness.machine.privacy import shorten
-from harness.machine.software import describe_variables
+from harness.machine.variables import describe_variables
 
 
 @pytest.fixture(scope="module")

@@ -150,10 +150,15 @@ def test_what_chooses_an_engine_or_a_way_to_other_ranks_is_not_the_users(monkeyp
     assert environment["no_proxy"] == "127.0.0.1,localhost,::1"
 
 
-@pytest.mark.parametrize(("visible", "gpu", "expected"), [("", 1, "1"), ("4,6", 1, "6"), ("4", 1, "4")])
+@pytest.mark.parametrize(
+    ("visible", "gpu", "expected"),
+    [(None, 1, "1"), ("4,6", 1, "6"), ("4", 1, "4"), ("", 1, ""), ("-1", 0, ""), ("2,-1,3", 1, "2")],
+)
 def test_a_rank_takes_a_gpu_of_those_that_it_may_see(
-    visible: str, gpu: int, expected: str, monkeypatch: pytest.MonkeyPatch
+    visible: str | None, gpu: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     seen = worker_environment(find_backend("reference"), Resources("cuda", gpu=gpu))["CUDA_VISIBLE_DEVICES"]
     assert seen == expected
