@@ -14,7 +14,9 @@ from tests.documentation import install_example
 
 # A busy machine is no fault of what is tested; and where a change is judged, it meets the same examples each time.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("suite")
+# By hand: HYPOTHESIS_PROFILE=long pytest tests/commands/test_fuzz.py
+settings.register_profile("long", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 FAKES = Path(__file__).parent / "fakes"
 

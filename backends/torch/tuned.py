@@ -69,11 +69,20 @@ def check_bfloat16_lstm(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to keep freed memory for the next step; False where it is not glibc."""
+    """Tell the C library to keep freed memory for the next step; False where memory does not come from glibc."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(mallopt(*setting) == 1 for setting in MALLOC_SETTINGS.values())
+    return mallopt is not None and has_glibc_malloc() and all(mallopt(*each) == 1 for each in MALLOC_SETTINGS.values())
+
+
+def has_glibc_malloc() -> bool:
+    """False where another allocator is preloaded, such as jemalloc: glibc's mallopt then answers and changes nothing."""
+    try:
+        in_force, glibcs = (ctypes.CDLL(name).malloc for name in (None, "libc.so.6"))
+    except OSError:
+        return False
+    return ctypes.cast(in_force, ctypes.c_void_p).value == ctypes.cast(glibcs, ctypes.c_void_p).value
 
 
 def build(
