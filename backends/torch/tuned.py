@@ -77,7 +77,7 @@ def keep_freed_memory() -> bool:
 
 
 def has_glibc_malloc() -> bool:
-    """False where another allocator is preloaded, such as jemalloc: glibc's mallopt then answers and changes nothing."""
+    """False where another allocator is preloaded, such as jemalloc: glibc's mallopt then answers in vain."""
     try:
         in_force, glibcs = (ctypes.CDLL(name).malloc for name in (None, "libc.so.6"))
     except OSError:

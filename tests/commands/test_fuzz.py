@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backends import BACKENDS
+from harness.cli import main
 from harness.commands.check import check
 from harness.commands.check.folder import find_faults
 from harness.records.folder import RunFolder, read_description
@@ -221,3 +223,32 @@ def test_a_version_that_is_not_known_is_named(version: Any, good_run: Path, tmp_
     assert f"schema_version: it is {version!r}; version {SCHEMA_VERSION} can be checked" in capsys.readouterr().out
     with pytest.raises(ValueError, match="schema"):
         read_run(copied)
+
+
+# --- Environment variables -----------------------------------------------------------------------------------------
+
+NAMES = (
+    "COLUMNS LINES TERM FORCE_COLOR NO_COLOR HOME LANG LC_ALL TZ TMPDIR XDG_CACHE_HOME MPLBACKEND PYTHONPATH"
+    " CUDA_VISIBLE_DEVICES OMP_NUM_THREADS OMP_PLACES JAX_ENABLE_X64 GIT_DIR no_proxy XLA_FLAGS"
+)
+VARIABLES = st.dictionaries(
+    st.sampled_from(NAMES.split()),
+    st.sampled_from(["", "0", "-1", "1", "20", "400", "dumb", "/nowhere", "tr_TR.UTF-8", "x,y", "\udcff"])
+    | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8),
+)
+
+
+@given(
+    st.sampled_from([["check"], ["export", "--format", "pyperf"], ["compare"], ["env"], ["env", "--json"]]), VARIABLES
+)
+@settings(max_examples=settings.default.max_examples // 4)  # type: ignore[union-attr]
+def test_any_environment_ends_without_a_traceback(good_run: Path, given: list[str], variables: dict[str, str]) -> None:
+    folders = {"check": [good_run], "export": [good_run], "compare": [good_run, good_run]}.get(given[0], [])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        result = CliRunner().invoke(main, [*given, *map(str, folders)])
+    assert result.exit_code in (0, 1, 2)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    if given == ["env", "--json"]:
+        assert json.loads(result.stdout)["python"]
