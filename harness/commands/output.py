@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from typing import Any
 
@@ -31,6 +32,8 @@ class _Enduring(io.FileIO):
 def prepare_output() -> None:
     """For the start of the program: a stream that is closed is /dev/null, a character that cannot be written is
     replaced, and a reader that goes ends nothing."""
+    # Figures are written to files; matplotlib ends with a traceback where this names no backend of its own.
+    os.environ.pop("MPLBACKEND", None)
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -45,6 +48,10 @@ def prepare_output() -> None:
 def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console on standard output or error. Only a terminal that can move its cursor has bars and colours, whatever
     FORCE_COLOR says: a log has plain lines."""
+    for name in ("COLUMNS", "LINES"):
+        # A width of none, or in digits that are not ours, is no width.
+        if not re.fullmatch("0*[1-9][0-9]*", os.environ.get(name, "1")):
+            del os.environ[name]
     stream = sys.stderr if stderr else sys.stdout
     watched = stream.isatty() and os.environ.get("TERM", "").lower() not in CANNOT_MOVE
     return Console(stderr=stderr, quiet=quiet, force_terminal=watched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -18,7 +19,7 @@ from harness.machine.variables import describe_variables, withheld_variables
 from harness.processes.process import Resources, worker_environment
 from harness.records import durable
 from harness.records.folder import default_folder
-from tests.command import PROJECT, SMALL, Finished, command, environment, invoke
+from tests.command import PROJECT, SMALL, Finished, command, environment, harness, invoke
 
 WITHHELD = [
     ("JAX_ENABLE_X64", "1"),
@@ -129,6 +130,20 @@ def test_a_reader_that_goes_early_ends_nothing() -> None:
 def test_without_standard_output_and_error_a_command_goes_on() -> None:
     closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command("env")]
     assert subprocess.run(closed, env=environment(), timeout=500).returncode == 0
+
+
+@pytest.mark.parametrize("columns", ["", "0", "20", "400", "x", "\u00b2"])
+def test_any_width_is_shown(columns: str) -> None:
+    shown = harness("env", COLUMNS=columns)
+    assert shown.returncode == 0, shown.stderr
+    assert "git revision" in " ".join(shown.stdout.split()) or columns == "20"
+    assert max(map(len, shown.stdout.splitlines())) <= (20 if columns == "20" else 80)
+
+
+def test_a_backend_of_matplotlib_that_is_none_is_of_no_interest(reference_run: Finished) -> None:
+    compared = harness("compare", reference_run.folder, reference_run.folder, "--json", MPLBACKEND="nonsense")
+    assert compared.returncode == 0, compared.stderr
+    assert json.loads(compared.stdout)
 
 
 @pytest.mark.parametrize("name", ["list", "verify"])
