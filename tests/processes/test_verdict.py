@@ -233,7 +233,7 @@ def test_another_machine_library_or_code_is_proven_anew(
     assert len(same_proofs) == 2
 
 
-@pytest.mark.parametrize("name", ["XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE"])
+@pytest.mark.parametrize("name", ["XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"])
 def test_a_variable_that_changes_the_mathematics_is_proven_anew(
     name: str, same_proofs: list[Proof], monkeypatch: pytest.MonkeyPatch
 ) -> None:
