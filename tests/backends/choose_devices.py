@@ -40,7 +40,8 @@ def choose(framework: str, device: str) -> str:
         chosen = module.resolve_device(device)
     except Unsupported as error:
         return str(error)
-    return str(getattr(chosen, "name", chosen))
+    # JAX's device is an object, and its processor one of several.
+    return "cpu" if getattr(chosen, "platform", None) == "cpu" else str(getattr(chosen, "name", chosen))
 
 
 def answers(framework: str) -> dict[str, str]:

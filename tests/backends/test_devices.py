@@ -1,4 +1,4 @@
-"""Which device each framework takes, of none and of made-up GPUs, which it numbers from 0 whatever they are elsewhere."""
+"""Which device each framework takes, of none and of made-up GPUs, which it numbers from 0."""
 
 from __future__ import annotations
 
