@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# What PyTorch and JAX do on this machine's GPU: the proof, then `quick`, then `throughput` in every precision, into one
+# folder to publish. No network and no TensorFlow are needed. docs/gpu.md says more.
+#
+#   scripts/gpu_check.sh FOLDER
+#
+# PYTHON is the interpreter (python3). The others are for trying the script where there is no GPU: DEVICE (cuda),
+# PRECISIONS (float32,tf32,bfloat16), REPEATS (4) and TIME_LIMIT_S (560), after which the step under way is ended.
+set -euo pipefail
+
+if [ $# -ne 1 ] || [ -e "$1" ]; then
+    echo "usage: scripts/gpu_check.sh FOLDER, which must not exist yet" >&2
+    exit 2
+fi
+folder=$(realpath -m "$1")
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+device=${DEVICE:-cuda}
+precisions=${PRECISIONS:-float32,tf32,bfloat16}
+repeats=${REPEATS:-4}
+limit_s=${TIME_LIMIT_S:-560}
+backends=torch,jax
+failed=0
+# It would put TF32 in force in float32 too.
+unset NVIDIA_TF32_OVERRIDE
+
+if ! "$python" -c "import harness.cli, torch, jax, flax, optax"; then
+    echo "$python lacks what is named above: pip install '.[torch,jax]' has it, with a JAX and a PyTorch for CUDA" >&2
+    exit 2
+fi
+
+# Runs `harness ARGUMENTS...` in the time that is left and keeps what it prints in NAME.log. What fails does not keep
+# the rest from running.
+step() {
+    local name=$1 left_s=$((limit_s - SECONDS)) status=0
+    shift
+    if [ "$left_s" -le 0 ]; then
+        echo "$name: not run, the $limit_s s are over" | tee "$folder/$name.log"
+        failed=1
+        return
+    fi
+    echo "$name: python -m harness $*"
+    # INT ends a run as Ctrl-C does, so that what it measured is reported.
+    timeout --signal=INT --kill-after=30 "$left_s" "$python" -m harness "$@" >"$folder/$name.log" 2>&1 || status=$?
+    echo "$name: exit status $status after $SECONDS s in all; see $folder/$name.log"
+    [ "$status" -eq 0 ] || failed=1
+}
+
+# Both runs end with a folder as results/published/README.md wants it.
+publishable() {
+    local run=$folder/$1
+    [ -f "$run/run.json" ] || return 0
+    (cd "$run" && find run.json ceiling.json cells -name '*.json' -exec sha256sum {} + | sort -k 2 >SHA256SUMS)
+    step "check-$1" check "$run"
+}
+
+mkdir -p "$folder"
+"$python" -m harness env >"$folder/env.txt" 2>&1 || failed=1
+step verify verify --backend "$backends" --device "$device" --precision all
+step quick run --backend "$backends" --device "$device" --preset quick --out "$folder/quick"
+step throughput run --backend "$backends" --device "$device" --preset throughput --precision "$precisions" \
+    --repeats "$repeats" --out "$folder/throughput"
+publishable quick
+publishable throughput
+echo "done after $SECONDS s: $folder"
+exit "$failed"
