@@ -51,7 +51,8 @@ step() {
 publishable() {
     local run=$folder/$1
     [ -f "$run/run.json" ] || return 0
-    (cd "$run" && find run.json ceiling.json cells -name '*.json' -exec sha256sum {} + | sort -k 2 >SHA256SUMS)
+    (cd "$run" && find . \( -name run.json -o -name ceiling.json -o -path './cells/*.json' \) -printf '%P\0' |
+        sort -z | xargs -0 sha256sum >SHA256SUMS)
     step "check-$1" check "$run"
 }
 
