@@ -41,6 +41,7 @@ LEFT_OUT = {
     r"python -m harness (run|sweep|verify) .*ranks[ =].*": "needs a framework: test_ranks.py and CI run it",
     r"python scripts/model_scaling.py .*": "reads a published sweep: tests/scripts has it, with what the page says",
     r"python -m harness run .*--cluster .*": "needs Ray and nodes: tests/processes/cluster runs it on a cluster of two",
+    r"scripts/gpu_check\.sh .*": "needs a GPU",
     r"tensorboard .*": "a server that does not end; tests/report/exports reads the files with its own reader",
 }
 SMALL = {"model.hidden": 3, "model.layers": 1, "train.steps": 9, "train.chunk": 2, "task.max_length": 2}
