@@ -83,9 +83,10 @@ def _decorate(command: Callable[..., Any], options: list[Callable[..., Any]]) ->
 
 
 @click.group(
-    epilog=show_examples("main"), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    epilog=show_examples("main"),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
 )
-@click.version_option(__version__, prog_name="harness")
+@click.version_option(__version__, prog_name="lstm-copy-benchmark")
 def main() -> None:
     """Train the same 3-layer LSTM on the copy task in PyTorch, TensorFlow and JAX, and compare them."""
 
@@ -186,7 +187,7 @@ def check(folder: Path) -> None:
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=PathName())
-@click.option("--lengths", default="10,20,40,120", show_default=True, help="Lengths, separated by commas.")
+@click.option("--lengths", default="10,20,40,120", help="Lengths, separated by commas.")
 @click.option("--cell", "cells", multiple=True, metavar="NAME", help="Cell of RUN. Default: one of each backend.")
 @click.option("--backend", "backends", help="Compute with the same parameters in these backends too, and compare.")
 @click.option("--implementation", help="idiomatic, tuned or all. Default: that of the cell.")
@@ -212,6 +213,7 @@ def predict(folder: Path, **given: Any) -> None:
 @click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)), help="Precision to verify.")
 @click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
 @click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train together.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the worst error of every quantity.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst errors as JSON on standard output.")
 def verify(**given: Any) -> None:

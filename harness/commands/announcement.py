@@ -10,6 +10,8 @@ from harness.processes.process import Resources
 from harness.processes.selection import Selection
 from harness.records.identity import Cell
 from harness.report.quantities import count, count_between
+from harness.task.presets import load_preset
+from harness.task.recipe import RunConfig
 
 
 def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
@@ -25,12 +27,8 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
         f"Trains {', '.join(variants)} in {', '.join(selection.precisions)}, seed{'s' * (len(seeds) > 1)}"
         f" {', '.join(map(str, seeds))}: {n_cells} in {process}{', repeats interleaved' * (repeats > 1)}."
     )
-    patterns = count_between(config.task.min_length, config.task.max_length, "vector")
     steps, batch = count(config.train.steps, "step"), count(config.train.batch, "sequence")
-    yield (
-        f"Preset {selection.preset}: patterns of {patterns}, {config.model.layers} x {config.model.hidden} units,"
-        f" {steps} of {batch}."
-    )
+    yield (f"Preset {selection.preset}: {_describe_task(config)}, {steps} of {batch}.")
     device = {"auto": "a GPU where the framework sees one, else the CPU"}.get(resources.device, resources.device)
     yield f"Device: {device}; {resources.threads} CPU thread{'s' * (resources.threads > 1)}{' a rank' * (ranks > 1)}."
     missing = dict.fromkeys(cell.backend.name for cell in cells if cell.backend.missing_packages())
@@ -38,6 +36,17 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
         yield f"Not installed, so only a row with the reason: {', '.join(missing)}."
     if withheld := withheld_variables():
         yield f"Environment variables that workers are not handed: {', '.join(withheld)}."
+
+
+def describe_preset(name: str) -> str:
+    """A line: what the preset trains, and on how many sequences."""
+    config = load_preset(name)
+    return f"{name}: {_describe_task(config)}, {count(config.train.steps * config.train.batch, 'sequence')}"
+
+
+def _describe_task(config: RunConfig) -> str:
+    patterns = count_between(config.task.min_length, config.task.max_length, "vector")
+    return f"patterns of {patterns}, {config.model.layers} x {config.model.hidden} units"
 
 
 def describe_processors(resources: Resources) -> str:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from backends import Backend, registered_backends
 from harness.analysis.analysis import Analysis
-from harness.commands.announcement import describe_plan, describe_processors
+from harness.commands.announcement import describe_plan, describe_preset, describe_processors
 from harness.commands.load import await_quiet
 from harness.commands.output import make_console
 from harness.commands.progress import CellProgress
@@ -197,7 +197,8 @@ def list_backends(selection: Selection, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
         return
     console = make_console()
-    console.print(f"Presets: {', '.join(preset_names())}", highlight=False)
+    for name in preset_names():
+        console.print(describe_preset(name), highlight=False)
     model = selection.config.model
     network = f"{model.layers} x {model.hidden}"
     table = Table("backend", "implementation", "versions", "device", f"parameters of {network}", box=None)

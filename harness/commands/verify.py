@@ -55,13 +55,13 @@ def verify(options: VerifyOptions) -> int:
     with Interruption() as interruption, console.status("verifying"):
         for proof in prove_all(targets, cases, resources):
             proofs.append(proof)
-            print_proof(proof, console)
+            print_proof(proof, console, verbose=options.verbose)
     if options.quiet:
         unverified = [proof for proof in proofs if proof.failure()]
         sys.stderr.write("".join(f"{each.backend} {each.implementation}: {each.failure()}\n" for each in unverified))
     if options.as_json:
         sys.stdout.write(json.dumps([to_json(proof) for proof in proofs], indent=1) + "\n")
-    else:
+    elif options.verbose:
         console.print(LEGEND, highlight=False)
     n_verified = sum(proof.verified for proof in proofs)
     console.print(f"{n_verified} of {len(proofs)} verified in {time.monotonic() - started_s:.0f} s", highlight=False)
@@ -122,15 +122,15 @@ def target_name(target: Target) -> tuple[str, str]:
     return backend.name, implementation
 
 
-def print_proof(proof: Proof, console: Console) -> None:
+def print_proof(proof: Proof, console: Console, *, verbose: bool) -> None:
+    """A line; where `verbose`, the worst error of every quantity in a table above it."""
     name, failure = f"{proof.backend} {proof.implementation}", proof.failure()
-    if proof.deviations:
-        console.print(f"[bold]{name}[/]")
+    if verbose and proof.deviations:
+        console.print(f"\n[bold]{name}[/]")
         console.print(make_table(proof.deviations))
-    for reason in proof.unsupported:
-        console.print(f"{name}: unsupported: {reason}", highlight=False, markup=False)
     verdict = f"not verified: {failure}" if failure else "verified"
-    console.print(f"{name}: {verdict}\n", highlight=False, markup=False)
+    unsupported = "".join(f"; unsupported: {reason}" for reason in proof.unsupported)
+    console.print(f"{name}: {verdict}{unsupported}", highlight=False, markup=False)
 
 
 def to_json(proof: Proof) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class VerifyOptions:
     precision: str = "all"
     device: str = "auto"
     ranks: int = 1
+    verbose: bool = False
     quiet: bool = False
     as_json: bool = False
 

@@ -15,7 +15,7 @@ from harness.processes.options import ChosenOptions
 from harness.processes.process import Outcome, Resources, run_job
 from harness.records.durable import temporary_folder
 from harness.task.copy_task import LARGEST_SEED
-from harness.task.presets import ConfigurationError, load_preset
+from harness.task.presets import ConfigurationError, load_preset, suggest
 from harness.task.recipe import RunConfig
 
 IMPLEMENTATIONS = ("idiomatic", "tuned")
@@ -126,14 +126,17 @@ def select_backends(text: str) -> list[Backend]:
     except KeyError as error:
         known = dict.fromkeys([*BACKENDS, *(backend.name for backend in registered_backends())])
         allowed = f"all, {', '.join(known)}, or a module as package.module"
-        raise ConfigurationError(f"unknown backend {error}; allowed: {allowed}") from None
+        hint = suggest(error.args[0], ["all", *known])
+        raise ConfigurationError(f"unknown backend {error}; {hint}allowed: {allowed}") from None
 
 
 def select_implementations(text: str) -> list[str]:
     names = IMPLEMENTATIONS if text == "all" else tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in IMPLEMENTATIONS:
-            raise ConfigurationError(f"unknown implementation {name!r}; allowed: all, {', '.join(IMPLEMENTATIONS)}")
+            allowed = ("all", *IMPLEMENTATIONS)
+            hint = suggest(name, allowed)
+            raise ConfigurationError(f"unknown implementation {name!r}; {hint}allowed: {', '.join(allowed)}")
     return list(dict.fromkeys(names))
 
 
@@ -155,7 +158,8 @@ def select_precisions(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {name!r}; allowed: {', '.join(PRECISIONS)}")
+            hint = suggest(name, PRECISIONS)
+            raise ConfigurationError(f"unknown precision {name!r}; {hint}allowed: {', '.join(PRECISIONS)}")
     return list(dict.fromkeys(names))
 
 

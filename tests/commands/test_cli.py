@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from backends import BACKENDS, FRAMEWORKS
+from harness import __version__
+from harness.task.presets import preset_names
 from tests.command import PROJECT, SMALL, Finished, command, environment, harness, invoke, read_rows
 from tests.frameworks import each_framework
 
@@ -126,15 +128,22 @@ def test_a_full_disk_keeps_what_can_be_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "pytorch"], "unknown backend 'pytorch'; allowed: all, torch, tensorflow, jax, reference"),
+        (
+            ["--backend", "pytorch"],
+            "unknown backend 'pytorch'; did you mean torch? allowed: all, torch, tensorflow, jax",
+        ),
         (["--implementation", "fast"], "unknown implementation 'fast'; allowed: all, idiomatic, tuned"),
-        (["--preset", "quik"], "unknown preset 'quik'; allowed: "),
+        (["--implementation", "tunned"], "unknown implementation 'tunned'; did you mean tuned? allowed: all"),
+        (["--preset", "quik"], "unknown preset 'quik'; did you mean quick? allowed: "),
         (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, cuda, cuda:N"),
-        (["--set", "model.hiden=3"], "unknown key model.hiden"),
+        (["--set", "model.hiden=3"], "unknown key model.hiden; did you mean model.hidden? allowed: "),
         (["--set", "train.batch=0"], "train.batch must be at least 1, not 0"),
         (["--seeds", "0,-1"], "--seeds '0,-1': allowed are whole numbers of at least 0"),
         (["--threads", "4096"], "--threads 4096: this process may use 1 "),
-        (["--precision", "float8"], "unknown precision 'float8'; allowed: float32, float64, tf32, bfloat16"),
+        (
+            ["--precision", "float8"],
+            "unknown precision 'float8'; did you mean float64? allowed: float32, float64, tf32, bfloat16",
+        ),
         (["--repeats", "0"], "0 is not in the range x>=1"),
         (["--timeout", "nan"], "--timeout nan: allowed are seconds above 0"),
         (["--seeds", "18446744073709551616"], "the largest seed is 18446744073709551615"),
@@ -218,6 +227,20 @@ def _read_terminal(descriptor: int) -> str:
         pass  # A terminal whose last writer is gone answers with an error, not with an end.
     os.close(descriptor)
     return content.decode(errors="replace")
+
+
+def test_list_says_what_each_preset_is_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.processes.selection.Selection.targets", lambda _: [])
+    lines = invoke("list", "--backend", "reference").output.splitlines()
+    assert "original: patterns of 1 to 20 vectors, 3 x 256 units, 4,000,000 sequences" in lines
+    assert [line.partition(":")[0] for line in lines[: len(preset_names())]] == preset_names()
+    assert max(map(len, lines)) <= 80
+
+
+def test_help_shows_defaults_and_version_names_the_distribution() -> None:
+    assert "[default: quick]" in invoke("run", "--help").output
+    assert "[default: throughput]" in " ".join(invoke("sweep", "--help").output.split())
+    assert invoke("--version").output == f"lstm-copy-benchmark, version {__version__}\n"
 
 
 def test_list_has_what_was_chosen_alone() -> None:

@@ -126,7 +126,7 @@ def test_the_worst_tensor_of_each_quantity_is_kept() -> None:
 
 
 def test_the_reference_is_verified_in_a_table_that_fits_a_terminal() -> None:
-    result = verify("--backend", "reference")
+    result = verify("--backend", "reference", "-v")
     assert result.exit_code == 0, result.output
     assert "reference idiomatic: verified" in result.output
     assert max(map(len, result.output.splitlines())) <= 80
@@ -156,7 +156,7 @@ def test_json_has_every_quantity_with_its_tolerance(judged: dict[str, dict[str, 
 
 @pytest.mark.parametrize("name", ["linear", "unable"])
 def test_a_network_that_is_another_one_fails(name: str) -> None:
-    result = verify("--backend", name, "--precision", "float32")
+    result = verify("--backend", name, "--precision", "float32", "-v")
     assert result.exit_code == 1
     assert ("FAIL" in result.output) == (name == "linear")
     assert "not verified: " in result.output
@@ -192,6 +192,7 @@ def test_a_precision_that_is_unsupported_is_a_line_and_no_failure(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed_example), os.environ["PYTHONPATH"]]))
     result = verify("--backend", "numpy32")
     assert result.exit_code == 0
+    assert "quantity" not in result.output, "details are for -v"
     assert re.search(r"unsupported:\s+float64:\s+this\s+backend\s+computes\s+in\s+float32", result.output)
 
 

@@ -89,7 +89,7 @@ def test_a_wrong_override_is_one_clear_line(override: str, message: str) -> None
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"unknown preset 'quik'; allowed: .*original.*quick"):
+    with pytest.raises(ConfigurationError, match=r"unknown preset 'quik'; did you mean quick\? allowed: .*quick"):
         load_preset("quik")
 
 

@@ -1,4 +1,4 @@
-"""A run's folder as a whole: run.json, what lies in the folder, every cell, the ceiling, the tables and the sums."""
+"""A run's folder as a whole: run.json, its files, every cell, the ceiling, the tables, the sums and the report."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from harness.commands.check.cell import check_cell
 from harness.commands.check.findings import MAY_BE_LEFT_OUT, Findings
+from harness.commands.check.report import check_report
 from harness.commands.check.tables import check_tables
 from harness.records.fault import shape_fault
 from harness.records.schema import SAFE_NAME, SCHEMA_VERSION, UnreadableFile, read_json
@@ -49,8 +50,11 @@ def find_faults(folder: Path) -> Findings:
     findings.n_cells = len(names)
     _check_strangers(folder, description.cells, findings)
     _check_ceiling(folder, description, findings)
-    check_tables(folder, findings)
+    analysis = check_tables(folder, findings)
     _check_sums(folder, description.cells, findings)
+    # It takes seconds to make, and where something else is wrong it cannot be right.
+    if analysis and not findings.faults:
+        check_report(folder, description, analysis, findings)
     return findings
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.analysis.analysis import Analysis
 from harness.commands.check.findings import Findings
 from harness.records.fault import Fault, agree
 from harness.report import markdown
@@ -24,17 +25,19 @@ MOST_FAULTS = 5
 Table = list[list[str]]
 
 
-def check_tables(folder: Path, findings: Findings) -> None:
-    """Compare tables/ with what the report would write, value by value."""
+def check_tables(folder: Path, findings: Findings) -> Analysis | None:
+    """Compare tables/ with what the report would write, value by value. What follows from the records, if anything."""
     try:
-        tables = make_tables(analyse_folder(folder))
+        analysis = analyse_folder(folder)
+        tables = make_tables(analysis)
         expected = {f"{name}.csv": read_csv(to_csv(tables[name])) for name in CSV_TABLES}
         expected |= {f"{name}.md": _expect_markdown(name, tables[name]) for name in MARKDOWN_TABLES}
     except (ValueError, ArithmeticError, RecursionError) as error:
         findings.add("tables", f"the records give none: {error}")
-        return
+        return None
     for name, table in expected.items():
         _check_table(folder, name, table, findings)
+    return analysis
 
 
 def _expect_markdown(name: str, frame: pd.DataFrame) -> Table:

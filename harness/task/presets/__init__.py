@@ -24,6 +24,12 @@ class ConfigurationError(ValueError):
         super().__init__(one_line(text))
 
 
+def suggest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
+    """A question that names what is nearest to an unknown name, with a space after it; empty where nothing is near."""
+    close = difflib.get_close_matches(name, list(allowed), 1)
+    return f"did you mean {prefix}{close[0]}? " if close else ""
+
+
 def preset_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
@@ -42,7 +48,8 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> RunConfig:
 def _read(name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not name.endswith(".toml") and name not in preset_names():
-        raise ConfigurationError(f"unknown preset {name!r}; allowed: {', '.join(preset_names())}, or a FILE.toml")
+        hint = suggest(name, preset_names())
+        raise ConfigurationError(f"unknown preset {name!r}; {hint}allowed: {', '.join(preset_names())}, or a FILE.toml")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -88,8 +95,7 @@ def convert(sections: dict[str, Any]) -> RunConfig:
 def _refuse_unknown(what: str, given: dict[str, Any], allowed: list[str], prefix: str = "") -> None:
     for name in given:
         if name not in allowed:
-            close = difflib.get_close_matches(name, allowed, 1)
-            hint = f"did you mean {prefix}{close[0]}? " if close else ""
+            hint = suggest(name, allowed, prefix)
             raise ConfigurationError(f"unknown {what} {prefix}{name}; {hint}allowed: {', '.join(allowed)}")
 
 

@@ -278,6 +278,19 @@ SPOILED = {
         "ceiling.json: samples[0].after: run.json names no such cell",
     ),
     "a log gone": (lambda f: (f / f"logs/{CELL}.log").unlink(), f"logs/{CELL}.log: it is missing"),
+    "a sentence altered": (
+        lambda f: _replace(f, "report.md", "reference", "torch"),
+        "report.md: it is not what the rec",
+    ),
+    "another page": (lambda f: _replace(f, "report.html", "reference", "torch"), "report.html: it is not what the rec"),
+    "a figure of another run": (
+        lambda f: shutil.copy(f / "plots/times.png", f / "plots/loss.png"),
+        "plots/loss.png: it is not what the records give",
+    ),
+    "a figure of nothing": (
+        lambda f: shutil.copy(f / "plots/times.png", f / "plots/copies_length_99.png"),
+        "plots/copies_length_99.png: the records give no such figure",
+    ),
     "sums of elsewhere": (
         lambda f: (f / "SHA256SUMS").write_text(f"{'0' * 64}  ../../etc/passwd\n"),
         "SHA256SUMS: line 1: it is not a digest and the name of a file in this folder",
@@ -292,6 +305,16 @@ def test_a_folder_that_was_tampered_with_is_found(name: str, copy: Path, capsys:
     faults = faults_of(copy, capsys)
     assert [fault for fault in faults if text in fault], faults
     assert all("\n" not in fault for fault in faults)
+
+
+def test_figures_drawn_with_another_version_are_not_compared(copy: Path) -> None:
+    edit(copy / "run.json", set_to("environment", "packages", "matplotlib", value="3.0.0"))
+    assert invoke("report", copy).exit_code == 0
+    _replace(copy, "report.html", "reference", "torch")
+    (copy / "plots/loss.png").write_bytes(b"another")
+    checked = invoke("check", copy)
+    assert checked.exit_code == 0
+    assert "the page and the figures were not compared: the run had matplotlib 3.0.0" in checked.output
 
 
 def test_samples_of_the_ceiling_pass(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
