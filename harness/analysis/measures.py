@@ -62,7 +62,7 @@ def _steady_ms(cell: Cell, chunks: Chunks, seconds: list[float]) -> NDArray[np.f
         return samples
     # A coarse clock may count no CPU time at all.
     relative = np.divide(samples, medians, out=np.ones_like(samples), where=medians > 0)
-    return relative * medians.mean()
+    return relative * float(medians.mean())
 
 
 def steady_time_steps(cell: Cell) -> NDArray[np.int64]:

@@ -57,5 +57,6 @@ print(memory.added_bytes(), memory.peak_bytes())
 def test_a_process_that_freed_more_before_tells_what_it_took_since() -> None:
     finished = subprocess.run([sys.executable, "-c", HOLD], cwd=PROJECT, capture_output=True, check=True, timeout=100)
     added, peak = map(int, finished.stdout.split())
-    assert 2**27 <= added + 2**20 < 2**27 + 2**24
-    assert 2**28 <= peak < 2**28 + 2**27
+    # The kernel counts what is resident with an error of some pages for each processor.
+    assert added == pytest.approx(2**27, abs=2**24)
+    assert 2**28 - 2**24 < peak < 2**28 + 2**27

@@ -95,7 +95,7 @@ def test_a_clock_that_is_set_back_while_a_cell_trains_changes_nothing(faulty_run
 def test_memory_is_what_the_backend_took_and_cpu_time_is_what_it_worked(faulty_run: Finished) -> None:
     rows = rows_of(faulty_run.folder)
     peak, light = (int(rows[name]["peak_memory_bytes"]) for name in ("weighty", "linear"))
-    assert WEIGHT_BYTES <= peak < 1.5 * WEIGHT_BYTES
+    assert 0.9 * WEIGHT_BYTES < peak < 1.5 * WEIGHT_BYTES
     assert light < 0.5 * WEIGHT_BYTES
     assert int(rows["weighty"]["process_memory_bytes"]) > peak
     # Each call of three steps works for 60 ms and sleeps as long.
