@@ -36,7 +36,7 @@ FAULTS = {
     "no_such_package.backend": ("not_installed", "no_such_package is not installed"),
 }
 # Trained to the end, whatever they do besides.
-GOOD = ("linear", "talkative", "untimely")
+GOOD = ("linear", "talkative", "untimely", "weighty")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.analysis.stats import Interval, clustered_proportion_interval
 from harness.records.stages import STARTUP_STAGES
-from harness.records.structs import Cell, LengthMeasures, Run
+from harness.records.structs import Cell, Chunks, LengthMeasures, Run
 from harness.task import metrics
 from harness.task.copy_task import CopyTask
 
@@ -47,16 +47,22 @@ def step_ms(cell: Cell) -> NDArray[np.float64]:
     Where sequences are of several numbers of time steps, each step is taken relative to the median of its own number,
     times the mean over all steps of those medians: the step that this training takes on average.
     """
-    if cell.chunks is None:
-        return np.array([], np.float64)
-    steady = ~np.array(cell.chunks.warmup, np.bool_)
-    steps = np.array(cell.chunks.steps, np.int64)[steady]
-    samples = np.repeat(1000 * np.array(cell.chunks.train_s, np.float64)[steady] / steps, steps)
+    return np.array([], np.float64) if cell.chunks is None else _steady_ms(cell, cell.chunks, cell.chunks.train_s)
+
+
+def _steady_ms(cell: Cell, chunks: Chunks, seconds: list[float]) -> NDArray[np.float64]:
+    steady = ~np.array(chunks.warmup, np.bool_)
+    steps = np.array(chunks.steps, np.int64)[steady]
+    samples = np.repeat(1000 * np.array(seconds, np.float64)[steady] / steps, steps)
     time_steps = steady_time_steps(cell)
     medians = np.zeros_like(samples)
     for number in set(time_steps.tolist()):
         medians[time_steps == number] = np.median(samples[time_steps == number])
-    return samples if len(set(time_steps.tolist())) <= 1 else samples / medians * medians.mean()
+    if len(set(time_steps.tolist())) <= 1:
+        return samples
+    # A coarse clock may count no CPU time at all.
+    relative = np.divide(samples, medians, out=np.ones_like(samples), where=medians > 0)
+    return relative * float(medians.mean())
 
 
 def steady_time_steps(cell: Cell) -> NDArray[np.int64]:
@@ -76,6 +82,15 @@ def sequences_per_s(cell: Cell, batch: int) -> float | None:
 
 def median_step_ms(cell: Cell) -> float | None:
     samples = step_ms(cell)
+    return float(np.median(samples)) if samples.size else None
+
+
+def median_cpu_ms(cell: Cell) -> float | None:
+    """CPU milliseconds, all threads of the process, of the median steady step, steps taken as step_ms takes them; None
+    where the record, an older one, does not tell."""
+    if cell.chunks is None or not cell.chunks.cpu_s:
+        return None
+    samples = _steady_ms(cell, cell.chunks, cell.chunks.cpu_s)
     return float(np.median(samples)) if samples.size else None
 
 

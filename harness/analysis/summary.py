@@ -58,6 +58,8 @@ class SummaryRow:
     exchange_share: float | None = None
     cells_started: int | None
     timed_cells: int | None = None
+    cpu_ms: float | None = None
+    process_memory_bytes: int | None = None
     marked_label: str
 
     @property
@@ -106,6 +108,7 @@ def _summarise(run: Run, cells: list[Cell], speed: Speed | None) -> SummaryRow:
 
 def _medians(run: Run, cells: list[Cell]) -> Row:
     memory = measures.median(cell.peak_memory_bytes for cell in cells)
+    process_memory = measures.median(cell.process_memory_bytes for cell in cells)
     return {
         "train_loss": measures.median(measures.train_loss(cell) for cell in cells),
         "original_loss": measures.median(measures.original_loss(cell) for cell in cells),
@@ -115,6 +118,7 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
         "bit_error": measures.median(measures.bit_error(cell, run.task) for cell in cells),
         "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
         "peak_memory_bytes": None if memory is None else round(memory),
+        "process_memory_bytes": None if process_memory is None else round(process_memory),
         "n_parameters": cells[0].n_parameters,
         "ranks": cells[0].ranks if cells[0].ranks > 1 else None,
         "exchange_share": measures.median(measures.exchange_share(cell) for cell in cells),
@@ -143,6 +147,7 @@ def _speed(speed: Speed | None) -> Row:
         "sequences_per_s_low": speed.sequences_per_s.low,
         "sequences_per_s_high": speed.sequences_per_s.high,
         "step_ms": speed.step_ms,
+        "cpu_ms": speed.cpu_ms,
         "gflop_per_s": speed.gflop_per_s,
         "ceiling_share": speed.ceiling_share,
         "overhead_share": speed.overhead_share,

@@ -55,11 +55,14 @@ class History:
     def elapsed_s(self) -> float:
         return time.perf_counter() - self.started_s
 
-    def append(self, losses: list[float], *, time_steps: int, data_s: float, train_s: float) -> None:
+    def append(self, losses: list[float], *, time_steps: int, data_s: float, train_s: float, cpu_s: float) -> None:
         self.losses += losses
         shape = (len(losses), time_steps)
         self.calls[shape] += 1
         columns = self.chunks
+        # The checkpoint of an earlier version has calls without it; then nothing is in the column.
+        if len(columns.cpu_s) == len(columns.steps):
+            columns.cpu_s.append(cpu_s)
         columns.steps.append(len(losses))
         columns.time_steps.append(time_steps)
         columns.train_s.append(train_s)

@@ -19,6 +19,7 @@ from harness.cells.other_processes import OtherProcesses
 from harness.cells.placement import Placement
 from harness.cells.requests import Train
 from harness.machine.affinity import read_affinity
+from harness.machine.memory import ResidentMemory
 from harness.proof.trainers import build_trainer
 from harness.records.messages import Checkpoint, Progress, write_message
 from harness.records.stages import PROCESS_STAGES, TOTAL
@@ -32,7 +33,7 @@ def train_cell(implementation: Implementation, job: Train, context: Context, rec
     """Fill `record` with what happened and return the final parameters."""
     config, timeline = job.configuration, record.timeline or {}
     record.timeline = timeline
-    begun_s = time.perf_counter()
+    memory, begun_s = ResidentMemory(), time.perf_counter()
     trainer = _build(implementation, job, context)
     timeline["build_s"] = time.perf_counter() - begun_s
     if job.checkpoint:
@@ -61,7 +62,9 @@ def train_cell(implementation: Implementation, job: Train, context: Context, rec
         except FloatingPointError as error:
             record.status, record.reason = "diverged", f"{error} after step {len(history.losses)}"
         timeline["evaluation_s"] = time.perf_counter() - begun_s
-    record.peak_memory_bytes = trainer.peak_memory_bytes()
+    record.peak_memory_bytes, record.process_memory_bytes = trainer.peak_memory_bytes(), memory.peak_bytes()
+    if record.peak_memory_bytes is None and record.device == "cpu":
+        record.peak_memory_bytes = memory.added_bytes()
     return trainer.parameters()
 
 
@@ -130,12 +133,12 @@ class Training:
         """Train on the next chunk, with a clock on it; the reason where a loss is not finite."""
         begun_s = time.perf_counter()
         chunk, cpu_s = chunks.take()
-        taken_s = time.perf_counter()
+        taken_s, taken_cpu_s = time.perf_counter(), time.process_time()
         losses = self.trainer.train(chunk)
-        trained_s = time.perf_counter()
+        trained_s, trained_cpu_s = time.perf_counter(), time.process_time()
         if losses.shape != chunk.learning_rates.shape:
             raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
-        times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s}
+        times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s, "cpu_s": trained_cpu_s - taken_cpu_s}
         history.append(losses.tolist(), time_steps=chunk.inputs.shape[2], **times)
         history.data_cpu_s += cpu_s
         return None if np.isfinite(losses).all() else history.drop_divergence()

@@ -54,6 +54,8 @@ class Chunks(Struct, frozen=True):
     """Seconds of evaluations and checkpoints since the call before."""
     first: list[bool]
     """Whether the call is the first of its shape in its process."""
+    cpu_s: list[NotNegative] = []
+    """CPU seconds of the whole process, all threads, during the call; empty in older records."""
 
 
 class TestMeasures(Struct, frozen=True, kw_only=True):
@@ -170,7 +172,10 @@ class Measured(Struct, kw_only=True):
     resumed_at_steps: list[Natural] = []
     """After how many steps an earlier process ended and a later one went on."""
     peak_memory_bytes: Natural | None = None
-    """The most that the device's memory held, where the framework tells."""
+    """The most that the device's memory held, where the framework tells; on a CPU, the most that the process held
+    resident from just before the model was built, less what it held then."""
+    process_memory_bytes: Natural | None = None
+    """The most that the process held resident, importing included; of several ranks, the first."""
     other_cpu_share: NotNegative | None = None
     """What processes other than the cell's own used of all processors while it trained."""
     data_cpu_s: NotNegative | None = None

@@ -74,10 +74,10 @@ SHOWN = {
     for table, columns in {
         "summary": """
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
-            sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms gflop_per_s
-            ranks exchange_share train_loss original_loss original_loss_excess bits_per_sequence mean_absolute_error
-            startup_s overhead_share peak_memory_bytes n_parameters verified precision device status seeds cells
-            timed_cells reason""",
+            sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms cpu_ms
+            gflop_per_s ranks exchange_share train_loss original_loss original_loss_excess bits_per_sequence
+            mean_absolute_error startup_s overhead_share peak_memory_bytes process_memory_bytes n_parameters verified
+            precision device status seeds cells timed_cells reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend way product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
@@ -275,7 +275,21 @@ COLUMNS = {
     "step_ms_p5": Column("5th percentile, ms", number, "one step in twenty was faster"),
     "step_ms_p95": Column("95th percentile, ms", number, "one step in twenty was slower"),
     "startup_s": Column("startup, s", number, "from starting the process to the end of its first step"),
-    "peak_memory_bytes": Column("peak memory", bytes_text, "the most device memory held; a CPU does not tell"),
+    "cpu_ms": Column(
+        "CPU time a step, ms",
+        number,
+        "of all threads of the process, the median over the same steps; over the step's time it is how many processors"
+        " were busy, waiting in a loop included",
+    ),
+    "peak_memory_bytes": Column(
+        "peak memory",
+        bytes_text,
+        "the most device memory held; on a CPU, what the process held at the most beyond what it held before the model"
+        " was built",
+    ),
+    "process_memory_bytes": Column(
+        "whole process", bytes_text, "the most memory that the process held, its libraries included"
+    ),
     "n_parameters": Column("parameters", integer, "trainable numbers in the model"),
     "verified": Column(
         "verified",

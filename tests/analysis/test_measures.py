@@ -37,6 +37,14 @@ def test_steady_steps_repeat_their_chunk_and_leave_the_warm_up_out(cell: Cell) -
     assert measures.sequences_per_s(cell, batch=16) == pytest.approx(80)
 
 
+def test_cpu_time_is_of_the_same_steps_and_unknown_in_older_records(
+    cell: Cell, run_folder: Callable[..., Path], record: Callable[..., dict[str, Any]]
+) -> None:
+    assert measures.median_cpu_ms(cell) is None
+    told = record("jax", chunks=CHUNKS | {"cpu_s": [50.0, 0.3, 1.2, 0.7]})
+    assert measures.median_cpu_ms(read_run(run_folder(told, name="other")).cells[0]) == pytest.approx(300)
+
+
 def test_elapsed_seconds_are_linear_inside_a_chunk(cell: Cell) -> None:
     assert measures.elapsed_s(cell).tolist() == pytest.approx([9, 9.1, 9.2, 9.4, 9.6, 9.8, 10, 10.4])
 
@@ -116,6 +124,13 @@ def test_steps_of_several_shapes_are_taken_relative_to_their_own(several_shapes:
     expected = [2075, 2075, 2075 * 3.0 / 3.15, 2075 * 3.3 / 3.15]
     assert measures.step_ms(several_shapes).tolist() == pytest.approx(expected)
     assert measures.median_step_ms(several_shapes) == pytest.approx(2075)
+
+
+def test_a_clock_that_counted_no_cpu_time_gives_none_used(
+    run_folder: Callable[..., Path], record: Callable[..., dict[str, Any]]
+) -> None:
+    idle = record("torch", chunks=SHAPES | {"cpu_s": [0.0] * 6}, losses=[1.0] * 6)
+    assert measures.median_cpu_ms(read_run(run_folder(idle)).cells[0]) == 0
 
 
 def test_operations_are_those_of_the_time_steps_there_were(several_shapes: Cell, run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from msgspec import json
+from msgspec import convert, json
 from msgspec.structs import replace
 
 from harness.cells.history import History
@@ -13,7 +13,7 @@ from harness.records.messages import HistoryState
 def append(history: History, *calls: tuple[int, int, float]) -> None:
     """Calls of (steps, time steps, seconds)."""
     for n_steps, time_steps, train_s in calls:
-        history.append([0.5] * n_steps, time_steps=time_steps, data_s=0.25, train_s=train_s)
+        history.append([0.5] * n_steps, time_steps=time_steps, data_s=0.25, train_s=train_s, cpu_s=2 * train_s)
 
 
 def test_a_shape_is_its_steps_and_its_time_steps() -> None:
@@ -69,7 +69,19 @@ def test_a_history_goes_on_with_another_clock_and_warms_up_again() -> None:
     assert later.resumed_at_steps == [3]
     assert later.data_cpu_s == 0.75
     assert later.chunks.warmup == [True, True, False, True, True, False]
+    assert later.chunks.cpu_s == [2.0] * 3 + [6.0] * 3
     assert later.chunks.pause_s == [0.0, 0.0, 0.0, 0.5, 0.0, 0.0]
     assert later.chunks.elapsed_s[3] >= 1000.0
     assert later.times()["recompile_s"] == pytest.approx(3.0 - 2.0)
     assert history.losses == [0.5] * 3
+
+
+def test_a_history_that_goes_on_from_one_without_cpu_times_has_none() -> None:
+    history = History()
+    append(history, (1, 8, 1.0))
+    told = json.decode(json.encode(history.state()), type=dict)
+    del told["chunks"]["cpu_s"]
+    later = History(convert(told, HistoryState))
+    append(later, (1, 8, 1.0))
+    assert later.chunks.steps == [1, 1]
+    assert later.chunks.cpu_s == []

@@ -131,14 +131,14 @@ def test_idle_outputs_count_in_no_measure_and_are_not_drawn() -> None:
 def test_the_first_calls_of_each_shape_are_warm_up() -> None:
     history = History()
     for n_steps in (5, 5, 5, 2, 5, 2, 2):
-        history.append([0.5] * n_steps, time_steps=4, data_s=0.0, train_s=1.0)
+        history.append([0.5] * n_steps, time_steps=4, data_s=0.0, train_s=1.0, cpu_s=1.0)
     assert history.chunks.warmup == [True, True, False, True, False, True, False]
 
 
 def test_the_first_step_is_the_first_call_less_its_other_steps_at_the_steady_pace() -> None:
     history = History()
     for train_s in (10.0, 3.0, 2.0, 2.0):
-        history.append([0.5, 0.5], time_steps=4, data_s=0.25, train_s=train_s)
+        history.append([0.5, 0.5], time_steps=4, data_s=0.25, train_s=train_s, cpu_s=train_s)
     assert history.times() == {"first_step_s": 9.0, "steady_s": 8.0, "data_s": 1.0}
 
 

@@ -48,6 +48,7 @@ HOLD_AFTER = 20
 # Sequences times time steps: more than any case has that is the same for every run.
 ROWS = 100
 BURN_S = 0.2
+WEIGHT_BYTES, WORK_S = 2**26, 0.06
 BURN = "import time\nwhile time.process_time() < {}: pass"
 REQUIRED = ("train", "predict", "loss_and_gradients", "parameters", "peak_memory_bytes", "settings")
 
@@ -482,6 +483,18 @@ def immeasurable(self: ReferenceTrainer) -> float:
 def untimely(self: LinearTrainer, chunk: Chunk) -> Array:
     """Trains while somebody sets the machine's clock back by an hour."""
     time.time = lambda: true_time() - 3600
+    return LinearTrainer.train(self, chunk)
+
+
+@replaces("train")
+def weighty(self: LinearTrainer, chunk: Chunk) -> Array:
+    """Holds WEIGHT_BYTES from its first call on, and works and sleeps for WORK_S each in every call."""
+    if not self.steps:
+        vars(self)["weight"] = np.ones(WEIGHT_BYTES, np.uint8)
+    begun_s = time.process_time()
+    while time.process_time() - begun_s < WORK_S:
+        pass
+    time.sleep(WORK_S)
     return LinearTrainer.train(self, chunk)
 
 

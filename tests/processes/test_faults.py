@@ -12,6 +12,9 @@ from harness.processes.process import MAXIMUM_LINE_LENGTH, MAXIMUM_REASON_LENGTH
 from tests.command import SMALL, Finished, harness, read_rows
 from tests.real_runs import FAULTS, GOOD
 
+# As tests/fakes/faults.py has it.
+WEIGHT_BYTES = 2**26
+
 
 def rows_of(folder: Path) -> dict[str, dict[str, str]]:
     """The rows of the summary by backend."""
@@ -86,6 +89,18 @@ def test_a_clock_that_is_set_back_while_a_cell_trains_changes_nothing(faulty_run
     assert 0 < float(row["spawn_s"]) < float(row["total_s"]) < 60
     # Another column of the same table.
     assert float(row["data_cpu_s"]) > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux' /proc")
+def test_memory_is_what_the_backend_took_and_cpu_time_is_what_it_worked(faulty_run: Finished) -> None:
+    rows = rows_of(faulty_run.folder)
+    peak, light = (int(rows[name]["peak_memory_bytes"]) for name in ("weighty", "linear"))
+    assert 0.9 * WEIGHT_BYTES < peak < 1.5 * WEIGHT_BYTES
+    assert light < 0.5 * WEIGHT_BYTES
+    assert int(rows["weighty"]["process_memory_bytes"]) > peak
+    # Each call of three steps works for 60 ms and sleeps as long.
+    cpu_ms, step_ms = (float(rows["weighty"][name]) for name in ("cpu_ms", "step_ms"))
+    assert 20 <= cpu_ms <= step_ms - 15
 
 
 def test_a_cell_with_one_faulty_field_keeps_all_else_and_says_so_everywhere(tmp_path: Path) -> None:

@@ -180,9 +180,11 @@ def test_a_median_over_what_ended_ok_says_of_how_many(
 
 
 def test_integers_stay_integers_and_floats_are_exact(run_folder: Callable[..., Path], record: Make) -> None:
-    folder = run_folder(record("torch", peak_memory_bytes=2**40 + 1), record("jax", n_parameters=None))
+    sizes = {"peak_memory_bytes": 2**40 + 1, "process_memory_bytes": 2**41 + 1}
+    folder = run_folder(record("torch", **sizes), record("jax", n_parameters=None))
     rows = read_csv(folder, "summary")
-    assert {row["peak_memory_bytes"] for row in rows} == {str(2**40 + 1), ""}
+    for name, size in sizes.items():
+        assert {row[name] for row in rows} == {str(size), ""}
     assert {row["n_parameters"] for row in rows} == {"335112", ""}
     losses = json.loads((folder / "cells" / "torch-idiomatic-float32-seed0-r0.json").read_text("utf-8"))["losses"]
     assert [row["train_loss"] for row in read_csv(folder, "loss")][: len(losses)] == [repr(loss) for loss in losses]
