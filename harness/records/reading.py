@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from harness.records.record_faults import column_faults
 from harness.records.schema import SAFE_NAME, SCHEMA_VERSION, read_json
 from harness.records.structs import NO_RECORD, CeilingFile, Cell, Product, Run, RunFile
 
@@ -72,6 +73,8 @@ def _read_cell(path: Path) -> Cell:
         cell = read_file(path, Cell)
         if cell.cell != path.stem:
             raise ValueError(f"it names the cell {cell.cell!r}")
+        for fault in column_faults(cell.chunks) if cell.chunks else ():
+            raise ValueError(str(fault))
     except FileNotFoundError:
         return _failed_cell(path.stem, NO_RECORD)
     except (ValueError, RecursionError) as error:

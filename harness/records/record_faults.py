@@ -38,7 +38,7 @@ def _incomplete_faults(record: Measured) -> Iterator[Fault]:
     if not record.reason:
         yield Fault("reason", f"it is empty, though the status is {record.status}")
     if record.chunks is not None:
-        yield from _column_faults(record.chunks)
+        yield from column_faults(record.chunks)
 
 
 def _complete_faults(record: Measured, config: RunConfig) -> Iterator[Fault]:
@@ -71,13 +71,14 @@ def _loss_faults(record: Measured, config: RunConfig) -> Iterator[Fault]:
 def _time_faults(record: Measured, config: RunConfig) -> Iterator[Fault]:
     chunks, faults = record.chunks, list[Fault]()
     if chunks is not None:
-        faults = [*_column_faults(chunks)] or [*_chunk_faults(chunks, len(record.losses or []), config)]
+        faults = [*column_faults(chunks)] or [*_chunk_faults(chunks, len(record.losses or []), config)]
     yield from faults
     if record.timeline is not None:
         yield from _timeline_faults(record.timeline, None if faults else chunks)
 
 
-def _column_faults(chunks: Chunks) -> Iterator[Fault]:
+def column_faults(chunks: Chunks) -> Iterator[Fault]:
+    """Columns of different lengths, which no row can be read from."""
     n_rows = len(chunks.steps)
     for name in Chunks.__struct_fields__:
         is_older = name == "cpu_s" and not chunks.cpu_s

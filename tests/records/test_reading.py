@@ -54,6 +54,17 @@ def test_arrays_that_do_not_fit_are_refused(
     assert read_run(run_folder(record("torch", **changes))).cells[0].status == "failed"
 
 
+@pytest.mark.parametrize("column", ["data_s", "time_steps"])
+def test_columns_of_different_lengths_are_refused_with_the_column(
+    run_folder: Callable[..., Path], record: Callable[..., dict[str, Any]], column: str
+) -> None:
+    whole = record("torch")
+    whole["chunks"][column].pop()
+    cell = read_run(run_folder(whole)).cells[0]
+    assert cell.status == "failed"
+    assert f"its record cannot be read: chunks.{column}: its length" in str(cell.reason)
+
+
 def test_a_run_without_a_ceiling_has_no_products_and_no_problem(run_folder: Callable[..., Path]) -> None:
     run = read_run(run_folder())
     assert (run.products, run.ceiling_problem) == ([], None)
