@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -277,12 +278,16 @@ def _check_device(device: str) -> None:
 
 @contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Turn a ConfigurationError into one line and exit status 2."""
+    """A ConfigurationError is one line and exit status 2; what a disk or a network refuses, one line and exit status
+    1."""
     from harness.task.presets import ConfigurationError
 
     try:
         yield
     except ConfigurationError as error:
         raise UsageError(" ".join(str(error).split())) from None
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        raise click.ClickException(f"{where}{error.strerror or error}") from None
     except KeyboardInterrupt:
         sys.exit(130)

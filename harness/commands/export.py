@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.analysis import Analysis, analyse
+from harness.commands.output import warn_of_writers
 from harness.records.reading import read_run
 from harness.records.structs import Run
 from harness.report.exports.pyperf import to_pyperf
@@ -28,8 +29,11 @@ def export(folder: Path, kind: str, out: Path | None) -> None:
 
     Raises ConfigurationError for a folder that holds no run, or nothing that this format could hold.
     """
-    run = _read(folder)
+    run = read_run(folder)
+    warn_of_writers(folder)
     if kind == TENSORBOARD:
+        if not any(cell.losses for cell in run.cells):
+            raise ConfigurationError(f"{folder} has no losses to export; its report says why")
         _write_events(run, out)
         return
     document = DOCUMENTS[kind](analyse(run))
@@ -40,13 +44,6 @@ def export(folder: Path, kind: str, out: Path | None) -> None:
         sys.stdout.write(text)
     else:
         _write_new(out, text)
-
-
-def _read(folder: Path) -> Run:
-    try:
-        return read_run(folder)
-    except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{folder}: {error}") from None
 
 
 def _write_events(run: Run, out: Path | None) -> None:

@@ -6,9 +6,12 @@ import io
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from harness.records.durable import find_holder
 
 # Terminals that say of themselves that they cannot move their cursor.
 CANNOT_MOVE = ("dumb", "unknown")
@@ -43,6 +46,13 @@ def prepare_output() -> None:
     raw = _Enduring(1, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding, "replace", line_buffering=raw.isatty())
     sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding, write_through=True)
+
+
+def warn_of_writers(*folders: Path) -> None:
+    """Say, on standard error, which of these folders' runs are still being written."""
+    for folder in folders:
+        if holder := find_holder(folder):
+            sys.stderr.write(f"Warning: {holder} works in {folder}; what it has not written yet counts as missing\n")
 
 
 def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:

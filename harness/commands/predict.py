@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from backends import BACKENDS, Backend
 from backends.contract import Array, Parameters
 from harness.analysis.copies import CopiedSequence, Output
 from harness.cells.requests import Predict
-from harness.commands.output import make_console
+from harness.commands.output import make_console, warn_of_writers
 from harness.processes.options import ChosenOptions, PredictOptions
 from harness.processes.process import Outcome, Resources, missing_reason, run_job
 from harness.processes.selection import (
@@ -75,7 +76,8 @@ def predict(folder: Path, options: PredictOptions) -> int:
         parse_lengths(options.lengths),
         select_resources(ChosenOptions(device=options.device, threads=options.threads)),
     )
-    run, config = read_trained(folder)
+    run = read_run(folder)
+    config = run.file.configuration
     cells = select_cells(run, folder, options.cells)
     saved = {cell.cell: read_parameters(folder, cell, config) for cell in cells}
     plan = [(cell, *computing) for cell in cells for computing in select_computing(cell, options)]
@@ -83,6 +85,8 @@ def predict(folder: Path, options: PredictOptions) -> int:
     if seed > LARGEST_SEED:
         raise ConfigurationError(f"--sequence-seed {seed}: the largest seed is {LARGEST_SEED}")
     check_device([(backend, implementation) for _, backend, implementation in plan], config, resources)
+    out = make_folder(options.out or folder / "predictions")
+    warn_of_writers(folder)
     predictions: list[Prediction] = []
     for cell, backend, implementation in plan:
         job = Predict(
@@ -102,9 +106,19 @@ def predict(folder: Path, options: PredictOptions) -> int:
         if each.reason:
             failure = f"{each.backend} {each.implementation}: {one_line(each.reason)}"
             console.print(failure, soft_wrap=True, highlight=False, markup=False)
-    _write(options.out or folder / "predictions", predictions, batches, config, console)
+    _write(out, predictions, batches, config, console)
     agree = all((each.largest_difference or 0) <= TOLERANCE for each in predictions if each.cell.precision in EXACT)
     return 0 if agree and not any(each.reason for each in predictions) else 1
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, which is there. Raises ConfigurationError where it cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written to: {error.strerror}; name another with --out") from None
+    return folder
 
 
 def parse_lengths(text: str) -> list[int]:
@@ -115,15 +129,6 @@ def parse_lengths(text: str) -> list[int]:
             f"--lengths {text!r}: allowed are whole numbers from 1 to {LONGEST:,}, with commas between"
         )
     return sorted({int(part) for part in parts})
-
-
-def read_trained(folder: Path) -> tuple[Run, RunConfig]:
-    """A run and its configuration. Raises ConfigurationError."""
-    try:
-        run = read_run(folder)
-    except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{folder}: {error}") from None
-    return run, run.file.configuration
 
 
 def select_cells(run: Run, folder: Path, names: tuple[str, ...]) -> list[Cell]:
@@ -239,7 +244,6 @@ def _write(
     """A picture for each length and the counts as CSV. Raises ConfigurationError where they cannot be written."""
     made = [each for each in predictions if not each.reason]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for length, batch in batches.items() if made else ():
             sequence = CopiedSequence(
                 length=length,

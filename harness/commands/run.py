@@ -21,7 +21,7 @@ from backends import Backend, registered_backends
 from harness.analysis.analysis import Analysis
 from harness.commands.announcement import describe_plan, describe_preset, describe_processors
 from harness.commands.load import await_quiet
-from harness.commands.output import make_console
+from harness.commands.output import make_console, warn_of_writers
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
 from harness.machine import cpu_model, describe_environment, load_average
@@ -130,15 +130,13 @@ def _connect(selection: Selection, options: RunOptions) -> Iterator[tuple[Cluste
 
 
 def report(folder: Path, *, as_json: bool) -> None:
-    if not (folder / "run.json").is_file():
-        raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
+    """Raises ConfigurationError where there is no run, or its report cannot be written."""
+    analysis = analyse_folder(folder)
+    warn_of_writers(folder)
     try:
-        analysis = analyse_folder(folder)
         write_analysis(analysis, folder)
     except OSError as error:
         raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigurationError(f"{folder}: {error}") from None
     if as_json:
         _print_json(folder, analysis)
     else:

@@ -127,12 +127,36 @@ class FolderLock:
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, f"{os.getpid()}\n".encode())
         except BlockingIOError:
-            holder = os.read(self._descriptor, 20).decode(errors="replace").strip()
+            holder = _read_holder(self._descriptor)
             self.close()
-            raise Locked(f"process {holder}" if holder.isdecimal() else "another process") from None
+            raise Locked(holder) from None
         except OSError:
             self.close()
             raise
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def find_holder(folder: Path) -> str | None:
+    """Which process holds the folder's lock, for one who only reads there; None where none does, or none can be seen
+    to."""
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # Given back with the descriptor.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_holder(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read_holder(descriptor: int) -> str:
+    number = os.read(descriptor, 20).decode(errors="replace").strip()
+    return f"process {number}" if number.isdecimal() else "another process"

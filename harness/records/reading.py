@@ -15,6 +15,7 @@ import msgspec
 from harness.records.record_faults import column_faults
 from harness.records.schema import SAFE_NAME, SCHEMA_VERSION, read_json
 from harness.records.structs import NO_RECORD, CeilingFile, Cell, Product, Run, RunFile
+from harness.task.presets import ConfigurationError
 
 CELL_NAME = re.compile(
     r"(?P<backend>[^-]+)-(?P<implementation>[^-]+)-(?P<precision>[^-]+)-seed(?P<seed>\d+)-r(?P<repeat>\d+)"
@@ -24,16 +25,17 @@ File = TypeVar("File", RunFile, Cell, CeilingFile)
 
 
 def read_run(folder: Path) -> Run:
-    """The run in `folder`. ValueError where run.json is missing or malformed or names a cell unsafely."""
+    """The run in `folder`. Raises ConfigurationError, which names the folder, where run.json is missing or malformed or
+    names a cell unsafely."""
     try:
         file = read_run_file(folder / "run.json")
+        for name in file.cells:
+            check_name(name)
+        cells = [_read_cell(folder / "cells" / f"{name}.json") for name in file.cells]
     except FileNotFoundError:
-        raise ValueError(f"{folder} is not a run's folder: it has no run.json") from None
+        raise ConfigurationError(f"{folder} is no run's folder: it has no run.json") from None
     except ValueError as error:
-        raise ValueError(f"run.json cannot be read: {error}") from error
-    for name in file.cells:
-        check_name(name)
-    cells = [_read_cell(folder / "cells" / f"{name}.json") for name in file.cells]
+        raise ConfigurationError(f"{folder / 'run.json'} cannot be read: {error}") from None
     products, problem = _read_ceiling(folder / "ceiling.json")
     return Run(file=file, cells=cells, products=products, ceiling_problem=problem)
 
@@ -65,7 +67,7 @@ def _read_content(path: Path) -> dict[str, Any]:
 def check_name(name: str) -> None:
     """Raise ValueError for a cell name that is not safe as a file name."""
     if not SAFE_NAME.fullmatch(name):
-        raise ValueError(f"run.json: unsafe cell name {name!r}")
+        raise ValueError(f"unsafe cell name {name!r}")
 
 
 def _read_cell(path: Path) -> Cell:

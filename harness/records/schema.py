@@ -42,14 +42,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises UnreadableFile, and FileNotFoundError where there is none. Follows no link, for it could lead anywhere.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UnreadableFile("it is no regular file")
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UnreadableFile("it is no regular file")
         if path.stat().st_size > MAXIMUM_FILE_BYTES:
             raise UnreadableFile(f"it is larger than {MAXIMUM_FILE_BYTES} bytes")
         content = json.loads(path.read_bytes(), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(path) from None
     except OSError as error:
         raise UnreadableFile(str(error.strerror)) from None
     except RecursionError:

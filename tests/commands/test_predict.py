@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 
 from backends import BACKENDS, FRAMEWORKS
 from backends.contract import Parameters
-from harness.commands.predict import TOLERANCE, parse_lengths, read_parameters, read_trained, select_cells
+from harness.commands.predict import TOLERANCE, parse_lengths, read_parameters, select_cells
+from harness.records.reading import read_run
 from harness.records.schema import SCHEMA_VERSION
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
@@ -138,7 +139,7 @@ def test_one_cell_of_each_backend_is_drawn_the_first_tuned_one(make_run: MakeRun
         *(("torch", "idiomatic", 0, 0), ("torch", "tuned", 1, 0), ("torch", "tuned", 0, 1), ("torch", "tuned", 0, 0)),
         ("jax", "idiomatic", 3, 0),
     )
-    run, _ = read_trained(folder)
+    run = read_run(folder)
     names = [cell.cell for cell in select_cells(run, folder, ())]
     assert names == [name_cell("torch", "tuned"), name_cell("jax", seed=3)]
     named = (name_cell("torch", "tuned", 0, 1),)
@@ -174,7 +175,8 @@ def test_parameters_that_are_not_the_models_are_named(
     make_run: MakeRun, parameters: Mapping[str, object], message: str
 ) -> None:
     folder = make_run(("reference", "idiomatic", 0, 0), parameters=parameters)
-    run, config = read_trained(folder)
+    run = read_run(folder)
+    config = run.file.configuration
     with pytest.raises(ConfigurationError, match=message):
         read_parameters(folder, run.ok_cells[0], config)
 

@@ -60,7 +60,7 @@ def load_runs(folders: list[Path]) -> list[ComparedRun]:
     """
     if not 2 <= len(folders) <= len(ascii_uppercase):
         raise ConfigurationError(f"compare takes 2 to {len(ascii_uppercase)} runs' folders, not {len(folders)}")
-    analyses = [analyse(_read(folder)) for folder in folders]
+    analyses = [analyse(read_run(folder)) for folder in folders]
     has_many_devices = any(len({cell.device for cell in each.run.ok_cells}) > 1 for each in analyses)
     variants = [{_identify(variant, has_many_devices): variant for variant in each.variants} for each in analyses]
     labels = _label(key for each in variants for key in each)
@@ -98,13 +98,6 @@ def find_differences(values: dict[str, dict[str, Any]]) -> list[Difference]:
 
 def _are_equal(values: list[Any]) -> bool:
     return all(value == values[0] for value in values)
-
-
-def _read(folder: Path) -> Run:
-    try:
-        return read_run(folder)
-    except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{folder}: {error}") from None
 
 
 def _identify(variant: Variant, has_many_devices: bool) -> Key:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from harness.commands.check.folder import find_faults
+from harness.commands.output import warn_of_writers
 from harness.task.one_line import one_line
 from harness.task.presets import ConfigurationError
 
@@ -15,8 +17,9 @@ def check(folder: Path) -> int:
 
     Raises ConfigurationError where `folder` is no run's folder.
     """
-    if not (folder / "run.json").exists():
+    if not os.path.lexists(folder / "run.json"):
         raise ConfigurationError(f"{folder} is no run's folder: it has no run.json")
+    warn_of_writers(folder)
     findings = find_faults(folder)
     for fault in findings.faults:
         _print(str(fault))
