@@ -13,6 +13,10 @@ from harness.task.copy_task import LARGEST_SEED, CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
 TARGETS = "target.original_loss or target.wrong_bits_per_sequence"
+# What the loss of a step, a call of `train` and an evaluation take at most in a worker's message, which is the narrowest
+# place that a cell's whole history goes through, and how much of it there may be.
+STEP_BYTES, CALL_BYTES, EVALUATION_BYTES = 26, 200, 260
+MOST_HISTORY_BYTES = 60 * 2**20
 HELD_OUT_SIZES = ("test_batches", "test_batch", "validation_batches", "sequences")
 
 
@@ -156,6 +160,20 @@ class RunConfig:
             raise ValueError(
                 "train.stop_at_target needs a target: target.original_loss or target.wrong_bits_per_sequence"
             )
+        if self.history_bytes() > MOST_HISTORY_BYTES:
+            kept, room = (f"{n_bytes / 2**20:,.0f} MiB" for n_bytes in (self.history_bytes(), MOST_HISTORY_BYTES))
+            raise ValueError(
+                f"train.steps = {self.train.steps} would leave {kept} of losses, times and evaluations, and a record has"
+                f" room for {room}: take fewer steps, a larger train.chunk or a larger train.evaluate_every"
+            )
+
+    def history_bytes(self) -> int:
+        """At most so much is kept of every step, call and evaluation of a cell."""
+        train, task = self.train, self.task
+        n_evaluations = train.steps // train.evaluate_every + 1 if train.evaluate_every else 0
+        n_shapes = 0 if task.padding == "full" else train.steps // task.steps_per_draw
+        n_calls = min(train.steps, train.steps // train.chunk + 1 + n_evaluations + n_shapes)
+        return train.steps * STEP_BYTES + n_calls * CALL_BYTES + n_evaluations * EVALUATION_BYTES
 
     def model_spec(self) -> ModelSpec:
         return ModelSpec(

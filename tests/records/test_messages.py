@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records.messages import Done, Failed, Progress, ProtocolError, encode, read_message, write_message
+from harness.records.messages import (
+    MAXIMUM_HEADER_BYTES,
+    Done,
+    Failed,
+    Progress,
+    ProtocolError,
+    encode,
+    read_message,
+    write_message,
+)
+from harness.records.structs import Chunks, Validated
+from harness.task.recipe import CALL_BYTES, EVALUATION_BYTES, MOST_HISTORY_BYTES, STEP_BYTES
 
 
 def test_messages_come_back_as_they_were_written() -> None:
@@ -71,3 +82,21 @@ def test_any_bytes_are_a_message_or_refused(content: bytes) -> None:
             pass
     except ProtocolError as error:
         assert str(error)
+
+
+def test_what_a_configuration_may_leave_fits_into_a_message() -> None:
+    """The bounds of harness/task/recipe.py hold for the longest numbers."""
+    number, count, n = 1.7976931348623157e-308, 10**9, 1000
+
+    def size_bytes(content: object) -> float:
+        return len(encode(content)) / n
+
+    validated = Validated(
+        step=count, sequences=count, elapsed_s=number, original_loss=number, wrong_bits_per_sequence=number
+    )
+    columns = [count, number, number, number, False, count, number, False, number]
+    assert size_bytes([-number] * n) <= STEP_BYTES
+    assert size_bytes(Chunks(*([value] * n for value in columns))) <= CALL_BYTES
+    assert size_bytes([validated] * n) <= EVALUATION_BYTES
+    # And a little for all else, such as what was drawn.
+    assert MOST_HISTORY_BYTES + 2**22 <= MAXIMUM_HEADER_BYTES

@@ -8,7 +8,7 @@ import pytest
 
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.task.copy_task import CopyTask
-from harness.task.presets import convert
+from harness.task.presets import ConfigurationError, convert
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 
 
@@ -90,3 +90,20 @@ def test_a_target_needs_evaluations_and_stopping_needs_a_target() -> None:
         RunConfig(train=TrainConfig(stop_at_target=True))
     with pytest.raises(ValueError, match=r"target\.original_loss must be at least 0"):
         TargetConfig(original_loss=-1.0)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [{"steps": 10_000_000, "chunk": 1}, {"steps": 3_000_000}, {"steps": 200_000, "chunk": 100, "evaluate_every": 1}],
+)
+def test_more_steps_than_a_record_has_room_for_are_refused_in_one_line(train: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match=r"a record has room for 60 MiB: take fewer steps, a larger") as caught:
+        convert({"train": train})
+    assert "\n" not in str(caught.value)
+
+
+def test_batches_that_vary_in_length_are_calls_of_their_own() -> None:
+    task = {"padding": "trimmed", "lengths_per_batch": "one"}
+    assert convert({"train": {"steps": 1_000_000, "chunk": 100}})
+    with pytest.raises(ConfigurationError, match="a record has room for"):
+        convert({"train": {"steps": 1_000_000, "chunk": 100}, "task": task})
