@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,28 @@ def _decorate(command: Callable[..., Any], options: list[Callable[..., Any]]) ->
     return command
 
 
+class Program(click.Group):
+    """What stops a command is one line on standard error: exit status 2 for what cannot be done as it was asked for, 1
+    for what a disk or a network refuses, 130 for Ctrl-C."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except ValueError as error:
+            from harness.task.presets import ConfigurationError
+
+            if not isinstance(error, ConfigurationError):
+                raise
+            raise UsageError(str(error)) from None
+        except OSError as error:
+            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from None
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
 @click.group(
+    cls=Program,
     epilog=show_examples("main"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
 )
@@ -105,13 +125,12 @@ def run(context: click.Context, /, **given: Any) -> None:
     from harness.processes.options import RunOptions
 
     options = RunOptions(**given)
-    with _one_line_errors():
-        if options.resume:
-            from harness.commands.recall import recall
+    if options.resume:
+        from harness.commands.recall import recall
 
-            source = context.get_parameter_source
-            options = recall(options, [name for name in given if source(name) != ParameterSource.DEFAULT])
-        exit_code = commands.run(_selection(options), options)
+        source = context.get_parameter_source
+        options = recall(options, [name for name in given if source(name) != ParameterSource.DEFAULT])
+    exit_code = commands.run(_selection(options), options)
     sys.exit(exit_code)
 
 
@@ -133,8 +152,7 @@ def sweep(**given: Any) -> None:
 
     options = SweepOptions(**given)
     _check_device(options.device)
-    with _one_line_errors():
-        exit_code = sweep_axes(options)
+    exit_code = sweep_axes(options)
     sys.exit(exit_code)
 
 
@@ -145,8 +163,7 @@ def report(folder: Path, as_json: bool) -> None:
     """Make every table and plot of RUN again, from its raw records."""
     from harness.commands import run as commands
 
-    with _one_line_errors():
-        commands.report(folder, as_json=as_json)
+    commands.report(folder, as_json=as_json)
 
 
 @main.command(epilog=show_examples("export"))
@@ -157,8 +174,7 @@ def export(folder: Path, kind: str, out: Path | None) -> None:
     """Write RUN in another tool's format. JSON goes to standard output unless --out names a file."""
     from harness.commands.export import export as export_run
 
-    with _one_line_errors():
-        export_run(folder, kind, out)
+    export_run(folder, kind, out)
 
 
 @main.command(epilog=show_examples("compare"))
@@ -170,8 +186,7 @@ def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, as_j
     """Compare runs with the first one: speed, what was learned, and how their environments differ."""
     from harness.commands.compare import compare as compare_runs
 
-    with _one_line_errors():
-        exit_code = compare_runs(folders, limit, out, as_json=as_json)
+    exit_code = compare_runs(folders, limit, out, as_json=as_json)
     sys.exit(exit_code)
 
 
@@ -181,8 +196,7 @@ def check(folder: Path) -> None:
     """Check a run folder for errors."""
     from harness.commands.check import check as check_folder
 
-    with _one_line_errors():
-        exit_code = check_folder(folder)
+    exit_code = check_folder(folder)
     sys.exit(exit_code)
 
 
@@ -203,8 +217,7 @@ def predict(folder: Path, **given: Any) -> None:
 
     options = PredictOptions(**given)
     _check_device(options.device)
-    with _one_line_errors():
-        exit_code = predict_copies(folder, options)
+    exit_code = predict_copies(folder, options)
     sys.exit(exit_code)
 
 
@@ -224,8 +237,7 @@ def verify(**given: Any) -> None:
 
     options = VerifyOptions(**given)
     _check_device(options.device)
-    with _one_line_errors():
-        exit_code = verify_targets(options)
+    exit_code = verify_targets(options)
     sys.exit(exit_code)
 
 
@@ -237,8 +249,7 @@ def list_(as_json: bool, **given: Any) -> None:
     from harness.commands import run as commands
     from harness.processes.options import ChosenOptions
 
-    with _one_line_errors():
-        commands.list_backends(_selection(ChosenOptions(**given)), as_json=as_json)
+    commands.list_backends(_selection(ChosenOptions(**given)), as_json=as_json)
 
 
 @main.command(epilog=show_examples("env"))
@@ -274,20 +285,3 @@ def _selection(options: ChosenOptions) -> Selection:
 def _check_device(device: str) -> None:
     if not DEVICE_PATTERN.fullmatch(device):
         raise UsageError(f"unknown device {device!r}; allowed: auto, cpu, cuda, cuda:N")
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """A ConfigurationError is one line and exit status 2; what a disk or a network refuses, one line and exit status
-    1."""
-    from harness.task.presets import ConfigurationError
-
-    try:
-        yield
-    except ConfigurationError as error:
-        raise UsageError(" ".join(str(error).split())) from None
-    except OSError as error:
-        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        raise click.ClickException(f"{where}{error.strerror or error}") from None
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -13,8 +13,8 @@ from harness.task.copy_task import LARGEST_SEED, CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
 TARGETS = "target.original_loss or target.wrong_bits_per_sequence"
-# What the loss of a step, a call of `train` and an evaluation take at most in a worker's message, which is the narrowest
-# place that a cell's whole history goes through, and how much of it there may be.
+# What the loss of a step, a call of `train` and an evaluation take at most in a worker's message, which is the
+# narrowest place that a cell's whole history goes through, and how much of it there may be.
 STEP_BYTES, CALL_BYTES, EVALUATION_BYTES = 26, 200, 260
 MOST_HISTORY_BYTES = 60 * 2**20
 HELD_OUT_SIZES = ("test_batches", "test_batch", "validation_batches", "sequences")
@@ -163,8 +163,8 @@ class RunConfig:
         if self.history_bytes() > MOST_HISTORY_BYTES:
             kept, room = (f"{n_bytes / 2**20:,.0f} MiB" for n_bytes in (self.history_bytes(), MOST_HISTORY_BYTES))
             raise ValueError(
-                f"train.steps = {self.train.steps} would leave {kept} of losses, times and evaluations, and a record has"
-                f" room for {room}: take fewer steps, a larger train.chunk or a larger train.evaluate_every"
+                f"train.steps = {self.train.steps} would leave {kept} of losses, times and evaluations, and a record"
+                f" has room for {room}: take fewer steps, a larger train.chunk or a larger train.evaluate_every"
             )
 
     def history_bytes(self) -> int:
