@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -256,13 +255,13 @@ def list_(as_json: bool, **given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def env(as_json: bool) -> None:
     """Print this machine and what is installed, as every run records it."""
-    from harness.commands.output import make_console
+    from harness.commands.output import make_console, print_json
     from harness.commands.show_environment import print_environment
     from harness.machine import describe_environment
 
     environment = describe_environment()
     if as_json:
-        click.echo(json.dumps(environment, indent=1))
+        print_json(environment)
     else:
         print_environment(environment, make_console())
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from harness.analysis.compare.comparison import make_comparison, to_document
-from harness.commands.output import make_console, warn_of_writers
+from harness.commands.output import make_console, print_json, warn_of_writers
 from harness.report.compare.gate import find_failures, parse_limit
 from harness.report.compare.sentences import describe
 from harness.report.compare.show import print_comparison, write_comparison
@@ -25,7 +23,7 @@ def compare(folders: tuple[Path, ...], limit: str | None, out: Path | None, *, a
     if out:
         write_comparison(comparison, sentences, out)
     if as_json:
-        sys.stdout.write(json.dumps(to_document(comparison, sentences), indent=1, allow_nan=False) + "\n")
+        print_json(to_document(comparison, sentences))
     else:
         print_comparison(comparison, sentences, make_console())
     return 0 if comparison.went_well else 1

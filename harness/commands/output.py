@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import sys
@@ -53,6 +54,11 @@ def warn_of_writers(*folders: Path) -> None:
     for folder in folders:
         if holder := find_holder(folder):
             sys.stderr.write(f"Warning: {holder} works in {folder}; what it has not written yet counts as missing\n")
+
+
+def print_json(content: Any) -> None:
+    """The one document that --json has on standard output. Raises ValueError for a number that JSON cannot hold."""
+    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import sys
 import time
@@ -21,7 +20,7 @@ from backends import Backend, registered_backends
 from harness.analysis.analysis import Analysis
 from harness.commands.announcement import describe_plan, describe_preset, describe_processors
 from harness.commands.load import await_quiet
-from harness.commands.output import make_console, warn_of_writers
+from harness.commands.output import make_console, print_json, warn_of_writers
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
 from harness.machine import cpu_model, describe_environment, load_average
@@ -144,8 +143,7 @@ def report(folder: Path, *, as_json: bool) -> None:
 
 
 def _print_json(folder: Path, analysis: Analysis) -> None:
-    rows = {"folder": str(folder), "summary": summary_rows(analysis)}
-    sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+    print_json({"folder": str(folder), "summary": summary_rows(analysis)})
 
 
 def _print_report(folder: Path, analysis: Analysis, console: Console) -> None:
@@ -192,7 +190,7 @@ def list_backends(selection: Selection, *, as_json: bool) -> None:
     listed = [*selection.targets(), *((backend, name) for backend in registered for name in backend.implementations)]
     rows = [_list_row(backend, name, selection) for backend, name in listed]
     if as_json:
-        sys.stdout.write(json.dumps({"presets": preset_names(), "backends": rows}, indent=1) + "\n")
+        print_json({"presets": preset_names(), "backends": rows})
         return
     console = make_console()
     for name in preset_names():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import WEAK, with_efficiency
 from harness.analysis.variants import Variant
-from harness.commands.output import make_console
+from harness.commands.output import make_console, print_json
 from harness.commands.run import run_cells
 from harness.processes.options import ChosenOptions, SweepOptions
 from harness.processes.selection import Selection, check_device, choose, parse_seeds
@@ -64,7 +63,7 @@ def sweep(options: SweepOptions) -> int:
         if end.interrupted:
             break
     if options.as_json:
-        sys.stdout.write(json.dumps({"folder": str(folder), "points": rows}, indent=1) + "\n")
+        print_json({"folder": str(folder), "points": rows})
     elif options.quiet:
         sys.stdout.write(f"{folder}\n")
     else:

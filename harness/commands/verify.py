@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from harness.commands.output import make_console
+from harness.commands.output import make_console, print_json
 from harness.machine import find_processors
 from harness.machine.interruption import Interruption, is_interrupted
 from harness.processes.options import VerifyOptions
@@ -60,7 +59,7 @@ def verify(options: VerifyOptions) -> int:
         unverified = [proof for proof in proofs if proof.failure()]
         sys.stderr.write("".join(f"{each.backend} {each.implementation}: {each.failure()}\n" for each in unverified))
     if options.as_json:
-        sys.stdout.write(json.dumps([to_json(proof) for proof in proofs], indent=1) + "\n")
+        print_json([to_json(proof) for proof in proofs])
     elif options.verbose:
         console.print(LEGEND, highlight=False)
     n_verified = sum(proof.verified for proof in proofs)
