@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from processes import Marked, ends
 
-from tests.command import SMALL, command, environment, read_rows
+from tests.command import SMALL, Finished, command, environment, invoke, read_rows
 
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
@@ -136,3 +136,56 @@ def test_a_second_run_in_the_same_folder_is_refused_in_one_line(begun: Path) -> 
         assert ends(lambda: not run.marked.pids())
     with running(begun, "linear") as again:
         assert "complete, kept" in again.finish()
+
+
+@pytest.mark.parametrize("name", ["list", "predict", "sweep"])
+def test_ctrl_c_ends_a_command_that_waits_for_a_worker_and_leaves_nothing(
+    name: str, reference_run: Finished, tmp_path: Path
+) -> None:
+    """The worker waits while it imports a backend of the reader's own."""
+    (tmp_path / "idle").mkdir()
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "idle" / "backend.py").write_text("import time\nopen('begun', 'w').close()\ntime.sleep(600)\n")
+    swept = [*SMALL, "--sweep", "batch=2", "--out", tmp_path / "swept"]
+    predicted = [reference_run.folder, "--lengths", 1, "--out", tmp_path / "predicted"]
+    options = {"list": [], "predict": predicted, "sweep": swept}[name]
+    marked, asked = Marked(), command(name, "--backend", "idle.backend", *options)
+    variables = environment(TMPDIR=str(tmp_path / "temporary"), **{marked.variable: "1"})
+    with subprocess.Popen(asked, env=variables, cwd=tmp_path, start_new_session=True, **PIPES) as process:
+        assert ends(lambda: (tmp_path / "begun").exists() or process.poll() is not None)
+        begun_s = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        # It is 5 on a machine with nothing else to do.
+        assert time.monotonic() - begun_s < 15
+    assert process.returncode == 130, errors
+    assert "Traceback" not in output + errors
+    assert ends(lambda: not marked.pids())
+    assert not [*(tmp_path / "temporary").iterdir(), *tmp_path.rglob("*.tmp")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "at_work"),
+    [
+        (("report", "{run}"), "os.fsync"),
+        (("check", "{run}"), "harness.commands.check.report.write_analysis"),
+        (("compare", "{run}", "{run}", "--json"), "harness.commands.compare.print_json"),
+        (("export", "{run}", "--format", "pyperf"), "harness.commands.export.read_run"),
+        (("env", "--json"), "harness.machine.describe_environment"),
+    ],
+)
+def test_ctrl_c_ends_a_command_that_has_no_worker_and_leaves_nothing(
+    asked: tuple[str, ...], at_work: str, reference_run: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = shutil.copytree(reference_run.folder, tmp_path / "run")
+    before = sorted(run.rglob("*"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(at_work, interrupt)
+    result = invoke(*(part.format(run=run) for part in asked))
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert sorted(run.rglob("*")) == before
+    assert not list((tmp_path / "temporary").iterdir())
