@@ -171,6 +171,46 @@ def test_a_user_without_a_home_and_a_name_verifies_and_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
+NAMELESS = 54321
+
+
+def as_nameless(*arguments: str) -> list[str]:
+    """The command as a user whose id has no name, where we are root; it may read everything, as the interpreter may be
+    in root's home, and write nothing of ours. Else as it is."""
+    if os.geteuid():
+        return [*arguments]
+    user = ["setpriv", "--reuid", str(NAMELESS), "--regid", str(NAMELESS), "--clear-groups"]
+    user += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    if shutil.which("setpriv") is None or subprocess.run([*user, "true"], capture_output=True).returncode:
+        pytest.skip("root cannot become another user who may read everything here")
+    return [*user, *arguments]
+
+
+def test_a_read_only_checkout_and_a_user_without_a_home_and_a_name(tmp_path: Path) -> None:
+    checkout, folder = tmp_path / "checkout", tmp_path / "folder"
+    for name in ("harness", "backends", "tests/fakes"):
+        shutil.copytree(PROJECT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(checkout.rglob("*"))
+    for path in [checkout, *before]:
+        path.chmod(path.stat().st_mode & 0o555)
+    folder.mkdir()
+    if not os.geteuid():
+        os.chown(folder, NAMELESS, NAMELESS)
+    homeless = {"HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME", "TMPDIR", "MPLCONFIGDIR"}
+    # Who has a home all the same keeps it as it is.
+    homeless |= set() if os.geteuid() else {"XDG_CACHE_HOME"}
+    variables = {name: value for name, value in os.environ.items() if name not in homeless}
+    variables["PYTHONPATH"] = os.pathsep.join([str(checkout), str(checkout / "tests" / "fakes")])
+    asked = as_nameless(*command("run", "--backend", "reference", "--threads", 1, *SMALL, "--out", "run"))
+    finished = subprocess.run(asked, capture_output=True, text=True, cwd=folder, env=variables, timeout=500)
+    for path in [checkout, *before]:
+        path.chmod(path.stat().st_mode | 0o200)
+    assert finished.returncode == 0, finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert (folder / "run" / "report.html").is_file()
+    assert sorted(checkout.rglob("*")) == before
+
+
 def test_a_folder_that_cannot_be_synced_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
