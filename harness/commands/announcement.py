@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.machine import find_processors, write_list
+from harness.machine import find_processors, gpu_devices, visible_gpus, write_list
 from harness.machine.variables import withheld_variables
 from harness.processes.process import Resources
 from harness.processes.selection import Selection
@@ -50,10 +50,14 @@ def _describe_task(config: RunConfig) -> str:
 
 
 def describe_processors(resources: Resources) -> str:
-    """Which processors a cell takes here, rank by rank, and why where the machine or a quota decided it."""
+    """Which processors a cell takes here, rank by rank, why where the machine or a quota decided it, and whether GPUs
+    are hidden."""
     processors, n_ranks = find_processors(), resources.ranks
     places = [resources.of_rank(rank).cpus() for rank in range(n_ranks)]
     named = "; ".join("any" if cpus is None else write_list(cpus) for cpus in places)
     is_default = resources.threads == max(1, processors.default // n_ranks)
     why = f" ({processors.reason})" if is_default and processors.reason else ""
-    return f"Processors{' of each rank' * (n_ranks > 1)}: {named}{why}."
+    n_gpus = 0 if resources.device == "cpu" else len(gpu_devices())
+    n_visible = len(visible_gpus(n_gpus))
+    hidden = f" CUDA_VISIBLE_DEVICES shows {n_visible} of {n_gpus} GPUs." if n_visible < n_gpus else ""
+    return f"Processors{' of each rank' * (n_ranks > 1)}: {named}{why}.{hidden}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from harness.machine.gpu import describe_gpus, gpu_devices
+from harness.machine.gpu import describe_gpus, gpu_devices, visible_gpus
 from harness.machine.limits import describe_limits
 from harness.machine.processor import available_cpus, cpu_model, describe_processor, load_average
 from harness.machine.software import describe_libraries, git_clean, git_revision, versions
@@ -25,6 +25,7 @@ __all__ = [
     "find_processors",
     "gpu_devices",
     "load_average",
+    "visible_gpus",
     "write_list",
 ]
 

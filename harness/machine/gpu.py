@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ def gpu_devices() -> list[dict[str, Any]]:
     """The GPUs of this machine."""
     devices: list[dict[str, Any]] = describe_gpus()["devices"]
     return devices
+
+
+def visible_gpus(n_gpus: int) -> list[str]:
+    """The names, for CUDA_VISIBLE_DEVICES, of those of this machine's n_gpus that this process may see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [str(number) for number in range(n_gpus)]
+    # CUDA sees what comes before the first number that is none.
+    return [name.strip() for name in visible.partition("-1")[0].split(",") if name.strip()]
 
 
 def _ask_library() -> dict[str, Any] | None:

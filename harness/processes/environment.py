@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from backends import Backend
+from harness.machine import visible_gpus
 from harness.machine.provenance import PROJECT
 from harness.machine.variables import WITHHELD
 
@@ -40,9 +41,5 @@ def _python() -> dict[str, str]:
 
 def _visible_gpu(number: int) -> str:
     """The GPU of this number among those that we may see; none where all are hidden."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return str(number)
-    # CUDA sees what comes before the first number that is none.
-    names = [name.strip() for name in visible.partition("-1")[0].split(",") if name.strip()]
+    names = visible_gpus(number + 1)
     return names[number % len(names)] if names else ""

@@ -10,7 +10,7 @@ from typing import Any
 from backends import BACKENDS, FRAMEWORKS, Backend, find_backend, registered_backends
 from backends.contract import PRECISIONS
 from harness.cells.requests import Describe
-from harness.machine import find_processors, gpu_devices
+from harness.machine import find_processors, gpu_devices, visible_gpus
 from harness.processes.options import ChosenOptions
 from harness.processes.process import Outcome, Resources, run_job
 from harness.records.durable import temporary_folder
@@ -78,14 +78,17 @@ def check_ranks(selection: Selection, *, on_cluster: bool) -> None:
 
 def check_gpus(resources: Resources) -> None:
     """Raises ConfigurationError where ranks are to share a GPU of this machine."""
-    device, ranks, n_gpus = resources.device, resources.ranks, len(gpu_devices())
+    device, ranks = resources.device, resources.ranks
     if ranks == 1:
         return
+    n_gpus = len(gpu_devices())
+    n_visible = min(n_gpus, len(visible_gpus(n_gpus)))
     if ":" in device:
         raise ConfigurationError(f"--device {device} with --ranks {ranks}: each takes a GPU; allowed: auto, cpu, cuda")
-    if device != "cpu" and 0 < n_gpus < ranks:
+    if device != "cpu" and 0 < n_visible < ranks:
+        hidden = f", of which CUDA_VISIBLE_DEVICES shows {n_visible}" if n_visible < n_gpus else ""
         raise ConfigurationError(
-            f"--ranks {ranks}: each takes a GPU, there are {n_gpus}; allowed: fewer, or --device cpu"
+            f"--ranks {ranks}: each takes a GPU, there are {n_gpus}{hidden}; allowed: fewer, or --device cpu"
         )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
 
 from backends import Backend
-from harness.commands.announcement import describe_plan
+from harness.commands.announcement import describe_plan, describe_processors
 from harness.processes.plan import plan_cells
 from harness.processes.process import Resources
 from harness.processes.schedule import Schedule, say_duration
-from harness.processes.selection import Selection
+from harness.processes.selection import Selection, check_gpus
 from harness.records.identity import Cell
+from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
 
 INSTALLED = [Backend(name, {"idiomatic": "m", "tuned": "m"}, ("numpy",)) for name in ("one", "two")]
@@ -99,3 +101,19 @@ def test_nodes_share_what_is_left() -> None:
 )
 def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
     assert say_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("visible", "n_visible"), [("", 0), ("-1", 0), ("3", 1), ("0,-1,2", 1), ("0,1,2,3", 4)])
+def test_hidden_gpus_are_told_and_no_two_ranks_share_one(
+    visible: str, n_visible: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for module in ("harness.commands.announcement", "harness.processes.selection"):
+        monkeypatch.setattr(f"{module}.gpu_devices", lambda: [{"name": "made up"}] * 4)
+    text = describe_processors(Resources("auto", 1))
+    assert (f"CUDA_VISIBLE_DEVICES shows {n_visible} of 4 GPUs." in text) == (n_visible < 4)
+    assert "GPU" not in describe_processors(Resources("cpu", 1))
+    # Where none is seen, the ranks take processors.
+    refused = pytest.raises(ConfigurationError, match="there are 4, of which CUDA_VISIBLE_DEVICES shows 1; allowed: ")
+    with refused if n_visible == 1 else contextlib.nullcontext():
+        check_gpus(Resources("auto", 1, ranks=2))
