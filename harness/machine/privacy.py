@@ -17,7 +17,8 @@ COMMON_NAMES = ("localhost", "root", "user", "admin", "test", "runner")
 
 
 def shorten(text: str) -> str:
-    """The text with home folders as ~, and the names of the user and of the host left out."""
+    """The text with home folders as ~, the names of the user and of the host left out, and ? for what is not UTF-8, as
+    names of files may hold and records may not."""
     home = os.path.expanduser("~")
     if home != "~" and len(Path(home).parts) > 1:
         text = re.sub(rf"{START}{re.escape(home)}(?=[/:;,\s'\"]|$)", "~", text)
@@ -25,7 +26,7 @@ def shorten(text: str) -> str:
     for name, kind in ((_user(), "USER"), (socket.gethostname(), "HOST")):
         if len(name) >= SHORTEST_NAME and name.lower() not in COMMON_NAMES:
             text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", f"<{kind}>", text)
-    return text
+    return text.encode("utf-8", "replace").decode()
 
 
 def _user() -> str:

@@ -41,12 +41,7 @@ def describe_variables(variables: Mapping[str, str] = os.environ) -> dict[str, s
     """Those that change how libraries compute and that workers are handed; never one whose name tells of a secret or
     of an address."""
     relevant = (name for name in sorted(variables) if RELEVANT.fullmatch(name) and not WITHHELD.fullmatch(name))
-    # A value that is not UTF-8 could not be written to a record.
-    return {
-        name: shorten(variables[name]).encode("utf-8", "replace").decode()
-        for name in relevant
-        if not SECRET.search(name)
-    }
+    return {name: shorten(variables[name]) for name in relevant if not SECRET.search(name)}
 
 
 def withheld_variables(variables: Mapping[str, str] = os.environ) -> list[str]:

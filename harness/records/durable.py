@@ -32,7 +32,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    write_bytes(path, content.encode())
+    """In UTF-8, with ? for the half characters that names of files and JSON may hold."""
+    write_bytes(path, content.encode("utf-8", "replace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

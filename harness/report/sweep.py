@@ -16,6 +16,7 @@ from harness.analysis.analysis import Analysis
 from harness.analysis.scaling import AXES as SCALING_AXES
 from harness.analysis.scaling import EFFICIENCY, SHARED_MACHINE, STRONG, WEAK
 from harness.analysis.variants import Variant
+from harness.records.durable import write_bytes, write_text
 from harness.report import summary_rows
 from harness.report.columns import COLUMNS
 from harness.report.figures.style import QUIET, encode_png, finish_axes, line, make_panels, name_lines, own_settings
@@ -70,13 +71,13 @@ def point_rows(analysis: Analysis, axis: str, value: int) -> list[Row]:
 @own_settings()
 def write_sweep(folder: Path, rows: list[Row], preset: str) -> None:
     """Write sweep.csv, sweep.md and a plot <axis>.png for each axis with a speed."""
-    (folder / "sweep.csv").write_text(to_csv(pd.DataFrame(rows, dtype=object)), "utf-8")
+    write_text(folder / "sweep.csv", to_csv(pd.DataFrame(rows, dtype=object)))
     figures = {axis: plot_axis(axis, axis_rows) for axis, axis_rows in group_by_axis(rows).items()}
     for axis, figure in figures.items():
         if figure is not None:
-            (folder / f"{axis}.png").write_bytes(encode_png(figure))
+            write_bytes(folder / f"{axis}.png", encode_png(figure))
     plotted = [axis for axis, figure in figures.items() if figure is not None]
-    (folder / "sweep.md").write_text(render_page(rows, preset, plotted), "utf-8")
+    write_text(folder / "sweep.md", render_page(rows, preset, plotted))
 
 
 def print_sweep(rows: list[Row], console: Console) -> None:

@@ -65,8 +65,8 @@ def test_a_worker_neither_reads_nor_leaves_a_keras_json() -> None:
 
 @pytest.fixture(scope="module")
 def own_folder_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A run from a folder that has a `numpy`, a `backends` and a backend of the reader's own, with a space and a letter
-    that is not ASCII in its name, in a log that can hold ASCII alone."""
+    """A run from a folder that has a `numpy`, a `backends` and a backend of the reader's own, with a space, a letter
+    that is not ASCII and a byte that is not UTF-8 in its name, in a log that can hold ASCII alone."""
     folder = tmp_path_factory.mktemp("a place für runs")
     for name in ("numpy", "backends"):
         (folder / name).mkdir()
@@ -76,14 +76,14 @@ def own_folder_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     options = {"PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1", "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8"}
     options |= {"PYTHONPATH": os.pathsep.join(["", os.environ["PYTHONPATH"], str(PROJECT)]), "OMP_PLACES": "{0}"}
     finished = subprocess.run(
-        command("run", "--backend", "mine.backend", "--threads", 1, *SMALL, "--out", "my rün"),
+        command("run", "--backend", "mine.backend", "--threads", 1, *SMALL, "--out", "my rün \udcff"),
         capture_output=True,
         encoding="ascii",
         cwd=folder,
         env=environment() | options,
         timeout=500,
     )
-    return Finished(finished, folder / "my rün")
+    return Finished(finished, folder / "my rün \udcff")
 
 
 def test_a_folder_of_ones_own_hides_neither_this_suite_nor_what_is_installed(own_folder_run: Finished) -> None:
@@ -93,8 +93,16 @@ def test_a_folder_of_ones_own_hides_neither_this_suite_nor_what_is_installed(own
 
 def test_a_log_in_ascii_has_plain_lines_that_say_what_was_withheld(own_folder_run: Finished) -> None:
     assert "\x1b" not in own_folder_run.process.stdout
-    assert "my r?n" in own_folder_run.process.stdout
+    assert "my r?n ?" in own_folder_run.process.stdout
     assert "Environment variables that workers are not handed: OMP_PLACES." in own_folder_run.process.stdout
+
+
+def test_a_name_that_is_not_utf_8_is_read_and_written(own_folder_run: Finished, tmp_path: Path) -> None:
+    folder, out = own_folder_run.folder, tmp_path / "\udcff"
+    assert json.loads((folder / "run.json").read_text())["command"].endswith("'my rün ?'")
+    compared = harness("compare", folder, folder, "--out", out)
+    assert compared.returncode == 0, compared.stderr
+    assert "my rün ?" in (out / "comparison.md").read_text()
 
 
 def read_until_closed(descriptor: int) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from harness.commands.announcement import describe_processors
 from harness.machine import topology
 from harness.processes.options import ChosenOptions
-from harness.processes.selection import select_resources
+from harness.processes.selection import parse_seeds, select_resources
 from tests.command import SMALL, harness, invoke
 
 ASKED = ChosenOptions(device="cpu")
@@ -63,6 +63,10 @@ def test_ranks_share_what_the_quota_pays_for(machine: Machine) -> None:
     machine([0, 1, 2, 3], quota=1.0)
     resources = select_resources(replace(ASKED, ranks=2))
     assert [resources.of_rank(rank).cpus() for rank in range(2)] == [[0], [0]]
+
+
+def test_a_seed_that_is_named_twice_is_trained_once() -> None:
+    assert parse_seeds("3, 0,3,0") == [3, 0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from matplotlib.image import imread
 from harness.analysis.analysis import Analysis
 from harness.commands.check.findings import Findings
 from harness.machine.software import versions
+from harness.records.durable import temporary_folder
 from harness.records.structs import RunFile
 from harness.report.write import COPIES, FIGURES, write_analysis
 
@@ -31,8 +31,7 @@ def check_report(folder: Path, description: RunFile, analysis: Analysis, finding
     files = [name for name in named if (folder / name).is_file() and not (folder / name).is_symlink()]
     if not files:
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary)
+    with temporary_folder() as made:
         try:
             write_analysis(analysis, made)
         except Exception as error:  # Whatever lies in the folder, it is checked to the end.

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.compare.comparison import Comparison
+from harness.records.durable import write_bytes, write_text
 from harness.report.compare import tables
 from harness.report.figures.compare import plot_speeds
 from harness.report.figures.style import encode_png, own_settings
@@ -51,13 +52,13 @@ def write_comparison(comparison: Comparison, sentences: list[str], folder: Path)
         folder.mkdir(parents=True)
     except OSError as error:
         raise ConfigurationError(f"--out {folder}: {error.strerror}; name a new folder") from None
-    (folder / "comparison.md").write_text("\n".join(_blocks(comparison, sentences)), "utf-8")
+    write_text(folder / "comparison.md", "\n".join(_blocks(comparison, sentences)))
     rows = pd.DataFrame(tables.speed_rows(comparison.speeds), dtype=object)
-    (folder / "comparison.csv").write_text(to_csv(rows), "utf-8")
+    write_text(folder / "comparison.csv", to_csv(rows))
     if comparison.speeds:
         figure = plot_speeds(comparison.runs)
-        (folder / "comparison.png").write_bytes(encode_png(figure))
-        (folder / "comparison.svg").write_text(encode_svg(figure, "comparison"), "utf-8")
+        write_bytes(folder / "comparison.png", encode_png(figure))
+        write_text(folder / "comparison.svg", encode_svg(figure, "comparison"))
 
 
 def _tables(comparison: Comparison) -> Iterator[tuple[str, Readable]]:
