@@ -36,14 +36,14 @@ from harness.processes.process import INTERRUPTED, Outcome, missing_reason
 from harness.processes.runner import run_cell
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection, describe, parse_seeds
-from harness.processes.verdict import Verdict, choose_run_cases, verify_brief
+from harness.processes.verdict import choose_run_cases, verify_brief
 from harness.proof.oracle import forget
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.records.folder import RunFolder, Taken, default_folder
 from harness.records.identity import Cell
 from harness.records.messages import Checkpoint, Described, Message
 from harness.records.schema import SCHEMA_VERSION
-from harness.records.structs import CellResources, LoadAverage, Making, RunFile
+from harness.records.structs import CellResources, LoadAverage, Making, RunFile, Verification
 from harness.report import analyse_folder, print_summary, summary_rows, write_analysis
 from harness.report.quantities import count
 from harness.task.presets import ConfigurationError, preset_names
@@ -89,7 +89,7 @@ def run_cells(selection: Selection, options: RunOptions, console: Console) -> Ru
     ):
         _announce(selection, plan, folder, cluster, console)
         verdicts = _verify(cells, selection, cluster, console)
-        folder.add_verification([verdict.of(*variant) for variant, verdict in verdicts.items()])
+        folder.add_verification([*verdicts.values()])
         keeper = Keeper(folder, selection.config, verdicts)
         if cluster:
             statuses = run_on_cluster(cluster, cells, selection, keeper, console)
@@ -256,28 +256,28 @@ def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Clus
 
 def _verify(
     cells: list[Cell], selection: Selection, cluster: Cluster | None, console: Console
-) -> dict[tuple[str, ...], Verdict]:
+) -> dict[tuple[str, ...], Verification]:
     """Prove each variant in brief before any is timed."""
-    verdicts: dict[tuple[str, ...], Verdict] = {}
+    verdicts: dict[tuple[str, ...], Verification] = {}
     proven = verify_on_cluster(cluster, cells, selection) if cluster else _verify_here(cells, selection)
-    for key, verdict in proven:
-        verdicts[key] = verdict
+    for verdict in proven:
+        verdicts[verdict.variant] = verdict
         result = "verified" if verdict.verified else f"NOT verified: {verdict.reason}"
-        console.print(f"{' '.join(key)}: {result}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{' '.join(verdict.variant)}: {result}", soft_wrap=True, highlight=False, markup=False)
     return verdicts
 
 
-def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[tuple[tuple[str, ...], Verdict]]:
+def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[Verification]:
     resources = selection.resources
     cases = choose_run_cases(selection.config, list(dict.fromkeys(cell.seed for cell in cells)), resources.ranks)
     try:
-        for variant, cell in {cell.variant: cell for cell in cells}.items():
+        for cell in {cell.variant: cell for cell in cells}.values():
             if cell.backend.missing_packages():
                 continue
             verdict = verify_brief(cell.backend, cell.implementation, cell.precision, resources, cases)
             if is_interrupted():
                 break
-            yield variant, verdict
+            yield verdict
     finally:
         forget()
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from harness.processes.process import Outcome
-from harness.processes.verdict import Verdict
 from harness.records import structs
 from harness.records.checkpoints import checkpoint_path
 from harness.records.fault import Fault
@@ -18,7 +17,7 @@ from harness.records.leave_out import leave_out_faulty
 from harness.records.messages import NOTHING, Failed, Trained
 from harness.records.parameter_faults import parameter_faults
 from harness.records.schema import SCHEMA_VERSION, digest
-from harness.records.structs import ENDED_FOR_GOOD, LoadAverage, Making, Measured, Provenance
+from harness.records.structs import ENDED_FOR_GOOD, LoadAverage, Making, Measured, Provenance, Verification
 from harness.task.recipe import RunConfig
 
 
@@ -40,7 +39,7 @@ class Keeper:
 
     folder: RunFolder
     config: RunConfig
-    verdicts: Mapping[tuple[str, ...], Verdict]
+    verdicts: Mapping[tuple[str, ...], Verification]
 
     def keep(self, cell: Cell, outcome: Outcome, circumstances: Circumstances) -> structs.Cell:
         """The record as written; a checkpoint that it makes needless is removed."""

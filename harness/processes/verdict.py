@@ -9,7 +9,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from harness.proof.table import make_rows
 from harness.proof.tolerances import PRECISIONS
 from harness.records.durable import write_json
 from harness.records.schema import digest
-from harness.records.structs import Verification, WorstError
+from harness.records.structs import Verification
 from harness.task.recipe import RunConfig
 
 # What compiling and the small case may take, and how many times what the reference takes for the calls.
@@ -41,48 +41,22 @@ CACHE_FOLDER = "lstm-copy-benchmark"
 Cases = Sequence[Case | TrainingCall]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether an implementation was proven, why not, and the worst error of each quantity."""
-
-    verified: bool
-    reason: str | None
-    worst: list[WorstError] = field(default_factory=list, compare=False)
-
-    def of(self, backend: str, implementation: str, precision: str) -> Verification:
-        """As run.json has it."""
-        return Verification(
-            backend=backend,
-            implementation=implementation,
-            precision=precision,
-            verified=self.verified,
-            reason=self.reason,
-            worst=self.worst,
-        )
-
-
-class _Kept(msgspec.Struct):
-    """A verdict in its file, every field of which has to be there."""
-
-    verified: bool
-    reason: str | None
-    worst: list[WorstError]
-
-
 def choose_run_cases(config: RunConfig, seeds: Sequence[int], ranks: int) -> Cases:
     """What is proven of a run: the small case on a batch that the ranks divide, and the run's own calls."""
     return [divisible(brief_case(config.optimizer, config.model_spec()), ranks), *choose_calls(config, seeds)]
 
 
-def verify_brief(backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases) -> Verdict:
+def verify_brief(
+    backend: Backend, implementation: str, precision: str, resources: Resources, cases: Cases
+) -> Verification:
     """Compare the cases with the oracle. Never raises for what the backend does."""
-    if unknown := refuse_precision(precision):
+    if unknown := refuse_precision(backend, implementation, precision):
         return unknown
     path = cache_path(backend, implementation, precision, resources, cases)
     if remembered := read_verdict(path):
         return remembered
     proof = prove(backend, implementation, {precision: cases}, limit_time(resources, cases))
-    verdict = sum_up(proof)
+    verdict = sum_up(proof, precision)
     # A process that died may do better next time; what it computed will not change.
     if proof.status == "ok" and proof.deviations:
         remember(path, verdict)
@@ -95,17 +69,25 @@ def limit_time(resources: Resources, cases: Cases) -> Resources:
     return replace(resources, timeout_s=min(resources.timeout_s, TIMEOUT_S + PATIENCE * reference_s))
 
 
-def refuse_precision(precision: str) -> Verdict | None:
+def refuse_precision(backend: Backend, implementation: str, precision: str) -> Verification | None:
     """The verdict on a precision that no proof knows."""
     if precision in PRECISIONS:
         return None
-    return Verdict(False, f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}")
+    reason = f"no tolerance is set for {precision}: verify knows {', '.join(PRECISIONS)}"
+    return sum_up(Proof(backend.name, implementation, "ok", unsupported=[reason]), precision)
 
 
-def sum_up(proof: Proof) -> Verdict:
+def sum_up(proof: Proof, precision: str) -> Verification:
     """The verdict that a proof is. What could not be computed at the run's own size is not verified."""
     reason = proof.failure() or "; ".join(proof.unsupported) or None
-    return Verdict(reason is None, reason, make_rows(proof.deviations))
+    return Verification(
+        backend=proof.backend,
+        implementation=proof.implementation,
+        precision=precision,
+        verified=reason is None,
+        reason=reason,
+        worst=make_rows(proof.deviations),
+    )
 
 
 def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:
@@ -114,16 +96,15 @@ def brief_case(optimizer: OptimizerSpec, model: ModelSpec) -> Case:
     return Case("brief", model.layers, clipped, True, (1, 10), model.wiring)
 
 
-def read_verdict(path: Path) -> Verdict | None:
+def read_verdict(path: Path) -> Verification | None:
     """The verdict in a file; None where there is none or it cannot be read."""
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        return msgspec.json.decode(path.read_bytes(), type=Verification)
     except (OSError, ValueError, RecursionError):
         return None
-    return Verdict(kept.verified, kept.reason, kept.worst)
 
 
-def remember(path: Path, verdict: Verdict) -> None:
+def remember(path: Path, verdict: Verification) -> None:
     # Without a place to write, the next run verifies again.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

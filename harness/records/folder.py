@@ -179,9 +179,7 @@ class RunFolder:
     def add_verification(self, verification: Sequence[Verification]) -> None:
         """Keep what was proven of each implementation, in place of an earlier proof of the same. Raises OSError."""
         run = read_run_file(self.path / "run.json")
-        known = {
-            (each.backend, each.implementation, each.precision): each for each in (*run.verification, *verification)
-        }
+        known = {each.variant: each for each in (*run.verification, *verification)}
         _write_struct(self.path / "run.json", replace(run, verification=list(known.values())))
 
     def begin_attempt(self, cell: Cell) -> int:

@@ -312,7 +312,14 @@ class Verification(Struct, frozen=True, kw_only=True):
     precision: str
     verified: bool
     reason: str | None = None
+    """Why it is not verified."""
     worst: list[WorstError] = []
+    """Of each quantity."""
+
+    @property
+    def variant(self) -> tuple[str, str, str]:
+        """As Cell.variant of identity.py: whose proof it is."""
+        return self.backend, self.implementation, self.precision
 
 
 class Node(Struct, frozen=True, kw_only=True):

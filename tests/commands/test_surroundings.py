@@ -20,6 +20,7 @@ from harness.machine.variables import describe_variables, withheld_variables
 from harness.processes.process import Resources, worker_environment
 from harness.records import durable
 from harness.records.folder import default_folder
+from harness.records.structs import Verification
 from tests.command import PROJECT, SMALL, Finished, command, environment, harness, invoke
 
 WITHHELD = [
@@ -171,10 +172,10 @@ def test_a_user_without_a_home_and_a_name_verifies_and_leaves_no_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    from harness.processes.verdict import Verdict, cache_path, remember
+    from harness.processes.verdict import cache_path, remember
 
     path = cache_path(find_backend("reference"), "idiomatic", "float32", Resources("cpu"), {})
-    remember(path, Verdict(True, None, []))
+    remember(path, Verification(backend="a", implementation="b", precision="float32", verified=True))
     assert str(path).startswith(os.devnull)
     assert list(tmp_path.iterdir()) == []
 
