@@ -19,6 +19,7 @@ from harness.report.headline import KeyFigure, conclude_in_one_sentence, describ
 from harness.report.learning_words import describe_target
 from harness.report.quantities import lengths, setting
 from harness.report.readable import Readable, compare_lengths, make_readable, rank
+from harness.report.repeat import repeat
 from harness.report.speed_words import describe_floor
 from harness.report.verified import tabulate_verification
 from harness.report.words import conclude, describe_run
@@ -78,7 +79,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Content:
-    """headline is the conclusion in one sentence, subtitle says shortly what was run and description at length."""
+    """headline is the conclusion in one sentence, subtitle says shortly what was run and description at length;
+    commands repeat it."""
 
     title: str
     subtitle: str
@@ -87,7 +89,7 @@ class Content:
     conclusions: list[str]
     sections: list[Section]
     description: str
-    command: str
+    commands: list[str]
 
 
 def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
@@ -117,7 +119,7 @@ def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: 
         conclusions=conclude(analysis),
         sections=_explain_once([_fold_long(section) for section in sections if not section.is_empty]),
         description=describe_run(run),
-        command=run.file.command,
+        commands=repeat(run.file),
     )
 
 
