@@ -225,8 +225,8 @@ def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) 
     )
     if pair := run.file.a_a:
         text += (
-            f" {pair.backend} {pair.implementation} ran a second set of repeats, from {pair.first_repeat} on, which count"
-            " only in its comparison with itself."
+            f" {pair.backend} {pair.implementation} ran a second set of repeats, from {pair.first_repeat} on, which"
+            " count only in its comparison with itself."
         )
     picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
     folded = _fold("Every process, as a table", tables, "throughput")
