@@ -244,11 +244,11 @@ def verify(**given: Any) -> None:
 @shared_options
 @click.option("--json", "as_json", is_flag=True, help="Print presets and backends as JSON on standard output.")
 def list_(as_json: bool, **given: Any) -> None:
-    """List presets and backends, and how many parameters each backend counts in the preset's network."""
-    from harness.commands import run as commands
+    """List presets with the work each is, and backends with the parameters each counts in the preset's network."""
+    from harness.commands.listing import list_backends
     from harness.processes.options import ChosenOptions
 
-    commands.list_backends(_selection(ChosenOptions(**given)), as_json=as_json)
+    list_backends(_selection(ChosenOptions(**given)), as_json=as_json)
 
 
 @main.command(epilog=show_examples("env"))

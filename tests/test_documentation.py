@@ -19,12 +19,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import main
 from harness.commands.examples import EXAMPLES
 from harness.report.quantities import percent
 from harness.task.metrics import training_step_operations
 from harness.task.presets import load_preset
 from tests.command import settings
-from tests.documentation import PAGES, PROJECT, commands
+from tests.documentation import PAGES, PROJECT, blocks, commands
 
 # Commands that are not run here, and why.
 LEFT_OUT = {
@@ -46,6 +47,7 @@ LEFT_OUT = {
 }
 SMALL = {"model.hidden": 3, "model.layers": 1, "train.steps": 9, "train.chunk": 2, "task.max_length": 2}
 SMALL |= {"evaluate.sequences": 5, "evaluate.test_batches": 1}
+PUBLISHED = "results/published/README.md"
 AXES = {"batch": "2", "hidden": "3", "layers": "1", "length": "2", "threads": "1"}
 # Four processes a side are the fewest with which compare can conclude something; seeds add no second set.
 FOUR_PROCESSES = ["--seeds", "0,1,2,3"]
@@ -163,11 +165,35 @@ def test_every_example_of_the_help_runs(tmp_path: Path) -> None:
 
 
 def test_every_command_has_examples_in_its_help() -> None:
-    from harness.cli import main
-
     assert {name for name, command in main.commands.items() if "Examples:" in (command.epilog or "")} >= {
         *("run", "sweep", "verify", "report", "compare", "export", "list", "env"),
     }
+
+
+@pytest.mark.parametrize("page", [*PAGES, PUBLISHED])
+def test_every_command_of_a_page_is_one_that_the_command_line_takes(page: str) -> None:
+    """Read and not run: those in sentences, those of clusters and of GPUs, and those that take hours, too."""
+    for line in named_commands(page):
+        _, _, _, name, *options = shlex.split(line)
+        asked = main.commands[name].make_context(name, options).params
+        if "preset" in asked:
+            load_preset(asked["preset"], asked["overrides"])
+
+
+def test_files_that_pages_name_are_there() -> None:
+    for page in [*PAGES, PUBLISHED]:
+        text = (PROJECT / page).read_text("utf-8")
+        named = re.findall(r"`((?:scripts|harness|backends|tests|examples)/[\w./-]+)`", text)
+        named += [word for line in commands(page) for word in line.split() if re.match(r"scripts/\w", word)]
+        assert [path for path in named if not (PROJECT / path).exists()] == [], page
+
+
+def named_commands(page: str) -> list[str]:
+    """The harness's commands in a page's blocks, one a line, and in its sentences."""
+    sentences = re.sub(r"^```.*?^```", "", (PROJECT / page).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", sentences)]
+    lines = [*commands(page), *(line for block in blocks(page, "yaml") for line in block.splitlines()), *spans]
+    return re.findall(r"python -m harness [a-z][^&'\n]*", "\n".join(lines))
 
 
 def test_completion_is_one_line_that_a_shell_takes(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from harness.processes.process import Resources
 from harness.processes.selection import Selection
 from harness.records.identity import Cell
 from harness.report.quantities import count, count_between
-from harness.task.presets import load_preset
 from harness.task.recipe import RunConfig
 
 
@@ -36,12 +35,6 @@ def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
         yield f"Not installed, so only a row with the reason: {', '.join(missing)}."
     if withheld := withheld_variables():
         yield f"Environment variables that workers are not handed: {', '.join(withheld)}."
-
-
-def describe_preset(name: str) -> str:
-    """A line: what the preset trains, and on how many sequences."""
-    config = load_preset(name)
-    return f"{name}: {_describe_task(config)}, {count(config.train.steps * config.train.batch, 'sequence')}"
 
 
 def _describe_task(config: RunConfig) -> str:

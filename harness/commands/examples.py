@@ -26,7 +26,7 @@ EXAMPLES = {
     "compare": {
         "python -m harness compare results/before results/after": "ratios, quality and differences",
         "python -m harness compare results/before results/after --fail-if-slower 5%": "exit with 1 if slower, for CI",
-        "python -m harness compare results/before results/after --out results/compared": "with a plot",
+        "python -m harness compare results/before results/after --out compared": "with a plot",
     },
     "export": {
         "python -m harness export results/before --format pyperf --out before.json": "for pyperf compare_to",

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -32,7 +32,9 @@ class CellProgress:
         self.name, self.n_steps, self.console = name, n_steps, console
         self.last_line_s = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-        self.bar = Bars(*columns, CellTimeRemaining(), console=console, transient=True)
+        # It turns while the bar stands still: at imports, compilation and evaluation, which have no known length.
+        alive = SpinnerColumn("line")
+        self.bar = Bars(alive, *columns, CellTimeRemaining(), console=console, transient=True)
         self.task = self.bar.add_task(name, total=n_steps, state="starting")
         self.bar.add_task(run.words, total=run.n_cells, completed=run.n_done, state="")
 

@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from backends import Backend, registered_backends
 from harness.analysis.analysis import Analysis
-from harness.commands.announcement import describe_plan, describe_preset, describe_processors
+from harness.commands.announcement import describe_plan, describe_processors
 from harness.commands.load import await_quiet
 from harness.commands.output import make_console, print_json, warn_of_writers
 from harness.commands.progress import CellProgress
@@ -32,21 +29,21 @@ from harness.processes.cluster import Cluster, connect, hide_address, run_on_clu
 from harness.processes.keeping import Circumstances, Keeper
 from harness.processes.options import RunOptions
 from harness.processes.plan import Plan, plan_cells
-from harness.processes.process import INTERRUPTED, Outcome, missing_reason
+from harness.processes.process import INTERRUPTED, Outcome
 from harness.processes.runner import run_cell
 from harness.processes.schedule import Schedule
-from harness.processes.selection import Selection, describe, parse_seeds
+from harness.processes.selection import Selection, parse_seeds
 from harness.processes.verdict import choose_run_cases, verify_brief
 from harness.proof.oracle import forget
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
 from harness.records.folder import RunFolder, Taken, default_folder
 from harness.records.identity import Cell
-from harness.records.messages import Checkpoint, Described, Message
+from harness.records.messages import Checkpoint, Message
 from harness.records.schema import SCHEMA_VERSION
 from harness.records.structs import CellResources, LoadAverage, Making, RunFile, Verification
 from harness.report import analyse_folder, print_summary, summary_rows, write_analysis
 from harness.report.quantities import count
-from harness.task.presets import ConfigurationError, preset_names
+from harness.task.presets import ConfigurationError
 
 WIDTH = 80
 
@@ -176,48 +173,12 @@ def _warn(console: Console, text: str) -> None:
 def _report_cells(analysis: Analysis, folder: Path, console: Console) -> bool:
     """Whether it could be written: a disk may be full, and the records are there all the same."""
     try:
-        write_analysis(analysis, folder)
+        with console.status("writing the report"):
+            write_analysis(analysis, folder)
     except OSError as error:
         _say(console, f"The report could not be written: {error.strerror}; `report {folder}` makes it again")
         return False
     return True
-
-
-def list_backends(selection: Selection, *, as_json: bool) -> None:
-    """Count the parameters where they are: in each framework's own model, in a process of its own."""
-    # Besides what was asked for, or all, whatever other distributions register.
-    registered = registered_backends() if selection.everything else []
-    listed = [*selection.targets(), *((backend, name) for backend in registered for name in backend.implementations)]
-    rows = [_list_row(backend, name, selection) for backend, name in listed]
-    if as_json:
-        print_json({"presets": preset_names(), "backends": rows})
-        return
-    console = make_console()
-    for name in preset_names():
-        console.print(describe_preset(name), highlight=False)
-    model = selection.config.model
-    network = f"{model.layers} x {model.hidden}"
-    table = Table("backend", "implementation", "versions", "device", f"parameters of {network}", box=None)
-    for row in rows:
-        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
-        counted = row["reason"] if row["n_parameters"] is None else f"{row['n_parameters']:,}"
-        cells = (row["backend"], row["implementation"], versions, row["device"] or "", counted)
-        table.add_row(*(Text(str(cell)) for cell in cells))
-    console.print(table)
-
-
-def _list_row(backend: Backend, implementation: str, selection: Selection) -> dict[str, Any]:
-    row = {"backend": backend.name, "implementation": implementation, "versions": backend.versions()}
-    unknown = {"device": None, "n_parameters": None}
-    if backend.problem:
-        return {**row, "status": "failed", "reason": backend.problem, **unknown}
-    if missing := backend.missing_packages():
-        return {**row, "status": "not_installed", "reason": missing_reason(backend, missing), **unknown}
-    outcome = describe(backend, implementation, selection.config, selection.precisions[0], selection.resources)
-    counted = dict[str, Any](unknown)
-    if isinstance(outcome.body, Described):
-        counted = {"device": outcome.body.settings.get("device"), "n_parameters": outcome.body.n_parameters}
-    return {**row, "status": outcome.status, "reason": outcome.reason, **counted}
 
 
 def _open_folder(selection: Selection, options: RunOptions, plan: Plan, cluster: Cluster | None) -> RunFolder:
@@ -260,10 +221,11 @@ def _verify(
     """Prove each variant in brief before any is timed."""
     verdicts: dict[tuple[str, ...], Verification] = {}
     proven = verify_on_cluster(cluster, cells, selection) if cluster else _verify_here(cells, selection)
-    for verdict in proven:
-        verdicts[verdict.variant] = verdict
-        result = "verified" if verdict.verified else f"NOT verified: {verdict.reason}"
-        console.print(f"{' '.join(verdict.variant)}: {result}", soft_wrap=True, highlight=False, markup=False)
+    with console.status("verifying against the reference"):
+        for verdict in proven:
+            verdicts[verdict.variant] = verdict
+            result = "verified" if verdict.verified else f"NOT verified: {verdict.reason}"
+            console.print(f"{' '.join(verdict.variant)}: {result}", soft_wrap=True, highlight=False, markup=False)
     return verdicts
 
 

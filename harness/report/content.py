@@ -19,23 +19,24 @@ from harness.report.headline import KeyFigure, conclude_in_one_sentence, describ
 from harness.report.learning_words import describe_target
 from harness.report.quantities import lengths, setting
 from harness.report.readable import Readable, compare_lengths, make_readable, rank
+from harness.report.repeat import repeat
 from harness.report.speed_words import describe_floor
 from harness.report.verified import tabulate_verification
 from harness.report.words import conclude, describe_run
 
 COMPARED = (
-    "Every pair on the same device and in the same precision, and each implementation's precisions beside each other."
-    " One is faster where the interval leaves out 1 and the ratio lies outside the noise floor; otherwise no difference"
-    " is shown. The machine was busy where other processes used the processors while the cells compared trained. Each"
-    " interval is meant to miss the true ratio in one run of twenty, so among many pairs an interval that barely"
-    " excludes 1 proves little. The last row, where there is one, compares an implementation with itself: the bound of"
-    " its interval that lies farther from 1 is the noise floor."
+    "Every pair of implementations on the same device in the same precision, and each implementation's precisions with"
+    " each other. The left one is faster or slower only if the interval leaves out 1 and the ratio lies outside the"
+    " noise floor; otherwise the run shows no difference. A machine was busy if other processes used its processors"
+    " while these cells trained: nothing is concluded then. One interval in twenty misses the true ratio, so among many"
+    " pairs an interval that barely leaves out 1 proves little. If there is a second set of one implementation, the"
+    " last row compares it with itself: the end of its interval that lies farther from 1 is the noise floor."
 )
 
 SETTINGS_TEXTS = {
     "Environment": "The machine, its limits and every version; names of users, hosts and home folders are left out.",
     "Configuration": "The recipe in full.",
-    "Settings": "What each implementation reported to be in force while it trained.",
+    "Settings": "The settings that each implementation reported while it trained.",
 }
 MOST_OPEN_ROWS = 24
 RANKED_WHOLE = ("results", "comparisons")
@@ -78,7 +79,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Content:
-    """headline is the conclusion in one sentence, subtitle says shortly what was run and description at length."""
+    """headline is the conclusion in one sentence, subtitle says shortly what was run and description at length;
+    commands repeat it."""
 
     title: str
     subtitle: str
@@ -87,7 +89,7 @@ class Content:
     conclusions: list[str]
     sections: list[Section]
     description: str
-    command: str
+    commands: list[str]
 
 
 def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Content:
@@ -117,7 +119,7 @@ def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: 
         conclusions=conclude(analysis),
         sections=_explain_once([_fold_long(section) for section in sections if not section.is_empty]),
         description=describe_run(run),
-        command=run.file.command,
+        commands=repeat(run.file),
     )
 
 
@@ -126,7 +128,7 @@ def _fold_long(section: Section) -> Section:
     if section.key in RANKED_WHOLE:
         return section
     long = [table for table in section.tables if len(table.rows) > MOST_OPEN_ROWS]
-    folded = [Folded(f"{len(table.rows)} rows: {', '.join(table.headers[:3])}", table, is_kept=True) for table in long]
+    folded = [Folded(f"All {len(table.rows)} rows", table, is_kept=True) for table in long]
     short = [table for table in section.tables if table not in long]
     return replace(section, tables=short, folded=[*folded, *section.folded])
 
@@ -179,9 +181,9 @@ def _learning(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
 def _lengths(analysis: Analysis, plots: list[str]) -> Section:
     task = analysis.run.task
     text = (
-        "The bit error is the share of wrong bits in what the network gives back; guessing has 50 %."
-        f" Training showed {lengths(task.min_length, task.max_length)}; beyond that is generalisation, which an"
-        " LSTM is not expected to manage. Zero wrong bits lie on the lower edge of the plot."
+        "The bit error is the share of wrong bits in what the network gives back; guessing gets 50 % wrong."
+        f" Training showed {lengths(task.min_length, task.max_length)}; longer patterns test"
+        " generalisation, which an LSTM is not expected to manage. The plot shows 0 wrong bits at its lower edge."
     )
     picture = _picture(plots, "bit_error_by_length.png", "Bit error against the length of the pattern")
     compared = compare_lengths(analysis)
@@ -191,9 +193,9 @@ def _lengths(analysis: Analysis, plots: list[str]) -> Section:
 
 def _copies(analysis: Analysis, plots: list[str]) -> Section:
     text = (
-        "One test sequence of each length: the input, what was to be given back, then what each network gave. Time runs"
-        " to the right, a row of cells is one channel; the pattern is due in the second half. Wrong bits are in a strip"
-        " of their own below."
+        "One test sequence of each length: the input, the target, then what each network gave back. Time runs to the"
+        " right; each row is one channel; the pattern is due in the second half. A strip below each copy shows its"
+        " wrong bits."
     )
     lengths = dict.fromkeys(sequence.length for sequence in analysis.copies)
     cells = [cell.cell for cell in analysis.run.drawn_cells]
@@ -208,8 +210,8 @@ def _copies(analysis: Analysis, plots: list[str]) -> Section:
 
 def _time(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
-        "Each process from its start to its end; the one whose total is the median is drawn. Only the training steps"
-        " count for the ranking; a short run is mostly the rest."
+        "Each process from its start to its end. The figure shows the process with the median total. Only the training"
+        " steps count for the ranking; in a short run the rest takes most of the time."
     )
     picture = _picture(plots, "times.png", "Bars of the seconds that each part of a process took")
     folded = _fold("Every process, as a table", tables, "timeline")
@@ -218,13 +220,13 @@ def _time(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
 
 def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
-        "Steady training steps only. A step's time is the mean of the call it was part of, so percentiles show the"
-        " spread between calls."
+        "Steady training steps only. One call may run several steps, and each of them is given the mean time of its"
+        " call; so percentiles show the spread between calls."
     )
     if pair := run.file.a_a:
         text += (
-            f" Repeats from {pair.first_repeat} on of {pair.backend} {pair.implementation} are its second set, which"
-            " counts only in the comparison with itself."
+            f" {pair.backend} {pair.implementation} ran a second set of repeats, from {pair.first_repeat} on, which"
+            " count only in its comparison with itself."
         )
     picture = _picture(plots, "throughput.png", "Bars of training sequences a second")
     folded = _fold("Every process, as a table", tables, "throughput")
@@ -233,10 +235,10 @@ def _throughput(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) 
 
 def _ceiling(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     text = (
-        "How near each implementation comes to the most this machine can do. A training step is mostly matrix products;"
-        " the frameworks' own products of a layer's matrices were timed between the processes, and the best median of a"
-        " precision and device is the ceiling, whichever framework's it is. Speeds are in GFLOP/s, 1e9 floating-point"
-        " operations a second."
+        "How near each implementation comes to the most this machine can do. A training step is mostly matrix products."
+        " Between the processes each framework's own product of a layer's matrices was timed. The best median in a"
+        " precision on a device is the ceiling, whichever framework reached it. Speeds are in GFLOP/s, 1e9"
+        " floating-point operations a second."
     )
     picture = _picture(plots, "ceiling.png", "Bars of the share of the ceiling")
     folded = _fold("Every product that was timed", tables, "products")
@@ -256,14 +258,14 @@ def _warnings(analysis: Analysis) -> Section:
 def _verification(run: Run) -> Section:
     measured = {worst.quantity for item in run.file.verification for worst in item.worst}
     own = (
-        " Then each trained this run's own network at each of its shapes: parameters are those after a call of train,"
-        " momentum the average of gradients that moved them."
+        " Then each trained this run's own network at each of its shapes: parameters are those after one call of train,"
+        " and momentum is the average of gradients that moved them."
     )
     text = (
         "Before anything was timed, each implementation computed a small network with this run's optimiser, and so did"
-        f" a reference in NumPy and float64.{own if 'parameters' in measured else ''} A column has the relative error"
-        " ||a - b|| / ||b|| of the worst tensor, with b the reference's, and the most that is allowed of it; 1e-06 is a"
-        " millionth. The command verify has many more cases."
+        f" a reference in NumPy and float64.{own if 'parameters' in measured else ''} Each column shows the relative"
+        " error of the worst tensor (the norm of the difference over the norm of the reference's), and the most that is"
+        " allowed. The command verify has many more cases."
     )
     table = tabulate_verification(run)
     return Section("verification", "Verification", text, tables=[table] if table else [])
@@ -285,8 +287,8 @@ def _quality(run: Run, tables: Mapping[str, pd.DataFrame], plots: list[str]) -> 
 
 def _positions(plots: list[str]) -> Section:
     text = (
-        "Where in the pattern the wrong bits are: medians over processes of each one's bit error, with their range."
-        " What was shown first had to be remembered over the most other vectors."
+        "Where in the pattern the wrong bits are: the bit error at each position, median and range over processes. The"
+        " network sees all vectors before it returns the first."
     )
     picture = _picture(plots, "bit_error_by_position.png", "Bit error against the position in the pattern")
     return Section("positions", "Bit error by position", text, picture)

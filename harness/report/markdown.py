@@ -51,10 +51,10 @@ def _blocks(content: Content) -> Iterator[str]:
         yield from _section_blocks(section)
     yield "## What was run\n"
     yield f"{escape(content.description)}\n"
-    if content.command:
+    if content.commands:
         # Four spaces make a code block, in which nothing is markup.
         yield "## Repeat this run\n"
-        yield f"    {one_line(content.command)}\n"
+        yield "".join(f"    {one_line(command)}\n" for command in content.commands)
 
 
 def _section_blocks(section: Section) -> Iterator[str]:

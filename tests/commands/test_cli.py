@@ -17,7 +17,8 @@ import pytest
 
 from backends import BACKENDS, FRAMEWORKS
 from harness import __version__
-from harness.task.presets import preset_names
+from harness.cli import main
+from harness.task.presets import load_preset, preset_names
 from tests.command import PROJECT, SMALL, Finished, command, environment, harness, invoke, read_rows
 from tests.frameworks import each_framework
 
@@ -229,12 +230,33 @@ def _read_terminal(descriptor: int) -> str:
     return content.decode(errors="replace")
 
 
-def test_list_says_what_each_preset_is_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_says_in_a_line_what_each_preset_trains_and_how_much_work_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.processes.selection.Selection.targets", lambda _: [])
-    lines = invoke("list", "--backend", "reference").output.splitlines()
-    assert "original: patterns of 1 to 20 vectors, 3 x 256 units, 4,000,000 sequences" in lines
-    assert [line.partition(":")[0] for line in lines[: len(preset_names())]] == preset_names()
-    assert max(map(len, lines)) <= 80
+    lines = [line.split() for line in invoke("list", "--backend", "reference").output.splitlines()]
+    assert [line[0] for line in lines[1 : 1 + len(preset_names())]] == preset_names()
+    works = {line[0]: line[-1] for line in lines[1 : 1 + len(preset_names())]}
+    original, quick = load_preset("original"), load_preset("quick")
+    sequences = {
+        "original": original.train.steps * original.train.batch,
+        "quick": quick.train.steps * quick.train.batch,
+    }
+    # Both pad every batch to its longest, so their work is that of so many time steps with so many parameters.
+    ratio = (sequences["original"] * 42 * 1_326_088) / (sequences["quick"] * 12 * 335_368)
+    assert works["quick"] == "1"
+    assert float(works["original"].replace(",", "")) == pytest.approx(ratio, rel=0.05)
+    assert f"{sequences['original']:,}" in lines[2]
+
+
+def test_list_fits_80_columns() -> None:
+    listed = invoke("list", "--backend", "reference")
+    assert max(map(len, listed.output.splitlines())) <= 80
+    assert "reference" in listed.output
+
+
+@pytest.mark.parametrize("name", ["", *main.commands])
+def test_help_fits_80_columns(name: str) -> None:
+    lines = invoke(*([name] if name else []), "--help").output.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_help_shows_defaults_and_version_names_the_distribution() -> None:

@@ -49,3 +49,18 @@ def test_the_bar_of_a_cell_of_several_ranks_counts_training_steps(tmp_path: Path
     kind, whole = lengths[-1]
     assert kind is Phase
     assert lengths[first_step][1] == pytest.approx(whole / 4, abs=1)
+
+
+def test_something_moves_before_the_first_step() -> None:
+    """While a framework is imported and compiles, nobody knows how far it is."""
+    clock_s = [0.0]
+    console = Console(
+        file=io.StringIO(), force_terminal=True, color_system=None, width=120, get_time=lambda: clock_s[0]
+    )
+    progress = CellProgress("a", 12, console, ScheduleState(0, 1, "0 of 1 cells"))
+    drawn = set()
+    for clock_s[0] in (0.0, 0.2, 0.4):
+        with console.capture() as captured:
+            console.print(progress.bar.get_renderable())
+        drawn.add(captured.get().splitlines()[0])
+    assert len(drawn) > 1
