@@ -158,6 +158,8 @@ def take_sample(framework: str, contender: str, config: RunConfig, steps: int) -
 
 def run_measure(framework: str, request: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     resources = Resources(threads=find_processors().default)
+    environment = worker_environment(BACKENDS[framework], resources)
+    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)  # where the peers are
     placed = {**request, "configuration": config.to_dict(), "cpus": resources.cpus()}
     reading, writing = os.pipe()
     with os.fdopen(reading) as answers:
@@ -168,7 +170,7 @@ def run_measure(framework: str, request: dict[str, Any], config: RunConfig) -> d
                 capture_output=True,
                 text=True,
                 pass_fds=[writing],
-                env=worker_environment(BACKENDS[framework], resources),
+                env=environment,
                 timeout=PROCESS_TIMEOUT_S,
             )
         finally:
