@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 FAKES = Path(__file__).parent / "fakes"
+
+# A suite started in the background of a script ignores SIGINT, and so would every process that it starts: there,
+# Ctrl-C would end nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ("tests.made_up_runs", "tests.real_runs")
 
