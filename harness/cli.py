@@ -120,7 +120,7 @@ def main() -> None:
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> None:
     """Train every chosen cell in a fresh process and write a report."""
-    from harness.commands import run as commands
+    from harness.commands.run import run as train
     from harness.processes.options import RunOptions
 
     options = RunOptions(**given)
@@ -129,7 +129,7 @@ def run(context: click.Context, /, **given: Any) -> None:
 
         source = context.get_parameter_source
         options = recall(options, [name for name in given if source(name) != ParameterSource.DEFAULT])
-    exit_code = commands.run(_selection(options), options)
+    exit_code = train(_selection(options), options)
     sys.exit(exit_code)
 
 
@@ -160,9 +160,9 @@ def sweep(**given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def report(folder: Path, as_json: bool) -> None:
     """Make every table and plot of RUN again, from its raw records."""
-    from harness.commands import run as commands
+    from harness.commands.report import report as report_run
 
-    commands.report(folder, as_json=as_json)
+    report_run(folder, as_json=as_json)
 
 
 @main.command(epilog=show_examples("export"))

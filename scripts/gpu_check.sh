@@ -22,8 +22,6 @@ repeats=${REPEATS:-4}
 limit_s=${TIME_LIMIT_S:-530}
 backends=torch,jax
 failed=0
-# It would put TF32 in force in float32 too.
-unset NVIDIA_TF32_OVERRIDE
 
 if ! missing=$("$python" -c "import harness.cli, torch, jax, flax, optax" 2>&1); then
     echo "$python: ${missing##*$'\n'}; pip install '.[torch,jax]' where there is a network" >&2

@@ -110,6 +110,12 @@ def _columns(steps: list[int], train_s: list[float], data_s: list[float]) -> Rec
     }
 
 
+def make_inference(*, batch_s: float = 0.1, single_s: float = 0.001) -> Record:
+    """Calls of the trained network: ten with many sequences and two hundred with one, each as long as the others."""
+    calls = {"batch_s": [batch_s] * 10, "single_s": [single_s] * 200}
+    return {"length": MAX_LENGTH, "batch": 256, "warmup_s": 0.5, **calls}
+
+
 def make_product(seconds: float, **changes: Any) -> Record:
     """A sample of the ceiling: (16 x 128)(128 x 512) by torch on the CPU, 2,097,152 operations."""
     shape = {"m": 16, "k": 128, "n": 512}

@@ -88,9 +88,15 @@ def is_here(name: str) -> bool:
     return name in ("numpy32", "reference")
 
 
+def run_here(page: str) -> list[str]:
+    """The page's commands that are run here, each alone: a line may join several."""
+    parts = [part.strip() for line in commands(page) for part in line.split("&&")]
+    return [part for part in parts if not leaves_out(part)]
+
+
 def runs_elsewhere(command: str, pages: list[str]) -> bool:
     """Whether one of the pages has a command that comes to the same."""
-    return any(scale(command) == scale(other) for page in pages for other in commands(page) if not leaves_out(other))
+    return any(scale(command) == scale(other) for page in pages for other in run_here(page))
 
 
 def run(command: str, folder: Path, python: str = sys.executable) -> str:
@@ -110,9 +116,8 @@ def run(command: str, folder: Path, python: str = sys.executable) -> str:
 def test_every_command_of_a_page_runs(page: str, installed_example: Path, tmp_path: Path) -> None:
     if "numpy32" in " ".join(commands(page)):
         shutil.copytree(installed_example, tmp_path, dirs_exist_ok=True)
-    parts = [part.strip() for line in commands(page) for part in line.split("&&")]
-    for command in parts:
-        if not leaves_out(command) and not runs_elsewhere(command, PAGES[: PAGES.index(page)]):
+    for command in run_here(page):
+        if not runs_elsewhere(command, PAGES[: PAGES.index(page)]):
             run(command, tmp_path)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from backends.contract import Setting, Unsupported
+from backends.contract import Group, Setting, Unsupported
 
 DTYPES = {"float32": tf.float32, "float64": tf.float64, "tf32": tf.float32, "bfloat16": tf.float32}
 
@@ -23,6 +23,24 @@ def resolve_device(device: str) -> str:
     if resolved != "cpu" and resolved not in gpus():
         raise Unsupported(f"TensorFlow sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
     return resolved
+
+
+class Way(NamedTuple):
+    """How the tuned implementation trains, as a record's settings have it."""
+
+    execution: str
+    lstm: str
+
+
+ON_CPU = Way("XLA of K steps", "tf.while_loop with custom_gradient")
+ON_GPU = Way("tf.function of K steps", "keras.layers.LSTM with cuDNN")
+
+
+def choose_way(device: str, precision: str, group: Group | None) -> Way:
+    """The tuned implementation's way to train on a device. Several ranks train as on a CPU, wherever they are, and so
+    does what is not in float32: cuDNN would round the states to bfloat16 too."""
+    by_cudnn = group is None and DTYPES[precision] == product_dtype(precision) == tf.float32
+    return ON_GPU if by_cudnn and resolve_device(device) != "cpu" else ON_CPU
 
 
 def resolve_dtype(precision: str, device: str) -> tf.DType:

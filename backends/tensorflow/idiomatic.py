@@ -27,15 +27,19 @@ from backends.tensorflow.group import average, join
 from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
-def build_network(model: ModelSpec, dtype: tf.DType) -> keras.Model:
-    """Stacked LSTM layers and a dense layer; returns logits (batch, time, outputs)."""
+def build_network(model: ModelSpec, dtype: tf.DType, use_cudnn: bool | str = "auto") -> keras.Model:
+    """Stacked LSTM layers and a dense layer; returns logits (batch, time, outputs).
+
+    Raises ValueError where cuDNN has to be used and is not there.
+    """
     dtypes, learned = {"dtype": dtype.name}, model.learned_initial_state
+    options = {"return_sequences": True, "use_cudnn": use_cudnn, **dtypes}
     inputs = hidden = keras.Input((None, model.inputs), **dtypes)
     outputs = []
     for layer in range(model.layers):
         if layer and model.input_to_every_layer:
             hidden = keras.layers.Concatenate(**dtypes)([hidden, inputs])
-        lstm = keras.layers.LSTM(model.hidden, return_sequences=True, name=f"lstm_{layer}", **dtypes)
+        lstm = keras.layers.LSTM(model.hidden, name=f"lstm_{layer}", **options)
         start = InitialState(model.hidden, name=f"initial_{layer}", **dtypes)(hidden) if learned else None
         hidden = lstm(hidden, initial_state=start)
         outputs.append(hidden)
@@ -58,6 +62,8 @@ class InitialState(keras.layers.Layer):
 
 
 class TensorFlowTrainer:
+    use_cudnn: bool | str = "auto"
+
     def __init__(
         self,
         model: ModelSpec,
@@ -72,7 +78,7 @@ class TensorFlowTrainer:
         self.dtype = resolve_dtype(precision, self.device)
         self.spec, self.optimizer_spec = model, optimizer
         with device_scope(self.device):
-            self.network = build_network(model, self.dtype)
+            self.network = build_network(model, self.dtype, self.use_cudnn)
             write_parameters(self.network, parameters)
             self.variables = canonical_parameters(self.network)
             self.optimizer = build_optimizer(optimizer)

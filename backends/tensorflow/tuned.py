@@ -1,9 +1,12 @@
-"""The copy network as fast as TensorFlow goes on a CPU: XLA, a hand-written backward pass, K steps in one dispatch.
+"""The copy network as fast as TensorFlow goes: XLA, a hand-written backward pass, K steps in one dispatch.
 
-Four things make the difference (figures in docs/tuning.md): the input projection of all time steps is one product; the
-forward loop leaves the very factors that the backward loop multiplies with; that loop yields the pre-activations'
-gradients alone, and the weights' gradients are products after it; and a chunk's K optimiser steps are one loop in one
-compiled call.
+On a CPU four things make the difference (figures in docs/tuning.md): the input projection of all time steps is one
+product; the forward loop leaves the very factors that the backward loop multiplies with; that loop yields the
+pre-activations' gradients alone, and the weights' gradients are products after it; and a chunk's K optimiser steps are
+one loop in one compiled call.
+
+On a GPU, in float32, each layer is a call of cuDNN's LSTM, which Keras reaches and XLA does not know, so that the K
+steps are one call outside it. Never run, for want of a GPU; docs/gpu.md says what was checked without one.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ from backends.contract import (
 )
 from backends.state import pack_state, unpack_state
 from backends.tensorflow.device import (
+    ON_CPU,
+    ON_GPU,
+    choose_way,
     device_scope,
     device_settings,
     peak_memory_bytes,
@@ -36,6 +42,7 @@ from backends.tensorflow.device import (
     resolve_dtype,
 )
 from backends.tensorflow.group import average, join
+from backends.tensorflow.idiomatic import TensorFlowTrainer
 from backends.tensorflow.optimizer import build_optimizer, clip_gradients, read_optimizer, write_optimizer
 
 
@@ -252,12 +259,7 @@ class TunedTensorFlowTrainer:
         return peak_memory_bytes(self.device)
 
     def settings(self) -> dict[str, Setting]:
-        return {
-            **device_settings(self.device),
-            "execution": "XLA of K steps",
-            "lstm": "tf.while_loop with custom_gradient",
-            "products": self.product_dtype.name,
-        }
+        return {**device_settings(self.device), **ON_CPU._asdict(), "products": self.product_dtype.name}
 
     @tf.function(jit_compile=True)
     def _train_steps(self, inputs: tf.Tensor, targets: tf.Tensor, learning_rates: tf.Tensor) -> tf.Tensor:
@@ -302,6 +304,27 @@ class TunedTensorFlowTrainer:
         return tf.constant(array, self.dtype)
 
 
+class CudnnTensorFlowTrainer(TensorFlowTrainer):
+    """The idiomatic network with cuDNN's LSTM or an error, and a chunk's K steps in one call."""
+
+    use_cudnn = True
+
+    def train(self, chunk: Chunk) -> Array:
+        with device_scope(self.device):
+            batches = (self._tensor(array) for array in (chunk.inputs, chunk.targets, chunk.learning_rates))
+            return self._train_steps(*batches).numpy()
+
+    def settings(self) -> dict[str, Setting]:
+        return {**device_settings(self.device), **ON_GPU._asdict(), "products": self.dtype.name}
+
+    @tf.function
+    def _train_steps(self, inputs: tf.Tensor, targets: tf.Tensor, learning_rates: tf.Tensor) -> tf.Tensor:
+        losses = tf.TensorArray(self.dtype, inputs.shape[0], element_shape=())
+        for k in tf.range(inputs.shape[0]):
+            losses = losses.write(k, self._train_step(inputs[k], targets[k], learning_rates[k]))
+        return losses.stack()
+
+
 def build(
     model: ModelSpec,
     optimizer: OptimizerSpec,
@@ -310,6 +333,8 @@ def build(
     device: str,
     precision: str,
     group: Group | None = None,
-) -> TunedTensorFlowTrainer:
+) -> TunedTensorFlowTrainer | CudnnTensorFlowTrainer:
     check_precision("the tuned TensorFlow implementation", precision, PRECISIONS)
-    return TunedTensorFlowTrainer(model, optimizer, parameters, device, precision, group)
+    by_cudnn = choose_way(device, precision, group) == ON_GPU
+    trainer = CudnnTensorFlowTrainer if by_cudnn else TunedTensorFlowTrainer
+    return trainer(model, optimizer, parameters, device, precision, group)

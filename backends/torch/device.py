@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
-from backends.contract import Setting, Unsupported
+from backends.contract import Group, Setting, Unsupported
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "tf32": torch.float32, "bfloat16": torch.float32}
 
@@ -21,6 +23,23 @@ def resolve_device(device: str) -> torch.device:
     if resolved != "cpu" and resolved not in gpus():
         raise Unsupported(f"PyTorch sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
     return torch.device(resolved)
+
+
+class Way(NamedTuple):
+    """How the tuned implementation trains, as a record's settings have it."""
+
+    execution: str
+    lstm: str
+
+
+ON_CPU = Way("eager", "torch.nn.LSTM")
+ON_GPU = Way("CUDA graph of a step", "torch.nn.LSTM")
+
+
+def choose_way(device: str, precision: str, group: Group | None) -> Way:
+    """The tuned implementation's way to train on a device, the same in every precision. Several ranks train as on a
+    CPU, wherever they are."""
+    return ON_GPU if group is None and resolve_device(device).type == "cuda" else ON_CPU
 
 
 def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -92,11 +92,11 @@ class TorchTrainer:
         losses = [self._train_step(*step) for step in zip(inputs, targets, chunk.learning_rates, strict=True)]
         mean_losses = average(torch.stack(losses), self.group)
         wait_for(self.device)
-        return _array(mean_losses)
+        return to_array(mean_losses)
 
     def predict(self, inputs: Array) -> Array:
         with torch.no_grad():
-            return _array(torch.sigmoid(self._logits(self.network, self._tensor(inputs))))
+            return to_array(torch.sigmoid(self._logits(self.network, self._tensor(inputs))))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         loss = self._backpropagate(self._tensor(batch.inputs), self._tensor(batch.targets))
@@ -200,8 +200,8 @@ def read_gradients(network: CopyNetwork | WiredCopyNetwork) -> Parameters:
 
 
 def _canonical(tensor: torch.Tensor) -> Array:
-    return _array(tensor).T.copy()
+    return to_array(tensor).T.copy()
 
 
-def _array(tensor: torch.Tensor) -> Array:
+def to_array(tensor: torch.Tensor) -> Array:
     return tensor.detach().cpu().numpy()

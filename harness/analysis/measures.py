@@ -94,6 +94,18 @@ def median_cpu_ms(cell: Cell) -> float | None:
     return float(np.median(samples)) if samples.size else None
 
 
+def inference_sequences_per_s(cell: Cell) -> float | None:
+    """Sequences a second that the trained network predicts, at the median call with many; None where none was timed."""
+    known = cell.inference
+    return known.batch / float(np.median(known.batch_s)) if known and known.batch_s else None
+
+
+def latency_ms(cell: Cell, percentile: float) -> float | None:
+    """The percentile of the milliseconds of a call with one sequence; None where none was timed."""
+    known = cell.inference
+    return 1000 * float(np.percentile(known.single_s, percentile)) if known and known.single_s else None
+
+
 def steady_calls(cell: Cell) -> int:
     """How many calls the steady steps were made in; the steps of one call share its time."""
     return 0 if cell.chunks is None else cell.chunks.warmup.count(False)

@@ -25,7 +25,6 @@ class Speed:
     rates: dict[Round, float]
     sequences_per_s: Interval
     step_ms: float | None
-    cpu_ms: float | None
     gflop_per_s: float | None
     ceiling_share: float | None
     overhead_share: float | None
@@ -43,7 +42,6 @@ def measure_speed(run: Run, cells: list[Cell], ceilings: Ceilings) -> Speed | No
         rates=rates,
         sequences_per_s=median_interval(list(rates.values())),
         step_ms=measures.median(map(measures.median_step_ms, timed)),
-        cpu_ms=measures.median(map(measures.median_cpu_ms, timed)),
         gflop_per_s=operations,
         ceiling_share=_ceiling_share(cells[0], operations, ceilings),
         overhead_share=measures.median(map(measures.overhead_share, timed)),

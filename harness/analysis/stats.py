@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, bootstrap, t
+from scipy.special import betaincinv, stdtrit
 
 N_RESAMPLES = 9999
 # Any will do; a fixed one makes the interval a function of the samples.
@@ -36,6 +36,12 @@ class Interval:
     def relative_width(self) -> float | None:
         """The interval's width as a share of the estimate."""
         return None if self.low is None or self.high is None else (self.high - self.low) / self.estimate
+
+
+def scale_interval(interval: Interval, factor: float) -> Interval:
+    """The interval in another unit, or of another ratio: everything times the factor, which is positive."""
+    bounds = (None if bound is None else bound * factor for bound in (interval.low, interval.high))
+    return Interval(interval.estimate * factor, *bounds)
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -71,7 +77,7 @@ def mean_difference_interval(left: Sequence[float], right: Sequence[float], conf
     mean, n_pairs = float(differences.mean()), len(differences)
     if n_pairs == 1:
         return Interval(mean)
-    reach = float(t.ppf((1 + confidence) / 2, n_pairs - 1) * differences.std(ddof=1) / np.sqrt(n_pairs))
+    reach = float(stdtrit(n_pairs - 1, (1 + confidence) / 2) * differences.std(ddof=1) / np.sqrt(n_pairs))
     return Interval(mean, mean - reach, mean + reach)
 
 
@@ -96,8 +102,8 @@ def clustered_proportion_interval(
         variance = squares / (n_clusters - 1) / n_clusters
         effective = n_trials / max(1.0, variance / (share * (1 - share) / n_trials))
     tail, seen = (1 - confidence) / 2, share * effective
-    low = 0.0 if share == 0 else float(beta.ppf(tail, seen, effective - seen + 1))
-    high = 1.0 if share == 1 else float(beta.ppf(1 - tail, seen + 1, effective - seen))
+    low = 0.0 if share == 0 else float(betaincinv(seen, effective - seen + 1, tail))
+    high = 1.0 if share == 1 else float(betaincinv(seen + 1, effective - seen, 1 - tail))
     return Interval(share, low, high)
 
 
@@ -148,6 +154,8 @@ def _interval(statistic: Any, samples: Sequence[Sequence[float]], confidence: fl
     estimate = float(statistic(*arrays))
     if min(array.size for array in arrays) == 1:
         return Interval(estimate)
+    from scipy.stats import bootstrap  # takes half a second to import, which most commands do without
+
     resampled = bootstrap(
         arrays,
         statistic,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.analysis import measures
+from harness.analysis.costs import Costs
 from harness.analysis.speed import Speed
 from harness.analysis.target import measure_time_to_target
 from harness.analysis.variants import Place, Variant, mark_label, short_label
@@ -60,6 +61,13 @@ class SummaryRow:
     timed_cells: int | None = None
     cpu_ms: float | None = None
     process_memory_bytes: int | None = None
+    inference_sequences_per_s: float | None = None
+    inference_sequences_per_s_low: float | None = None
+    inference_sequences_per_s_high: float | None = None
+    latency_ms: float | None = None
+    latency_ms_low: float | None = None
+    latency_ms_high: float | None = None
+    latency_p95_ms: float | None = None
     marked_label: str
 
     @property
@@ -76,15 +84,16 @@ def make_summary(run: Run, variants: list[Variant], places: list[Place]) -> list
     grouped: dict[tuple[str, str, str, str, str], list[Cell]] = {}
     for cell in run.own_cells:
         grouped.setdefault((*cell.variant, cell.status), []).append(cell)
-    speeds = {(*variant.key, "ok"): variant.speed for variant in variants}
-    rows = sorted((_summarise(run, cells, speeds.get(key)) for key, cells in grouped.items()), key=_order)
+    known = {(*variant.key, "ok"): variant for variant in variants}
+    rows = sorted((_summarise(run, cells, known.get(key)) for key, cells in grouped.items()), key=_order)
     idle = {(place.precision, place.device) for place in places if place.busy_share is None}
     ranked = [row for row in rows if _is_ranked(row, idle)]
     ranks = {id(row): rank for rank, row in enumerate(ranked, start=1)}
     return [replace(row, rank=ranks.get(id(row))) for row in rows]
 
 
-def _summarise(run: Run, cells: list[Cell], speed: Speed | None) -> SummaryRow:
+def _summarise(run: Run, cells: list[Cell], variant: Variant | None) -> SummaryRow:
+    """A row; the variant is that of cells that are ok."""
     is_ok, started = cells[0].status == "ok", run.started_like(cells[0])
     label, verified = short_label(run, cells[0]), measures.all_verified(cell.verified for cell in cells)
     # The target is the whole variant's matter, so the row of what ended ok speaks for the other rows.
@@ -102,13 +111,11 @@ def _summarise(run: Run, cells: list[Cell], speed: Speed | None) -> SummaryRow:
         cells_started=len(started) if cells[0].has_started else None,
         reason="; ".join(dict.fromkeys(cell.reason for cell in cells if cell.reason)) or None,
         **(_to_target(run, started) if tells_of_target else {}),
-        **(_medians(run, cells) | _speed(speed) if is_ok else {}),
+        **(_medians(run, cells) | _speed(variant.speed) | _costs(variant.costs) if variant else {}),
     )
 
 
 def _medians(run: Run, cells: list[Cell]) -> Row:
-    memory = measures.median(cell.peak_memory_bytes for cell in cells)
-    process_memory = measures.median(cell.process_memory_bytes for cell in cells)
     return {
         "train_loss": measures.median(measures.train_loss(cell) for cell in cells),
         "original_loss": measures.median(measures.original_loss(cell) for cell in cells),
@@ -117,8 +124,6 @@ def _medians(run: Run, cells: list[Cell]) -> Row:
         "bits_per_sequence": measures.median(measures.bits_per_sequence(cell, run.task) for cell in cells),
         "bit_error": measures.median(measures.bit_error(cell, run.task) for cell in cells),
         "startup_s": measures.median(measures.startup_s(cell) for cell in cells),
-        "peak_memory_bytes": None if memory is None else round(memory),
-        "process_memory_bytes": None if process_memory is None else round(process_memory),
         "n_parameters": cells[0].n_parameters,
         "ranks": cells[0].ranks if cells[0].ranks > 1 else None,
         "exchange_share": measures.median(measures.exchange_share(cell) for cell in cells),
@@ -147,12 +152,22 @@ def _speed(speed: Speed | None) -> Row:
         "sequences_per_s_low": speed.sequences_per_s.low,
         "sequences_per_s_high": speed.sequences_per_s.high,
         "step_ms": speed.step_ms,
-        "cpu_ms": speed.cpu_ms,
         "gflop_per_s": speed.gflop_per_s,
         "ceiling_share": speed.ceiling_share,
         "overhead_share": speed.overhead_share,
         "timed_cells": len(speed.cells),
     }
+
+
+def _costs(costs: Costs) -> Row:
+    """The estimates; whole bytes, and bounds where the row has them."""
+    row: Row = {
+        name: round(cost.estimate) if name.endswith("_bytes") else cost.estimate for name, cost in costs.items()
+    }
+    for name in ("inference_sequences_per_s", "latency_ms"):
+        if cost := costs.get(name):
+            row |= {f"{name}_low": cost.low, f"{name}_high": cost.high}
+    return row
 
 
 def _is_ranked(row: SummaryRow, idle: set[tuple[str, str]]) -> bool:

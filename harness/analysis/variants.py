@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from harness.analysis import measures
 from harness.analysis.ceiling import Ceilings
+from harness.analysis.costs import Cost, Costs, cost_samples, measure_costs
 from harness.analysis.speed import Round, Speed, measure_speed, sample_rates
 from harness.records.structs import Cell, Run
 
@@ -51,6 +53,14 @@ class Variant:
     def timed_cells(self) -> list[Cell]:
         """The cells that its speed is of."""
         return self.speed.cells if self.speed else []
+
+    @property
+    def cost_samples(self) -> dict[Cost, list[float]]:
+        return cost_samples(self.cells, self.timed_cells)
+
+    @cached_property
+    def costs(self) -> Costs:
+        return measure_costs(self.cost_samples)
 
     @property
     def is_ranked(self) -> bool:

@@ -15,6 +15,7 @@ from harness.cells.context import Context
 from harness.cells.evaluation import Validation, evaluate
 from harness.cells.group import CONNECTED, STARTED, TRAINED, tell_phase, time_exchanges
 from harness.cells.history import History
+from harness.cells.inference import time_inference
 from harness.cells.other_processes import OtherProcesses
 from harness.cells.placement import Placement
 from harness.cells.requests import Train
@@ -56,16 +57,26 @@ def train_cell(implementation: Implementation, job: Train, context: Context, rec
         if job.group is not None:
             record.ranks, record.exchanges_s = job.group.size, time_exchanges(trainer)
         tell_phase(context.stream, TRAINED)
-        begun_s = time.perf_counter()
-        try:
-            record.evaluation = evaluate(trainer, config)
-        except FloatingPointError as error:
-            record.status, record.reason = "diverged", f"{error} after step {len(history.losses)}"
-        timeline["evaluation_s"] = time.perf_counter() - begun_s
+        _evaluate(trainer, config, record, timeline)
     record.peak_memory_bytes, record.process_memory_bytes = trainer.peak_memory_bytes(), memory.peak_bytes()
     if record.peak_memory_bytes is None and record.device == "cpu":
         record.peak_memory_bytes = memory.added_bytes()
+    # After the memory was read, so that what is told of it is training's; ranks share what they would predict.
+    if record.status == "ok" and job.group is None and config.inference.rounds:
+        begun_s = time.perf_counter()
+        record.inference = time_inference(trainer, config)
+        timeline["inference_s"] = time.perf_counter() - begun_s
     return trainer.parameters()
+
+
+def _evaluate(trainer: Trainer, config: RunConfig, record: Measured, timeline: dict[str, float]) -> None:
+    """Measure the trained network; the record says so where a prediction is not finite."""
+    begun_s = time.perf_counter()
+    try:
+        record.evaluation = evaluate(trainer, config)
+    except FloatingPointError as error:
+        record.status, record.reason = "diverged", f"{error} after step {len(record.losses or [])}"
+    timeline["evaluation_s"] = time.perf_counter() - begun_s
 
 
 def _build(implementation: Implementation, job: Train, context: Context) -> Trainer:

@@ -12,6 +12,7 @@ from rich.text import Text
 from backends import Backend, registered_backends
 from harness.commands.output import make_console, print_json
 from harness.processes.process import missing_reason
+from harness.processes.saying import say
 from harness.processes.selection import Selection, describe
 from harness.records.messages import Described
 from harness.report.quantities import integer, number, span
@@ -45,10 +46,10 @@ def list_backends(selection: Selection, *, as_json: bool) -> None:
     console.print()
     for row in rows:
         if row["n_parameters"] is None:
-            _print_line(f"{row['backend']} {row['implementation']}: {row['reason']}", console)
+            say(console, f"{row['backend']} {row['implementation']}: {row['reason']}")
     for backend, versions in {row["backend"]: row["versions"] for row in rows}.items():
         named = ", ".join(f"{name} {version}" for name, version in versions.items())
-        _print_line(f"{backend}: {named or 'no versions known'}", console)
+        say(console, f"{backend}: {named or 'no versions known'}")
 
 
 def _print_presets(console: Console) -> None:
@@ -57,7 +58,7 @@ def _print_presets(console: Console) -> None:
     table = Table("preset", "measures", "vectors", "units", "sequences", "work")
     configs = {name: load_preset(name) for name in preset_names()}
     _print_table(table, [_describe(name, config, unit) for name, config in configs.items()], console)
-    _print_line(f"\nwork: floating-point operations of the training, as multiples of {UNIT_OF_WORK}'s", console)
+    say(console, f"\nwork: floating-point operations of the training, as multiples of {UNIT_OF_WORK}'s")
 
 
 def _describe(name: str, config: RunConfig, unit: float) -> list[str]:
@@ -92,10 +93,6 @@ def _print_table(table: Table, rows: Iterable[list[str]], console: Console) -> N
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _print_line(line: str, console: Console) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _list_row(backend: Backend, implementation: str, selection: Selection) -> dict[str, Any]:

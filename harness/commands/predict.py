@@ -21,6 +21,7 @@ from harness.cells.requests import Predict
 from harness.commands.output import make_console, warn_of_writers
 from harness.processes.options import ChosenOptions, PredictOptions
 from harness.processes.process import Outcome, Resources, missing_reason, run_job
+from harness.processes.saying import say
 from harness.processes.selection import (
     check_device,
     select_backends,
@@ -104,8 +105,7 @@ def predict(folder: Path, options: PredictOptions) -> int:
     console.print(_table(predictions, batches, config), width=min(WIDTH, console.width))
     for each in predictions:
         if each.reason:
-            failure = f"{each.backend} {each.implementation}: {one_line(each.reason)}"
-            console.print(failure, soft_wrap=True, highlight=False, markup=False)
+            say(console, f"{each.backend} {each.implementation}: {one_line(each.reason)}")
     _write(out, predictions, batches, config, console)
     agree = all((each.largest_difference or 0) <= TOLERANCE for each in predictions if each.cell.precision in EXACT)
     return 0 if agree and not any(each.reason for each in predictions) else 1
@@ -254,7 +254,7 @@ def _write(
             )
             path = folder / f"copy_length_{length}.png"
             write_bytes(path, _draw(sequence))
-            console.print(str(path), soft_wrap=True, highlight=False, markup=False)
+            say(console, str(path))
         write_text(folder / "wrong_bits.csv", _csv(made, batches, config))
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be written to: {error.strerror}") from None

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from harness.cells.group import CONNECTED, STARTED, TRAINED
+from harness.processes.saying import say
 from harness.processes.schedule import ScheduleState, say_duration
 from harness.records.messages import Message, Phase, Progress
 
@@ -66,5 +67,4 @@ class CellProgress:
             self.last_line_s = time.monotonic()
             left_s = self.bar.tasks[0].time_remaining
             left = "" if left_s is None else f"  about {say_duration(left_s)} left"
-            line = f"{self.name}: step {body.step} of {self.n_steps}  {state}{left}"
-            self.console.print(line, soft_wrap=True, highlight=False)
+            say(self.console, f"{self.name}: step {body.step} of {self.n_steps}  {state}{left}")

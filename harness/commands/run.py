@@ -1,4 +1,4 @@
-"""What the commands do, once their options are checked."""
+"""Train every cell that was chosen, one after the other, and report."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from rich.text import Text
 from harness.analysis.analysis import Analysis
 from harness.commands.announcement import describe_plan, describe_processors
 from harness.commands.load import await_quiet
-from harness.commands.output import make_console, print_json, warn_of_writers
+from harness.commands.output import make_console
 from harness.commands.progress import CellProgress
 from harness.commands.recall import remember
+from harness.commands.report import print_as_json, print_report
 from harness.machine import cpu_model, describe_environment, load_average
 from harness.machine.interruption import Interruption, is_interrupted
 from harness.machine.privacy import shorten
@@ -31,6 +32,7 @@ from harness.processes.options import RunOptions
 from harness.processes.plan import Plan, plan_cells
 from harness.processes.process import INTERRUPTED, Outcome
 from harness.processes.runner import run_cell
+from harness.processes.saying import say
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection, parse_seeds
 from harness.processes.verdict import choose_run_cases, verify_brief
@@ -41,7 +43,7 @@ from harness.records.identity import Cell
 from harness.records.messages import Checkpoint, Message
 from harness.records.schema import SCHEMA_VERSION
 from harness.records.structs import CellResources, LoadAverage, Making, RunFile, Verification
-from harness.report import analyse_folder, print_summary, summary_rows, write_analysis
+from harness.report import analyse_folder, write_analysis
 from harness.report.quantities import count
 from harness.task.presets import ConfigurationError
 
@@ -66,11 +68,11 @@ def run(selection: Selection, options: RunOptions) -> int:
     if options.quiet:
         _print_failures(end.analysis)
     if options.as_json:
-        _print_json(end.folder, end.analysis)
+        print_as_json(end.folder, end.analysis)
     elif options.quiet:
         sys.stdout.write(f"{end.folder}\n")
     else:
-        _print_report(end.folder, end.analysis, console)
+        print_report(end.folder, end.analysis, console)
     return end.exit_code
 
 
@@ -97,7 +99,7 @@ def run_cells(selection: Selection, options: RunOptions, console: Console) -> Ru
     if interruption:
         n_done = len([status for status in statuses if status != INTERRUPTED])
         done = f"{n_done} of {count(len(cells), 'cell')} done"
-        _say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
+        say(console, f"{interruption.name}: {done}; --resume {folder.path} goes on")
         return RunEnd(folder.path, analysis, interruption.exit_code, True)
     # What nobody named one by one may be missing, or unable to compute in every precision.
     harmless = {"ok", *(["not_installed"] if selection.everything else [])}
@@ -125,29 +127,6 @@ def _connect(selection: Selection, options: RunOptions) -> Iterator[tuple[Cluste
         yield found
 
 
-def report(folder: Path, *, as_json: bool) -> None:
-    """Raises ConfigurationError where there is no run, or its report cannot be written."""
-    analysis = analyse_folder(folder)
-    warn_of_writers(folder)
-    try:
-        write_analysis(analysis, folder)
-    except OSError as error:
-        raise ConfigurationError(f"the report of {folder} cannot be written: {error.strerror}") from None
-    if as_json:
-        _print_json(folder, analysis)
-    else:
-        _print_report(folder, analysis, make_console())
-
-
-def _print_json(folder: Path, analysis: Analysis) -> None:
-    print_json({"folder": str(folder), "summary": summary_rows(analysis)})
-
-
-def _print_report(folder: Path, analysis: Analysis, console: Console) -> None:
-    print_summary(analysis, console)
-    _say(console, f"Report: {folder / 'report.html'}")
-
-
 def _print_failures(analysis: Analysis) -> None:
     for row in analysis.summary:
         if row.status != "ok":
@@ -161,13 +140,9 @@ def _list_faults(analysis: Analysis) -> list[str]:
     return [f"{cell.cell}: {fault}" for cell in analysis.run.ok_cells for fault in cell.faults]
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
-
-
 def _warn(console: Console, text: str) -> None:
     """Say what those who asked for quiet are told too."""
-    _say(make_console(stderr=True) if console.quiet else console, text)
+    say(make_console(stderr=True) if console.quiet else console, text)
 
 
 def _report_cells(analysis: Analysis, folder: Path, console: Console) -> bool:
@@ -176,7 +151,7 @@ def _report_cells(analysis: Analysis, folder: Path, console: Console) -> bool:
         with console.status("writing the report"):
             write_analysis(analysis, folder)
     except OSError as error:
-        _say(console, f"The report could not be written: {error.strerror}; `report {folder}` makes it again")
+        say(console, f"The report could not be written: {error.strerror}; `report {folder}` makes it again")
         return False
     return True
 
@@ -212,7 +187,7 @@ def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Clus
     more = cluster.describe() if cluster else [describe_processors(selection.resources)]
     for line in [*describe_plan(selection, plan.cells), *more]:
         console.print(Text(line), width=min(WIDTH, console.width))
-    _say(console, f"Results: {folder.path}")
+    say(console, f"Results: {folder.path}")
 
 
 def _verify(
@@ -225,7 +200,7 @@ def _verify(
         for verdict in proven:
             verdicts[verdict.variant] = verdict
             result = "verified" if verdict.verified else f"NOT verified: {verdict.reason}"
-            console.print(f"{' '.join(verdict.variant)}: {result}", soft_wrap=True, highlight=False, markup=False)
+            say(console, f"{' '.join(verdict.variant)}: {result}")
     return verdicts
 
 
@@ -273,9 +248,9 @@ def _run_in_turn(plan: Plan, keeper: Keeper, selection: Selection, console: Cons
 def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> bool:
     why = folder.reason_to_train(cell, selection.config, _making(cell))
     if why is None:
-        _say(console, f"{cell.name}: complete, kept")
+        say(console, f"{cell.name}: complete, kept")
     elif folder.record(cell).exists():
-        _say(console, f"{cell.name}: rerun: {why}")
+        say(console, f"{cell.name}: rerun: {why}")
     return why is None
 
 
@@ -292,18 +267,18 @@ def _run_one(cell: Cell, keeper: Keeper, selection: Selection, schedule: Schedul
         attempt = folder.begin_attempt(cell)
     except OSError as error:
         schedule.finish(cell, None)
-        _say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
+        say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
         return "failed"
     outcome = _train(cell, folder, selection, schedule, console)
     if outcome.status == INTERRUPTED:
-        _say(console, f"{cell.name}: interrupted")
+        say(console, f"{cell.name}: interrupted")
         return INTERRUPTED
     load = LoadAverage(load_before, load_average())
     written = keeper.keep(cell, outcome, Circumstances(attempt, made_with, load))
     reason = f": {written.reason}" if written.reason else ""
     duration_s = time.monotonic() - started_s
     schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
-    _say(console, f"{cell.name}: {written.status} in {duration_s:.1f} s ({schedule}){reason}")
+    say(console, f"{cell.name}: {written.status} in {duration_s:.1f} s ({schedule}){reason}")
     return written.status
 
 
@@ -320,7 +295,7 @@ def _train(cell: Cell, folder: RunFolder, selection: Selection, schedule: Schedu
             try:
                 write_checkpoint(path, message, made_with)
             except OSError as error:
-                _say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
+                say(console, f"{cell.name}: a checkpoint could not be written: {error.strerror}")
 
         return run_cell(cell, selection.config, selection.resources, folder.log(cell), hear, checkpoint)
 
@@ -330,8 +305,8 @@ def _read_checkpoint(path: Path, cell: Cell, made_with: Making, console: Console
     try:
         checkpoint = read_checkpoint(path, made_with)
     except ValueError as error:
-        _say(console, f"{cell.name}: {error}; it starts anew")
+        say(console, f"{cell.name}: {error}; it starts anew")
         return None
     if checkpoint and isinstance(checkpoint.body, Checkpoint):
-        _say(console, f"{cell.name}: goes on after step {len(checkpoint.body.history.losses):,}")
+        say(console, f"{cell.name}: goes on after step {len(checkpoint.body.history.losses):,}")
     return checkpoint

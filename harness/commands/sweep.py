@@ -14,6 +14,7 @@ from harness.analysis.variants import Variant
 from harness.commands.output import make_console, print_json
 from harness.commands.run import run_cells
 from harness.processes.options import ChosenOptions, SweepOptions
+from harness.processes.saying import say
 from harness.processes.selection import Selection, check_device, choose, parse_seeds
 from harness.records.folder import default_folder
 from harness.report.sweep import point_rows, print_sweep, write_sweep
@@ -52,7 +53,7 @@ def sweep(options: SweepOptions) -> int:
     measured: dict[tuple[str, int], list[Variant]] = {}
     exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
-        console.print(f"Point {number} of {len(plan)}: {point.axis} = {point.value}", highlight=False)
+        say(console, f"Point {number} of {len(plan)}: {point.axis} = {point.value}")
         point_options = dataclasses.replace(options, ranks=selection.resources.ranks, out=folder / point.name)
         end = run_cells(selection, point_options, console)
         measured[point.axis, point.value] = end.analysis.variants
@@ -68,7 +69,7 @@ def sweep(options: SweepOptions) -> int:
         sys.stdout.write(f"{folder}\n")
     else:
         print_sweep(rows, console)
-        console.print(f"Report: {folder / 'sweep.md'}", soft_wrap=True, highlight=False)
+        say(console, f"Report: {folder / 'sweep.md'}")
     return exit_code
 
 
@@ -91,6 +92,8 @@ def parse_points(texts: Iterable[str]) -> list[Point]:
 
 def choose_point(point: Point, options: ChosenOptions) -> Selection:
     """The selection with the point's value in force. Raises ConfigurationError where that is not allowed."""
+    # A sweep's tables are of training: timing inference at every point would only make it longer.
+    options = dataclasses.replace(options, overrides=("inference.rounds=0", *options.overrides))
     if point.axis == THREADS:
         return choose(dataclasses.replace(options, threads=point.value))
     if point.axis in SCALING_AXES:

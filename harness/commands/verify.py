@@ -19,6 +19,7 @@ from harness.machine.interruption import Interruption, is_interrupted
 from harness.processes.options import VerifyOptions
 from harness.processes.process import Resources
 from harness.processes.proof import Cases, Observations, Proof, judge, observe_in_worker
+from harness.processes.saying import say
 from harness.processes.selection import (
     Target,
     check_device,
@@ -63,9 +64,9 @@ def verify(options: VerifyOptions) -> int:
     elif options.verbose:
         console.print(LEGEND, highlight=False)
     n_verified = sum(proof.verified for proof in proofs)
-    console.print(f"{n_verified} of {len(proofs)} verified in {time.monotonic() - started_s:.0f} s", highlight=False)
+    say(console, f"{n_verified} of {len(proofs)} verified in {time.monotonic() - started_s:.0f} s")
     if interruption:
-        console.print(f"{interruption.name}: {len(proofs)} of {len(targets)} were judged", highlight=False)
+        say(console, f"{interruption.name}: {len(proofs)} of {len(targets)} were judged")
         return interruption.exit_code
     harmless = ("not_installed",) if options.backends == "all" else ()
     return 0 if n_verified and all(proof.verified or proof.status in harmless for proof in proofs) else 1
@@ -129,7 +130,7 @@ def print_proof(proof: Proof, console: Console, *, verbose: bool) -> None:
         console.print(make_table(proof.deviations))
     verdict = f"not verified: {failure}" if failure else "verified"
     unsupported = "".join(f"; unsupported: {reason}" for reason in proof.unsupported)
-    console.print(f"{name}: {verdict}{unsupported}", highlight=False, markup=False)
+    say(console, f"{name}: {verdict}{unsupported}")
 
 
 def to_json(proof: Proof) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from harness.cells.requests import TimeProducts
 from harness.machine.interruption import is_interrupted
 from harness.processes.plan import Plan
 from harness.processes.process import INTERRUPTED, Resources, run_job
+from harness.processes.saying import say
 from harness.processes.selection import Selection
 from harness.records.folder import RunFolder
 from harness.records.identity import Cell
@@ -102,4 +103,4 @@ def keep_samples(taken: Taken, after: str | None, folder: RunFolder, console: Co
     except (OSError, ValueError) as error:
         lines.append(f"Samples of the ceiling could not be kept: {error}")
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(console, line)

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -271,7 +271,7 @@ def refuse_differences(path: Path, earlier: RunFile, ours: RunFile) -> None:
 
 def _agreed(run: RunFile) -> dict[str, Any]:
     """What a run that goes on has to be asked for with."""
-    return flatten(run.configuration.to_dict()) | flatten(msgspec.to_builtins(run.resources))
+    return flatten(asdict(run.configuration)) | flatten(msgspec.to_builtins(run.resources))
 
 
 def _go_on(earlier: RunFile, ours: RunFile) -> RunFile:

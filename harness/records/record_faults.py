@@ -12,9 +12,9 @@ import msgspec
 from harness.records.evaluation_faults import evaluation_faults
 from harness.records.fault import Fault, agree, shape_fault
 from harness.records.stages import STAGES, TOTAL
-from harness.records.structs import Chunks, Measured
+from harness.records.structs import Chunks, Inference, Measured
 from harness.records.timeline import WARMUP_CALLS, training_stages
-from harness.task.recipe import RunConfig
+from harness.task.recipe import SINGLE_CALLS, RunConfig
 
 REQUIRED = ("timeline", "settings", "device", "n_parameters", "losses", "chunks", "evaluation")
 # A cell is not ok without what it is, what it was made with and what it learned; of the rest, some may be left out.
@@ -58,6 +58,10 @@ def _complete_faults(record: Measured, config: RunConfig) -> Iterator[Fault]:
         yield from _time_faults(record, config)
     if record.evaluation is not None:
         yield from evaluation_faults(record.evaluation, config)
+    if record.inference is not None:
+        yield from _inference_faults(record.inference, record.timeline or {}, config)
+    elif config.inference.rounds and record.ranks == 1 and "inference" not in record.faulty:
+        yield Fault("inference", "it is missing")
 
 
 def _loss_faults(record: Measured, config: RunConfig) -> Iterator[Fault]:
@@ -130,3 +134,19 @@ def _target_faults(record: Measured, config: RunConfig) -> Iterator[Fault]:
         yield Fault("target_reached", "it is not the first evaluation that meets the target")
     if any(later.step <= earlier.step for earlier, later in pairwise(record.evaluations)):
         yield Fault("evaluations", "their steps do not rise")
+
+
+def _inference_faults(inference: Inference, timeline: Mapping[str, float], config: RunConfig) -> Iterator[Fault]:
+    """As many calls, of such shapes, as configured; they took no longer than their stage."""
+    rounds = config.inference.rounds
+    expected = {"length": config.task.max_length, "batch": config.inference.batch}
+    for name, value in expected.items():
+        if getattr(inference, name) != value:
+            yield Fault(f"inference.{name}", f"it is {getattr(inference, name)}, not {value}")
+    for name, n_calls in {"batch_s": rounds, "single_s": rounds * SINGLE_CALLS}.items():
+        if len(getattr(inference, name)) != n_calls:
+            yield Fault(f"inference.{name}", f"there are {len(getattr(inference, name))}, not {n_calls}")
+    calls_s = sum(inference.batch_s) + sum(inference.single_s) + inference.warmup_s
+    stage_s = timeline.get("inference_s", 0.0)
+    if calls_s > stage_s + 1e-6:
+        yield Fault("timeline.inference_s", f"it is {stage_s}, but the calls took {calls_s}")

@@ -51,6 +51,7 @@ STAGES = (
         "checkpoint_s", "checkpoints, s", "reading and sending the state to resume from", OTHER, is_always_there=False
     ),
     Stage("evaluation_s", "evaluation, s", "measuring the trained model", EVALUATION),
+    Stage("inference_s", "inference, s", "timing the trained model in use", EVALUATION, is_always_there=False),
     Stage("other_s", "other, s", "what is left of the total", OTHER),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)

@@ -142,6 +142,22 @@ class Evaluation(Struct, frozen=True):
     copies: list[Copy]
 
 
+class Inference(Struct, frozen=True, kw_only=True):
+    """The trained network in use: calls of Trainer.predict, each from NumPy inputs to NumPy probabilities."""
+
+    length: Count
+    """Vectors in each pattern: the longest trained length."""
+    batch: Count
+    """Sequences of a call with many."""
+    batch_s: list[Positive]
+    """Seconds of each call with many sequences."""
+    single_s: list[Positive]
+    """Seconds of each call with one sequence."""
+    warmup_s: NotNegative
+    """Seconds of the calls that were left out: the first of each shape, which may compile, and in each round the first
+    with one sequence, which finds the caches full of the batch."""
+
+
 Settings = Mapping[str, str | int | Number | bool | list[int] | None]
 
 
@@ -171,6 +187,8 @@ class Measured(Struct, kw_only=True):
     """The first of them that meets the target."""
     resumed_at_steps: list[Natural] = []
     """After how many steps an earlier process ended and a later one went on."""
+    inference: Inference | None = None
+    """None where it was not to be timed, and of several ranks."""
     peak_memory_bytes: Natural | None = None
     """The most that the device's memory held, where the framework tells; on a CPU, the most that the process held
     resident from just before the model was built, less what it held then."""

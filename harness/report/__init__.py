@@ -8,8 +8,21 @@ print_summary(analysis, console) shows the summary in a terminal; summary_rows(a
 rows.
 """
 
-from harness.report.tables import summary_rows
-from harness.report.terminal import print_summary
-from harness.report.write import analyse_folder, write_analysis, write_report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.report.tables import summary_rows
+    from harness.report.terminal import print_summary
+    from harness.report.write import analyse_folder, write_analysis, write_report
 
 __all__ = ["analyse_folder", "print_summary", "summary_rows", "write_analysis", "write_report"]
+
+# Where each is. It is imported when it is asked for: commands that format a number need no pandas and no Matplotlib.
+MODULES = {"print_summary": "terminal", "summary_rows": "tables"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{MODULES.get(name, 'write')}"), name)

@@ -76,8 +76,9 @@ SHOWN = {
             rank backend implementation sequences_per_s sequences_per_s_interval seconds_to_target
             sequences_to_target seeds_reached bit_error wrong_bits_per_sequence ceiling_share step_ms cpu_ms
             gflop_per_s ranks exchange_share train_loss original_loss original_loss_excess bits_per_sequence
-            mean_absolute_error startup_s overhead_share peak_memory_bytes process_memory_bytes n_parameters verified
-            precision device status seeds cells timed_cells reason""",
+            mean_absolute_error startup_s overhead_share peak_memory_bytes process_memory_bytes
+            inference_sequences_per_s inference_interval latency_ms latency_interval latency_p95_ms n_parameters
+            verified precision device status seeds cells timed_cells reason""",
         "comparisons": "left right ratio ratio_interval repeats conclusion precision device",
         "products": "precision device backend way product gflop_per_s rate_range samples is_ceiling",
         "bit_error_by_length": """
@@ -109,6 +110,8 @@ BOUNDS = {
     "rate_range": ("low", "high"),
     "bit_error_interval": ("bit_error_low", "bit_error_high"),
     "difference_interval": ("low", "high"),
+    "inference_interval": ("inference_sequences_per_s_low", "inference_sequences_per_s_high"),
+    "latency_interval": ("latency_ms_low", "latency_ms_high"),
 }
 
 
@@ -290,6 +293,15 @@ COLUMNS = {
     "process_memory_bytes": Column(
         "whole process", bytes_text, "the most memory that the process held, its libraries included"
     ),
+    "inference_sequences_per_s": Column(
+        "inference, sequences/s",
+        number,
+        "sequences of the longest trained length a second, in calls with many sequences of the trained network",
+    ),
+    "inference_interval": Column("95 % interval", number, "bootstrap interval of the median over processes"),
+    "latency_ms": Column("latency, ms", number, "the median call with one sequence of that length"),
+    "latency_interval": Column("95 % interval", number, "bootstrap interval of the median over processes"),
+    "latency_p95_ms": Column("latency, 95th percentile, ms", number, "one such call in twenty took longer"),
     "n_parameters": Column("parameters", integer, "trainable numbers in the model"),
     "verified": Column(
         "verified",

@@ -17,7 +17,7 @@ from harness.records.structs import Run
 from harness.report.cautions import Caution, find_cautions
 from harness.report.headline import KeyFigure, conclude_in_one_sentence, describe_shortly, key_figures
 from harness.report.learning_words import describe_target
-from harness.report.quantities import lengths, setting
+from harness.report.quantities import count, lengths, setting
 from harness.report.readable import Readable, compare_lengths, make_readable, rank
 from harness.report.repeat import repeat
 from harness.report.speed_words import describe_floor
@@ -106,6 +106,7 @@ def make_content(analysis: Analysis, tables: Mapping[str, pd.DataFrame], plots: 
         _time(tables, plots),
         _throughput(run, tables, plots),
         _ceiling(tables, plots),
+        _costs(run, plots),
         _comparisons(analysis, tables),
         _warnings(analysis),
         _verification(run),
@@ -243,6 +244,22 @@ def _ceiling(tables: Mapping[str, pd.DataFrame], plots: list[str]) -> Section:
     picture = _picture(plots, "ceiling.png", "Bars of the share of the ceiling")
     folded = _fold("Every product that was timed", tables, "products")
     return Section("ceiling", "Share of the machine's ceiling", text, picture, folded=folded)
+
+
+def _costs(run: Run, plots: list[str]) -> Section:
+    text = (
+        "Medians over processes. Peak memory on a GPU is the most that the framework held there; on a CPU it is the"
+        " most that the process held, less what it held just before it built the model. CPU time is that of all threads"
+        " in the median training step: divided by the step's time it is how many processors were busy."
+    )
+    inference = run.file.configuration.inference
+    if inference.rounds:
+        text += (
+            " Inference is that of the trained network, in the same process and after its evaluation, on sequences of"
+            f" the longest trained length: calls with {count(inference.batch, 'sequence')}, and calls with one."
+        )
+    picture = _picture(plots, "costs.png", "Bars of peak memory, CPU time of a step, and inference")
+    return Section("costs", "Memory, CPU time and inference", text, picture)
 
 
 def _comparisons(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> Section:

@@ -14,7 +14,7 @@ from harness.records.durable import write_bytes, write_text
 from harness.records.reading import read_run
 from harness.report import html, markdown
 from harness.report.content import make_content
-from harness.report.figures.bars import plot_ceiling, plot_throughput, plot_times
+from harness.report.figures.bars import plot_ceiling, plot_costs, plot_throughput, plot_times
 from harness.report.figures.copies import plot_copies
 from harness.report.figures.lengths import plot_bit_error, plot_positions
 from harness.report.figures.loss import plot_loss
@@ -54,6 +54,7 @@ FIGURES = {
     "times.png": plot_times,
     "throughput.png": plot_throughput,
     "ceiling.png": plot_ceiling,
+    "costs.png": plot_costs,
 }
 COPIES = "copies_*.png"
 

@@ -13,6 +13,8 @@ from harness.task.copy_task import LARGEST_SEED, CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
 TARGETS = "target.original_loss or target.wrong_bits_per_sequence"
+# Calls with one sequence for each call with many: the 95th percentile needs more calls than the median.
+SINGLE_CALLS = 20
 # What the loss of a step, a call of `train` and an evaluation take at most in a worker's message, which is the
 # narrowest place that a cell's whole history goes through, and how much of it there may be.
 STEP_BYTES, CALL_BYTES, EVALUATION_BYTES = 26, 200, 260
@@ -143,8 +145,22 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class InferenceConfig:
+    """How the trained network is timed in use, on sequences of the longest trained length: in each round a call with
+    `batch` sequences, then SINGLE_CALLS calls with one. Without rounds nothing is timed."""
+
+    batch: int = 256
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least("inference", {"batch": self.batch}, 1)
+        check_at_least("inference", {"rounds": self.rounds}, 0)
+
+
+@dataclass(frozen=True)
 class RunConfig:
-    """One training recipe: the task, the network, its optimiser, the schedule, the measures and what to reach."""
+    """One training recipe: the task, the network, its optimiser, the schedule, the measures, what to reach, and how
+    inference is timed."""
 
     task: CopyTask = field(default_factory=CopyTask)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -152,6 +168,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     target: TargetConfig = field(default_factory=TargetConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
 
     def __post_init__(self) -> None:
         if self.target.bounds() and not self.train.evaluate_every:
@@ -191,7 +208,12 @@ class RunConfig:
         return initial_parameters(self.model_spec(), seed, **scales)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """By section and key. Where inference is not timed it has no section: so recipes from before there was one have
+        the digest that their records name."""
+        sections = asdict(self)
+        if not self.inference.rounds:
+            del sections["inference"]
+        return sections
 
 
 def product_shapes(config: RunConfig) -> list[tuple[int, int, int]]:

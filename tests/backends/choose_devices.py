@@ -1,7 +1,8 @@
 """What a framework's device.py answers, where it sees the GPUs that there are or a number of made-up ones.
 
 Run in a process of its own: `python -m tests.backends.choose_devices FRAMEWORK [NUMBER]...` prints, as JSON, the answer
-to each way to ask, for each number of made-up GPUs or else for those that there are.
+to each way to ask, for each number of made-up GPUs or else for those that there are. With `ways` in the number's place
+it prints how the tuned implementation would train.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from backends.contract import Unsupported
+from backends.contract import PRECISIONS, Group, Unsupported
 
 WAYS = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2")
 
@@ -53,6 +54,19 @@ def answers_for(framework: str, n_gpus: int) -> dict[str, str]:
         return answers(framework)
 
 
+def ways(framework: str) -> dict[str, str]:
+    """The execution by device and precision, and that of one of several ranks, with one made-up GPU."""
+    choose_way = importlib.import_module(f"backends.{framework}.device").choose_way
+    group = Group(0, ("127.0.0.1:1", "127.0.0.1:2"), 1.0)
+    with made_up(framework, 1):
+        chosen = {f"{device} {each}": choose_way(device, each, None) for device in WAYS[:2] for each in PRECISIONS}
+        chosen["a rank"] = choose_way("auto", "float32", group)
+    return {name: way.execution for name, way in chosen.items()}
+
+
 if __name__ == "__main__":
     framework, *numbers = sys.argv[1:]
-    print(json.dumps([answers_for(framework, int(number)) for number in numbers] or [answers(framework)]))
+    if numbers == ["ways"]:
+        print(json.dumps([ways(framework)]))
+    else:
+        print(json.dumps([answers_for(framework, int(number)) for number in numbers] or [answers(framework)]))

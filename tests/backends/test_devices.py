@@ -1,4 +1,4 @@
-"""Which device each framework takes, of none and of made-up GPUs, which it numbers from 0."""
+"""Which device each framework takes, of none and of made-up GPUs, which it numbers from 0, and how it trains there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.frameworks import each_framework
+from backends import BACKENDS
+from backends.contract import PRECISIONS
+from tests.frameworks import each_framework, marks
 
 PROJECT = Path(__file__).parents[2]
 NAMES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
@@ -52,3 +54,23 @@ def test_a_gpu_is_the_one_asked_for_or_refused_with_those_there_are(framework: s
     first = {"auto": "cuda:0", "cpu": "cpu", "cuda": "cuda:0", "cuda:0": "cuda:0"}
     assert one == first | refused(framework, "cuda:1", "cuda:0") | refused(framework, "cuda:2", "cuda:0")
     assert two == first | {"cuda:1": "cuda:1"} | refused(framework, "cuda:2", "cuda:0", "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("framework", "on_cpu", "on_gpu", "precisions"),
+    [
+        pytest.param("torch", "eager", "CUDA graph of a step", PRECISIONS, marks=marks(BACKENDS["torch"])),
+        pytest.param(
+            *("tensorflow", "XLA of K steps", "tf.function of K steps", ("float32", "tf32")),
+            marks=marks(BACKENDS["tensorflow"]),
+        ),
+    ],
+)
+def test_tuned_trains_in_its_own_way_on_a_gpu(
+    framework: str, on_cpu: str, on_gpu: str, precisions: tuple[str, ...]
+) -> None:
+    """Alone and in these precisions; else as on a CPU."""
+    [ways] = ask(framework, "", "ways")
+    assert ways.pop("a rank") == on_cpu
+    expected = {f"auto {each}": on_gpu if each in precisions else on_cpu for each in PRECISIONS}
+    assert ways == expected | {f"cpu {each}": on_cpu for each in PRECISIONS}

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from backends import Backend
-from tests.frameworks import each_implementation
+from backends import BACKENDS, Backend
+from tests.frameworks import each_implementation, marks
 
 PROJECT = Path(__file__).parents[2]
 LAYERS = 3
@@ -45,7 +45,17 @@ def test_a_step_in_float32_has_no_float64_and_no_tf32(backend: Backend, implemen
     elif backend.name == "tensorflow":
         # The first time step is written out before each loop, and TensorFlow leaves what nobody reads to its optimiser.
         assert observed.pop("products") >= PRODUCTS
-        assert observed == {"loops": LOOPS[implementation], "XLA": implementation == "tuned", "tf32": False}
+        xla = implementation == "tuned"
+        assert observed == {"loops": LOOPS[implementation], "cudnn": [0, 0], "XLA": xla, "tf32": False}
     else:
         assert observed.pop("operations") > 0
         assert observed == {"fused updates": 2 if implementation == "tuned" else 0, "tf32": False}
+
+
+@pytest.mark.parametrize("implementation", [pytest.param("cudnn", marks=marks(BACKENDS["tensorflow"]))])
+def test_tensorflows_step_on_a_gpu_calls_cudnn_outside_xla(implementation: str) -> None:
+    """Once forward and once backward a layer; the one loop goes through a chunk's steps, and none through time."""
+    observed = observe("tensorflow", implementation)
+    # The dense layer's product and its two gradients.
+    assert observed.pop("products") == 3
+    assert observed == {"loops": 1, "cudnn": [LAYERS, LAYERS], "float64": [], "XLA": False, "tf32": False}

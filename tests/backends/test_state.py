@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import Backend
+from backends import BACKENDS, Backend
 from backends.contract import ModelSpec, State, Unsupported
 from backends.state import check_state, pack_state, require_state, state_shapes, unpack_state
-from tests.frameworks import each_implementation
+from tests.frameworks import each_implementation, marks
 
 PROJECT = Path(__file__).parents[2]
 MODEL = ModelSpec(inputs=3, outputs=2, hidden=4, layers=2, learned_initial_state=True)
@@ -77,10 +77,20 @@ def test_a_trainer_without_a_state_cannot_be_checkpointed_and_says_so() -> None:
 def test_every_implementation_goes_on_from_a_state_to_the_last_bit(
     backend: Backend, implementation: str, tmp_path: Path
 ) -> None:
+    assert_goes_on(backend.implementations[implementation], tmp_path)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(BACKENDS[name])) for name in ("torch", "tensorflow")])
+def test_the_tuned_ways_on_a_gpu_go_on_from_a_state_too(name: str, tmp_path: Path) -> None:
+    """What of them a processor can stand in for."""
+    assert_goes_on(f"tests.backends.gpu_{name}", tmp_path)
+
+
+def assert_goes_on(module: str, tmp_path: Path) -> None:
     """The part of the conformance suite that is about states, in a process of its own."""
     suite = ["-p", "harness.proof.conformance.plugin", "--pyargs", "harness.proof.conformance.test_state"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "--backend-module"]
-    command.append(backend.implementations[implementation])
+    command.append(module)
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600)
     assert finished.returncode == 0, finished.stdout

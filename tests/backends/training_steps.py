@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -25,6 +26,15 @@ def build(framework: str, implementation: str) -> Any:
     module = importlib.import_module(find_backend(framework).implementations[implementation])
     parameters = {name: np.zeros(shape, np.float32) for name, shape in MODEL.shapes().items()}
     return module.build(MODEL, OptimizerSpec(clip="norm"), parameters, device="cpu", precision="float32")
+
+
+def build_by_cudnn() -> Any:
+    """What TensorFlow's tuned implementation builds on a GPU, where Keras believes in one: to be traced, not run."""
+    from backends.tensorflow.tuned import CudnnTensorFlowTrainer
+
+    parameters = {name: np.zeros(shape, np.float32) for name, shape in MODEL.shapes().items()}
+    mock.patch("tensorflow.config.list_logical_devices", return_value=[object()]).start()
+    return CudnnTensorFlowTrainer(MODEL, OptimizerSpec(clip="norm"), parameters, "cpu", "float32", None)
 
 
 def chunk() -> Chunk:
@@ -58,8 +68,8 @@ def tensorflow_step(trainer: Any, implementation: str) -> dict[str, Any]:
     import tensorflow as tf
 
     shapes = [(ROWS, TIME_STEPS, MODEL.inputs), (ROWS, TIME_STEPS, MODEL.outputs), ()]
-    step = trainer._train_steps if implementation == "tuned" else trainer._train_step
-    leading = (K,) if implementation == "tuned" else ()
+    step = trainer._train_step if implementation == "idiomatic" else trainer._train_steps
+    leading = () if implementation == "idiomatic" else (K,)
     graph = step.get_concrete_function(*(tf.TensorSpec(leading + shape, tf.float32) for shape in shapes)).graph
     definition = graph.as_graph_def()
     functions = definition.library.function
@@ -71,6 +81,7 @@ def tensorflow_step(trainer: Any, implementation: str) -> dict[str, Any]:
 
     return {
         "products": sum(node.op == "MatMul" for node in nodes),
+        "cudnn": [sum(node.op == name for node in nodes) for name in ("CudnnRNNV3", "CudnnRNNBackpropV3")],
         "float64": [node.name for node in nodes if tf.float64.as_datatype_enum in types(node)],
         "loops": sum(node.op in ("While", "StatelessWhile") for node in nodes),
         "XLA": any("_XlaMustCompile" in function.attr for function in functions),
@@ -106,4 +117,5 @@ def torch_step(trainer: Any, implementation: str) -> dict[str, Any]:
 if __name__ == "__main__":
     framework, implementation = sys.argv[1:]
     observe = {"jax": jax_step, "tensorflow": tensorflow_step, "torch": torch_step}[framework]
-    print(json.dumps(observe(build(framework, implementation), implementation)))
+    trainer = build_by_cudnn() if implementation == "cudnn" else build(framework, implementation)
+    print(json.dumps(observe(trainer, implementation)))

@@ -37,6 +37,18 @@ def test_the_reference_is_a_backend_and_is_verified(reference_run: Finished) -> 
     assert (row["backend"], row["verified"], row["rank"]) == ("reference", "true", "1")
 
 
+def test_memory_cpu_time_and_inference_are_measured_and_shown(reference_run: Finished) -> None:
+    (row,) = read_rows(reference_run.folder / "tables" / "summary.csv")
+    for name in ("process_memory_bytes", "cpu_ms", "inference_sequences_per_s", "latency_ms", "latency_p95_ms"):
+        assert float(row[name]) > 0, name
+    record = json.loads((reference_run.folder / "cells" / "reference-idiomatic-float32-seed0-r0.json").read_text())
+    assert (record["inference"]["length"], record["inference"]["batch"]) == (2, 256)
+    assert record["timeline"]["inference_s"] > sum(record["inference"]["single_s"])
+    for page in ("report.md", "report.html"):
+        assert "Memory, CPU time and inference" in (reference_run.folder / page).read_text()
+    assert (reference_run.folder / "plots" / "costs.png").is_file()
+
+
 def test_json_is_on_stdout_alone(reference_run: Finished) -> None:
     answer = json.loads(reference_run.process.stdout)
     assert answer["folder"] == str(reference_run.folder)
@@ -200,6 +212,15 @@ def test_help_is_quick_next_to_python_itself() -> None:
     helps = [seconds("-m", "harness", "--help") for _ in range(3)]
     imports = [seconds("-c", "import numpy, pandas, matplotlib.figure") for _ in range(3)]
     assert min(helps) < min(imports)
+
+
+def test_what_makes_no_report_loads_nothing_that_reports_need() -> None:
+    names = ["listing", "verify", "load", "recall", "show_environment"]
+    modules = ", ".join(f"harness.commands.{name}" for name in names)
+    heavy = "{'pandas', 'matplotlib', 'scipy.stats'}"
+    code = f"import sys, {modules}; sys.exit(str(loaded) if (loaded := {heavy} & {{*sys.modules}}) else 0)"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert finished.returncode == 0, finished.stderr
 
 
 def test_env_is_for_readers_and_with_json_for_programs() -> None:

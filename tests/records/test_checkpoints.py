@@ -161,13 +161,25 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def leave_out_inference(folder: Path) -> None:
+    """As a run was described before inference was timed."""
+    path = folder / "run.json"
+    description = json.loads(path.read_text())
+    del description["configuration"]["inference"]
+    path.write_text(json.dumps(description))
+
+
 def test_resume_goes_on_where_the_checkpoint_is_and_then_removes_it(killed_run: Path, tmp_path: Path) -> None:
     stopped, whole = shutil.copytree(killed_run, tmp_path / "stopped"), tmp_path / "whole"
     (checkpoint,) = (stopped / "cells").glob("*.checkpoint.safetensors")
-    finished = run("--resume", stopped)
-    assert "goes on after step 12" in finished.stdout
+    leave_out_inference(stopped)
+    finished = harness(
+        "run", "--resume", stopped, "--backend", "interrupted", WRAPPED="resumable idiomatic", KILL_AT=""
+    )
+    assert "goes on after step 12" in finished.stdout, finished.stderr
     assert not checkpoint.exists()
     run("--out", whole)
+    assert (read_record(stopped)["inference"], read_record(whole)["inference"] is None) == (None, False)
     assert read_record(stopped)["losses"] == read_record(whole)["losses"]
     name = "cells/interrupted-idiomatic-float32-seed0-r0.safetensors"
     ours, theirs = load_file(stopped / name), load_file(whole / name)

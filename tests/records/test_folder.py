@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from harness.records.schema import SCHEMA_VERSION, flatten, seal
 from harness.records.structs import AAPair, CellResources, Making, Measured, RunFile
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
-from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
+from harness.task.recipe import InferenceConfig, ModelConfig, RunConfig, TrainConfig
 from tests.outcomes import told, with_told
 
 CELL = Cell(BACKENDS["reference"], "idiomatic", "float32", 3, 1)
@@ -85,6 +86,12 @@ def test_a_record_says_whose_it_is_and_its_parameters_lie_beside_it(complete: Ru
     assert stored.keys() == outcome.arrays.keys()
     np.testing.assert_array_equal(stored["lstm.0.bias"], outcome.arrays["lstm.0.bias"])
     assert why(complete) is None
+
+
+def test_a_recipe_that_times_no_inference_has_none_in_its_record(outcome: Outcome) -> None:
+    record = record_of(outcome)
+    assert record.timeline is not None
+    assert (record.status, record.inference, "inference_s" in record.timeline) == ("ok", None, False)
 
 
 # By the field: what is wrong with it, and how that is named.
@@ -319,6 +326,15 @@ def test_a_cell_name_that_leaves_the_folder_is_refused(name: str, left: Path) ->
     (left / "run.json").write_text(json.dumps({**run, "cells": [name]}))
     with pytest.raises(ConfigurationError, match="unsafe cell name"):
         RunFolder.resume(left, description())
+
+
+@pytest.mark.parametrize("rounds", [(0, 10), (10, 0)])
+def test_a_run_whose_inference_is_timed_otherwise_is_refused(rounds: tuple[int, int], tmp_path: Path) -> None:
+    before, now = (replace(CONFIG, inference=InferenceConfig(rounds=each)) for each in rounds)
+    with RunFolder.create(tmp_path / "run", description(before)) as folder:
+        pass
+    with pytest.raises(ConfigurationError, match=rf"inference\.rounds = {rounds[0]}, not {rounds[1]}$"):
+        RunFolder.resume(folder.path, description(now))
 
 
 def test_a_folder_of_another_configuration_is_refused_with_every_difference(left: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError, convert
-from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
+from harness.task.recipe import EvaluateConfig, InferenceConfig, ModelConfig, RunConfig, TargetConfig, TrainConfig
 
 
 def test_a_constant_schedule_is_the_learning_rate_at_every_step() -> None:
@@ -62,6 +62,20 @@ def test_a_configuration_from_before_the_wiring_is_a_plain_stack() -> None:
         for key in keys:
             del sections[section][key]
     assert convert(sections) == RunConfig()
+
+
+def test_a_configuration_that_times_no_inference_is_as_before_there_was_any() -> None:
+    assert "inference" not in RunConfig().to_dict()
+    assert "inference" not in RunConfig(inference=InferenceConfig(batch=8)).to_dict()
+    config = RunConfig(inference=InferenceConfig(batch=8, rounds=2))
+    assert config.to_dict()["inference"] == {"batch": 8, "rounds": 2}
+    assert convert(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("section", [{"batch": 0}, {"rounds": -1}])
+def test_a_count_of_inference_out_of_range_is_refused_by_name(section: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"inference.{next(iter(section))} must be at least"):
+        InferenceConfig(**section)
 
 
 def test_a_dictionary_is_the_whole_configuration() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.compare.costs import CostChange, cost_changes
 from harness.analysis.compare.quality import Absence, QualityChange, find_absences, quality_changes
 from harness.analysis.compare.runs import (
     ComparedRun,
@@ -28,6 +29,7 @@ class Comparison:
     runs: list[ComparedRun]
     speeds: list[SpeedChange]
     machines: list[MachineChange]
+    costs: list[CostChange]
     quality: list[QualityChange]
     absences: list[Absence]
     recipe: list[Difference]
@@ -49,6 +51,7 @@ def make_comparison(folders: list[Path]) -> Comparison:
         runs=runs,
         speeds=speeds,
         machines=[machine for machine in machines if machine],
+        costs=cost_changes(runs),
         quality=quality_changes(runs) if same_learning(runs) and are_about_learning(runs) else [],
         absences=absences,
         recipe=recipe_differences(runs),
@@ -63,6 +66,7 @@ def to_document(comparison: Comparison, sentences: list[str]) -> dict[str, Any]:
         "sentences": sentences,
         "speed": [_speed_document(change) for change in comparison.speeds],
         "products": [vars(machine) for machine in comparison.machines],
+        "costs": [_cost_document(change) for change in comparison.costs],
         "quality": [_quality_document(change) for change in comparison.quality],
         "absent": [{**_identity(item.key), "run": item.letter, "reason": item.reason} for item in comparison.absences],
         "recipe": [vars(item) for item in comparison.recipe],
@@ -91,6 +95,19 @@ def _speed_document(change: SpeedChange) -> dict[str, Any]:
         "busy_share": change.busy_share,
         "verified": list(change.verified),
         "conclusion": change.conclusion,
+    }
+
+
+def _cost_document(change: CostChange) -> dict[str, Any]:
+    return {
+        **_identity(change.key),
+        "cost": change.cost,
+        "before": change.before,
+        "after": change.after,
+        "before_value": _interval(change.before_value),
+        "after_value": _interval(change.after_value),
+        "ratio": _interval(change.ratio),
+        "processes": list(change.processes),
     }
 
 

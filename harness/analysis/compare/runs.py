@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -18,8 +18,9 @@ from harness.task.presets import ConfigurationError
 # What an optimiser step computes: where one of these differs, a ratio of speeds means nothing.
 DECISIVE_SECTIONS = ("task", "model", "optimizer")
 DECISIVE_KEYS = ("train.batch",)
-# Neither how many steps are handed over at once nor what is said of learning changes what is learned.
-WITHOUT_EFFECT_ON_LEARNING = ("train.chunk", "evaluate.learning")
+# Neither how many steps are handed over at once, nor what is said of learning, nor what is timed after it changes what
+# is learned.
+WITHOUT_EFFECT_ON_LEARNING = ("train.chunk", "evaluate.learning", "inference.batch", "inference.rounds")
 
 Key = tuple[str, ...]
 
@@ -75,7 +76,7 @@ def load_runs(folders: list[Path]) -> list[ComparedRun]:
 
 def recipe_differences(runs: list[ComparedRun]) -> list[Difference]:
     """Keys of the configuration that differ; one that a run does not have counts as this suite's default."""
-    recipes = {run.letter: run.run.file.configuration.to_dict() for run in runs}
+    recipes = {run.letter: asdict(run.run.file.configuration) for run in runs}
     return find_differences({letter: flatten(recipe) for letter, recipe in recipes.items()})
 
 

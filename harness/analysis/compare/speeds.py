@@ -9,7 +9,7 @@ import numpy as np
 from harness.analysis import measures, stats
 from harness.analysis.compare.runs import ComparedRun, Key
 from harness.analysis.comparisons import BUSY, NO_DIFFERENCE
-from harness.analysis.stats import Interval, ratio_interval
+from harness.analysis.stats import Interval, ratio_interval, scale_interval
 from harness.analysis.variants import Variant
 
 FASTER, SLOWER, TOO_FEW = "faster", "slower", "too few processes"
@@ -76,7 +76,7 @@ def speed_changes(runs: list[ComparedRun]) -> list[SpeedChange]:
         floor = max(first.analysis.noise_floor, other.analysis.noise_floor)
         found = [change for key in first.variants if (change := _compare(key, first, other, floor))]
         for change in found:
-            normalised = _scale(change.ratio, 1 / machine.ratio) if machine else None
+            normalised = scale_interval(change.ratio, 1 / machine.ratio) if machine else None
             changes.append(replace(change, normalised=normalised))
     return changes
 
@@ -113,11 +113,6 @@ def _compare(key: Key, before: ComparedRun, after: ComparedRun, floor: float) ->
 
 def _samples(variant: Variant) -> list[float]:
     return list(variant.rates.values())
-
-
-def _scale(interval: Interval, factor: float) -> Interval:
-    bounds = (None if bound is None else bound * factor for bound in (interval.low, interval.high))
-    return Interval(interval.estimate * factor, *bounds)
 
 
 def _product_rates(run: ComparedRun) -> dict[tuple[object, ...], float]:

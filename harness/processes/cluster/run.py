@@ -14,6 +14,7 @@ from harness.processes.cluster.connection import Cluster
 from harness.processes.keeping import Circumstances, Keeper
 from harness.processes.process import INTERRUPTED, Outcome
 from harness.processes.ranks import rank_log
+from harness.processes.saying import say
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection
 from harness.records.durable import write_bytes
@@ -51,7 +52,7 @@ class _Told:
         self.begun_s: dict[str, float] = {}
 
     def say(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+        say(self.console, text)
 
     def is_complete(self, cell: Cell, selection: Selection) -> bool:
         """Whether the cell is kept: made as any node would make it today."""

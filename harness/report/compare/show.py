@@ -47,7 +47,10 @@ def print_comparison(comparison: Comparison, sentences: list[str], console: Cons
 
 @own_settings()
 def write_comparison(comparison: Comparison, sentences: list[str], folder: Path) -> None:
-    """comparison.md, comparison.csv and the plot as PNG and SVG. Raises ConfigurationError where `folder` exists."""
+    """comparison.md, comparison.csv, costs.csv and the plot as PNG and SVG.
+
+    Raises ConfigurationError where `folder` exists.
+    """
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -55,6 +58,8 @@ def write_comparison(comparison: Comparison, sentences: list[str], folder: Path)
     write_text(folder / "comparison.md", "\n".join(_blocks(comparison, sentences)))
     rows = pd.DataFrame(tables.speed_rows(comparison.speeds), dtype=object)
     write_text(folder / "comparison.csv", to_csv(rows))
+    if comparison.costs:
+        write_text(folder / "costs.csv", to_csv(pd.DataFrame(tables.cost_rows(comparison.costs), dtype=object)))
     if comparison.speeds:
         figure = plot_speeds(comparison.runs)
         write_bytes(folder / "comparison.png", encode_png(figure))
@@ -70,6 +75,10 @@ def _tables(comparison: Comparison) -> Iterator[tuple[str, Readable]]:
         changes = [change for change in comparison.speeds if change.after == other.letter]
         if changes:
             yield f"Speed, {other.letter} against {first.letter}", tables.speed_table(changes)
+    for other in others:
+        costs = [change for change in comparison.costs if change.after == other.letter]
+        if costs:
+            yield f"Memory, CPU time and inference, {other.letter} against {first.letter}", tables.cost_table(costs)
     for other in others:
         learned = [change for change in comparison.quality if change.after == other.letter]
         if learned:

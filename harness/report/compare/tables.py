@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from harness.analysis.compare.comparison import Comparison
+from harness.analysis.compare.costs import CostChange
 from harness.analysis.compare.quality import QualityChange
 from harness.analysis.compare.speeds import FASTER, SLOWER, TOO_FEW, SpeedChange
 from harness.analysis.comparisons import BUSY, NO_DIFFERENCE
+from harness.analysis.costs import Cost
 from harness.analysis.variants import NOT_VERIFIED
+from harness.report.columns import COLUMNS
 from harness.report.quantities import number, out_of, percent, ratio, setting, span
 from harness.report.readable import Readable
 
@@ -14,6 +17,14 @@ Row = dict[str, object]
 
 LONGEST_VALUE = 60
 SHORT = {FASTER: "faster", SLOWER: "slower", NO_DIFFERENCE: "not shown", TOO_FEW: "too few", BUSY: "busy"}
+
+# Of the costs, those that a reader compares; the JSON document and costs.csv have all.
+COSTS: dict[Cost, str] = {
+    "peak_memory_bytes": "peak memory",
+    "cpu_ms": "CPU ms a step",
+    "inference_sequences_per_s": "inference seq/s",
+    "latency_ms": "latency, ms",
+}
 
 
 def runs_table(comparison: Comparison) -> Readable:
@@ -65,6 +76,24 @@ def speed_table(changes: list[SpeedChange]) -> Readable:
     return Readable(headers, rows, [False, True, True, True, True, True, False], [])
 
 
+def cost_table(changes: list[CostChange]) -> Readable:
+    """A row for each variant and cost: the values of one run and the first, and their ratio."""
+    before, after = changes[0].before, changes[0].after
+    headers = ["trained", "measured", before, after, f"{after} / {before}", "95 % interval"]
+    rows = [
+        [
+            change.label,
+            COSTS[change.cost],
+            *(COLUMNS[change.cost].show(value.estimate) for value in (change.before_value, change.after_value)),
+            ratio(change.ratio.estimate),
+            span(ratio(change.ratio.low), ratio(change.ratio.high)),
+        ]
+        for change in changes
+        if change.cost in COSTS
+    ]
+    return Readable(headers, rows, [False, False, True, True, True, True], [])
+
+
 def quality_table(changes: list[QualityChange]) -> Readable:
     """What one run and the first learned."""
     before, after = changes[0].before, changes[0].after
@@ -106,6 +135,26 @@ def speed_rows(changes: list[SpeedChange]) -> list[Row]:
             "before_processes": change.processes[0],
             "after_processes": change.processes[1],
             "conclusion": change.conclusion,
+        }
+        for change in changes
+    ]
+
+
+def cost_rows(changes: list[CostChange]) -> list[Row]:
+    """For costs.csv, unrounded."""
+    return [
+        {
+            "variant": change.label,
+            "cost": change.cost,
+            "before": change.before,
+            "after": change.after,
+            "before_value": change.before_value.estimate,
+            "after_value": change.after_value.estimate,
+            "ratio": change.ratio.estimate,
+            "low": change.ratio.low,
+            "high": change.ratio.high,
+            "before_processes": change.processes[0],
+            "after_processes": change.processes[1],
         }
         for change in changes
     ]

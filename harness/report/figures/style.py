@@ -59,11 +59,11 @@ def make_figure(width: float, height: float, row_gap: float = 0.08) -> Figure:
     return Figure(figsize=(width, height), layout=layout, facecolor=PAGE)
 
 
-def make_panels(n: int, n_series: int, n_columns: int = 2) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels in rows, with room below for a legend of so many series."""
+def make_panels(n: int, n_series: int, n_columns: int = 2, height: float = PANEL_HEIGHT) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels in rows, each so many inches high, with room below for a legend of so many series."""
     n_columns = min(n, n_columns)
     n_rows = -(-n // n_columns)
-    figure = make_figure(PANEL_WIDTH * n_columns, PANEL_HEIGHT * n_rows + LEGEND_ROW * n_series)
+    figure = make_figure(PANEL_WIDTH * n_columns, height * n_rows + LEGEND_ROW * n_series)
     panels = list(figure.subplots(n_rows, n_columns, squeeze=False).ravel())
     for unused in panels[n:]:
         unused.remove()
@@ -72,7 +72,9 @@ def make_panels(n: int, n_series: int, n_columns: int = 2) -> tuple[Figure, list
 
 def settle(figure: Figure) -> None:
     """Lay the figure out, and leave its panels where they are, in places rounded to what nobody sees: the last digits
-    of the layout differ from one time to the next."""
+    of the layout differ from one time to the next. A figure that is laid out stays as it is."""
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        return
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.report import write_report
-from harness.report.figures.bars import plot_ceiling, plot_throughput, plot_times
+from harness.report.figures.bars import plot_ceiling, plot_costs, plot_throughput, plot_times
+from tests.made_up_runs import make_inference
 
 Make = Callable[..., dict[str, Any]]
 Plot = Callable[..., Figure | None]
@@ -79,6 +80,46 @@ def test_above_the_ceiling_the_mark_stays_at_100_per_cent(above_the_ceiling: Pat
     assert [bar.get_width() for bar in axes.patches] == [pytest.approx(117), pytest.approx(58.5)]
     assert axes.get_xlim()[1] > 117
     assert labels(axes)[0].startswith("torch idiomatic\n117 %, ")
+
+
+def draw_costs(folder: Path) -> dict[str, Axes]:
+    figure = plot_costs(analyse(read_run(folder)))
+    assert figure is not None
+    return {axes.get_title("left"): axes for axes in figure.axes}
+
+
+def test_costs_are_a_panel_for_each_that_a_record_tells(run_folder: Callable[..., Path], record: Make) -> None:
+    memory = {"peak_memory_bytes": 30 * 2**20, "process_memory_bytes": 400 * 2**20}
+    drawn = draw_costs(run_folder(record("torch", **memory, inference=make_inference()), record("jax")))
+    assert list(drawn) == ["Peak memory", "Inference of many sequences", "Inference of one sequence"]
+    # The run has two variants, and of one no record tells a cost.
+    assert [len(axes.patches) for axes in drawn.values()] == [1, 1, 1]
+    assert labels(drawn["Peak memory"]) == ["torch idiomatic\n30 MiB\nwhole process 400 MiB"]
+    assert drawn["Peak memory"].patches[0].get_width() == pytest.approx(30)
+    assert labels(drawn["Inference of one sequence"]) == ["torch idiomatic\n1 ms\n95th percentile 1 ms"]
+    assert not any("whiskers" in axes.get_xlabel() for axes in drawn.values())
+
+
+def test_a_cost_that_one_of_two_variants_tells_is_not_measured_of_the_other(
+    run_folder: Callable[..., Path], record: Make
+) -> None:
+    told = record("torch", peak_memory_bytes=2**20, inference=make_inference())
+    drawn = draw_costs(run_folder(told, record("jax", step_s=0.02, peak_memory_bytes=2**20)))
+    assert len(drawn["Peak memory"].patches) == 2
+    assert labels(drawn["Inference of many sequences"])[1] == "jax idiomatic\nnot measured"
+
+
+def test_whiskers_of_costs_are_intervals_over_processes(run_folder: Callable[..., Path], record: Make) -> None:
+    cells = [record("torch", repeat=n, inference=make_inference(batch_s=0.1 + 0.01 * n)) for n in range(6)]
+    drawn = draw_costs(run_folder(*cells))
+    assert drawn["Inference of many sequences"].get_xlabel() == "sequences/s; whiskers: 95 % interval"
+    assert drawn["Inference of many sequences"].containers[1].has_xerr  # type: ignore[attr-defined]
+    # The calls with one sequence were all as long as each other.
+    assert len(drawn["Inference of one sequence"].containers) == 1
+
+
+def test_nothing_measured_and_nothing_held_is_no_figure(run_folder: Callable[..., Path], record: Make) -> None:
+    assert plot_costs(analyse(read_run(run_folder(record("torch", peak_memory_bytes=0))))) is None
 
 
 def test_stages_of_all_bars_are_on_one_scale(run_folder: Callable[..., Path], record: Make) -> None:
