@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
-from backends.contract import Setting, Unsupported
+from backends.contract import Group, Setting, Unsupported
 
 DTYPES = {"float32": jnp.float32, "float64": jnp.float64, "tf32": jnp.float32, "bfloat16": jnp.float32}
 
@@ -23,6 +25,24 @@ def resolve_device(device: str) -> jax.Device:
         raise Unsupported(f"JAX sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
     platform, index = ("cpu", 0) if resolved == "cpu" else ("gpu", gpus().index(resolved))
     return jax.local_devices(backend=platform)[index]
+
+
+class Way(NamedTuple):
+    """How the tuned implementation trains, as a record's settings have it."""
+
+    execution: str
+    lstm: str
+
+
+BY_SCAN = Way("jit of K steps", "lax.scan with custom_vjp")
+BY_CUDNN = Way("jit of K steps", "jax.experimental.rnn with cuDNN")
+
+
+def possible_ways(device: str, precision: str, group: Group | None) -> tuple[Way, ...]:
+    """The tuned implementation's ways to train on a device, of which a trial finds the faster. Several ranks train as
+    on a CPU, wherever they are, and so does what is not in float32, in which alone JAX has cuDNN's LSTM."""
+    by_cudnn = group is None and DTYPES[precision] == product_dtype(precision) == jnp.float32
+    return (BY_SCAN, BY_CUDNN) if by_cudnn and resolve_device(device).platform == "gpu" else (BY_SCAN,)
 
 
 def resolve_dtype(precision: str, device: jax.Device) -> jnp.dtype:

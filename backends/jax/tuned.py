@@ -5,11 +5,14 @@ forward scan leaves the very factors that the backward scan multiplies with; tha
 gradients alone, and the weights' gradients are products after it; a chunk's K optimiser steps are one scan in one call,
 with its buffers donated; and a large batch is split over the processors, which meet once a step instead of at every
 product.
+
+On a GPU, in float32, cuDNN's LSTM (cudnn.py) stands beside that scan, and a short trial chooses.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,13 +34,27 @@ from backends.contract import (
     State,
     check_precision,
 )
-from backends.jax.device import device_settings, peak_memory_bytes, product_dtype, resolve_device, resolve_dtype
+from backends.jax import cudnn
+from backends.jax.device import (
+    BY_CUDNN,
+    BY_SCAN,
+    Way,
+    device_settings,
+    peak_memory_bytes,
+    possible_ways,
+    product_dtype,
+    resolve_device,
+    resolve_dtype,
+)
 from backends.jax.group import BATCH, average, join, make_mesh, mean_over_ranks, place_whole
 from backends.jax.optimizer import build_optimizer, find_averages, replace_averages
 from backends.jax.processors import count_processors, count_shares
+from backends.jax.trial import Trial, find_fastest
 from backends.state import pack_state, unpack_state
 
 SPLIT, WHOLE = PartitionSpec(None, BATCH), PartitionSpec()
+# The batch of a trial between two ways.
+TRIAL_ROWS, TRIAL_TIME_STEPS = 64, 32
 
 
 class LayerTrace(NamedTuple):
@@ -174,16 +191,29 @@ def logits(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> 
     return (product(dtype, read, parameters["output.kernel"]) + parameters["output.bias"]).swapaxes(0, 1)
 
 
-def mean_loss(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
-    return optax.sigmoid_binary_cross_entropy(logits(model, dtype, parameters, inputs), targets).mean()
+class Network(NamedTuple):
+    """The network and the way that computes it, which its compiled functions are compiled for."""
+
+    logits: Callable[[ModelSpec, Any, Any, jax.Array], jax.Array]
+    model: ModelSpec
+    dtype: Any
+
+    def __call__(self, parameters: Any, inputs: jax.Array) -> jax.Array:
+        return self.logits(self.model, self.dtype, parameters, inputs)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4, 5))
+WAYS = {BY_SCAN: logits, BY_CUDNN: cudnn.logits}
+
+
+def mean_loss(network: Network, parameters: Any, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return optax.sigmoid_binary_cross_entropy(network(parameters, inputs), targets).mean()
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
 def train_steps(
     mesh: Mesh,
-    model: ModelSpec,
+    network: Network,
     optimizer: optax.GradientTransformationExtraArgs,
-    dtype: Any,
     parameters: Any,
     state: optax.OptState,
     inputs: jax.Array,
@@ -199,7 +229,7 @@ def train_steps(
     def step(carry: tuple[Any, optax.OptState], batch: Any) -> tuple[Any, jax.Array]:
         parameters, state = carry
         inputs, targets, learning_rate = batch
-        loss, gradients = jax.value_and_grad(mean_loss, argnums=2)(model, dtype, parameters, inputs, targets)
+        loss, gradients = jax.value_and_grad(mean_loss, argnums=1)(network, parameters, inputs, targets)
         loss, gradients = mean((loss, gradients))
         updates, state = optimizer.update(gradients, state, parameters, learning_rate=learning_rate)
         return (optax.apply_updates(parameters, updates), state), loss
@@ -212,12 +242,28 @@ def train_steps(
     return jax.shard_map(steps, mesh=mesh, **specs)(parameters, state, inputs, targets, learning_rates)
 
 
-loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=2), static_argnums=(0, 1))
+loss_and_gradients = jax.jit(jax.value_and_grad(mean_loss, argnums=1), static_argnums=0)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def probabilities(model: ModelSpec, dtype: Any, parameters: Any, inputs: jax.Array) -> jax.Array:
-    return jax.nn.sigmoid(logits(model, dtype, parameters, inputs))
+@partial(jax.jit, static_argnums=0)
+def probabilities(network: Network, parameters: Any, inputs: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(network(parameters, inputs))
+
+
+@cache
+def choose_network(ways: tuple[Way, ...], model: ModelSpec, dtype: Any, device: jax.Device) -> tuple[Network, Trial]:
+    """The network by the fastest way, which is found once in a process, so that all its trainers go the same."""
+    networks = {way: Network(WAYS[way], model, dtype) for way in ways}
+    trial = find_fastest({way: partial(take_gradients, network, device) for way, network in networks.items()})
+    return networks[trial.way], trial
+
+
+def take_gradients(network: Network, device: jax.Device) -> None:
+    """Compute the loss and gradients of a batch and return when they are there."""
+    shapes = [(TRIAL_ROWS, TRIAL_TIME_STEPS, size) for size in (network.model.inputs, network.model.outputs)]
+    with jax.default_device(device):
+        parameters = {name: jnp.zeros(shape) for name, shape in network.model.shapes().items()}
+        jax.block_until_ready(loss_and_gradients(network, parameters, *map(jnp.zeros, shapes)))
 
 
 class TunedJaxTrainer:
@@ -234,6 +280,9 @@ class TunedJaxTrainer:
         self.device = resolve_device(device)
         self.dtype, self.product_dtype = resolve_dtype(precision, self.device), product_dtype(precision)
         self.spec, self.optimizer_spec = model, optimizer
+        self.network, self.trial = choose_network(
+            self._possible_ways(device, precision), model, self.product_dtype, self.device
+        )
         self.optimizer = build_optimizer(optimizer)
         self.arrays = {name: self._tensor(array) for name, array in parameters.items()}
         self.averages = jax.device_put(self.optimizer.init(self.arrays), self.device)
@@ -245,17 +294,17 @@ class TunedJaxTrainer:
         carry = place_whole((self.arrays, self.averages), whole)
         batches = [self._rows(array, split) for array in (chunk.inputs, chunk.targets)]
         rates = place_whole(np.asarray(chunk.learning_rates, self.dtype), whole)
-        result = train_steps(mesh, self.spec, self.optimizer, self.product_dtype, *carry, *batches, rates)
+        result = train_steps(mesh, self.network, self.optimizer, *carry, *batches, rates)
         self.arrays, self.averages, losses = jax.block_until_ready(result)
         self.steps += len(losses)
         return np.asarray(losses)
 
     def predict(self, inputs: Array) -> Array:
-        return np.asarray(probabilities(self.spec, self.product_dtype, self._arrays(), self._tensor(inputs)))
+        return np.asarray(probabilities(self.network, self._arrays(), self._tensor(inputs)))
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Parameters]:
         tensors = self._tensor(batch.inputs), self._tensor(batch.targets)
-        loss, gradients = loss_and_gradients(self.spec, self.product_dtype, self._arrays(), *tensors)
+        loss, gradients = loss_and_gradients(self.network, self._arrays(), *tensors)
         loss, gradients = average((loss, gradients), self.group)
         return float(loss), gradients
 
@@ -285,11 +334,14 @@ class TunedJaxTrainer:
     def settings(self) -> dict[str, Setting]:
         return {
             **device_settings(self.device),
-            "execution": "jit of K steps",
-            "lstm": "lax.scan with custom_vjp",
+            **self.trial.way._asdict(),
+            **({"lstm_trial": self.trial.said} if self.trial.said else {}),
             "products": self.product_dtype.name,
             "processors_to_split_batches_over": count_processors(self.device),
         }
+
+    def _possible_ways(self, device: str, precision: str) -> tuple[Way, ...]:
+        return possible_ways(device, precision, self.group)
 
     def _mesh(self, rows: int) -> Mesh:
         """A rank's rows are split over its processors where they are worth it."""

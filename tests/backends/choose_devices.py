@@ -35,7 +35,7 @@ def made_up(framework: str, n_gpus: int) -> Any:
     return mock.patch("jax.local_devices", local_devices)
 
 
-def choose(framework: str, device: str) -> str:
+def choose_device(framework: str, device: str) -> str:
     module = importlib.import_module(f"backends.{framework}.device")
     try:
         chosen = module.resolve_device(device)
@@ -46,7 +46,7 @@ def choose(framework: str, device: str) -> str:
 
 
 def answers(framework: str) -> dict[str, str]:
-    return {device: choose(framework, device) for device in WAYS}
+    return {device: choose_device(framework, device) for device in WAYS}
 
 
 def answers_for(framework: str, n_gpus: int) -> dict[str, str]:
@@ -55,13 +55,20 @@ def answers_for(framework: str, n_gpus: int) -> dict[str, str]:
 
 
 def ways(framework: str) -> dict[str, str]:
-    """The execution by device and precision, and that of one of several ranks, with one made-up GPU."""
-    choose_way = importlib.import_module(f"backends.{framework}.device").choose_way
+    """The execution by device and precision, and that of one of several ranks, with one made-up GPU; in JAX the LSTMs
+    that a trial chooses from."""
+
+    def choose(*arguments: Any) -> str:
+        if framework == "jax":
+            return " or ".join(way.lstm for way in module.possible_ways(*arguments))
+        return str(module.choose_way(*arguments).execution)
+
+    module = importlib.import_module(f"backends.{framework}.device")
     group = Group(0, ("127.0.0.1:1", "127.0.0.1:2"), 1.0)
     with made_up(framework, 1):
-        chosen = {f"{device} {each}": choose_way(device, each, None) for device in WAYS[:2] for each in PRECISIONS}
-        chosen["a rank"] = choose_way("auto", "float32", group)
-    return {name: way.execution for name, way in chosen.items()}
+        chosen = {f"{device} {each}": choose(device, each, None) for device in WAYS[:2] for each in PRECISIONS}
+        chosen["a rank"] = choose("auto", "float32", group)
+    return chosen
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tests.frameworks import each_framework, marks
 
 PROJECT = Path(__file__).parents[2]
 NAMES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
+SCAN = "lax.scan with custom_vjp"
 NUMBERED = ("cuda", "cuda:0", "cuda:1", "cuda:2")
 
 
@@ -63,6 +64,10 @@ def test_a_gpu_is_the_one_asked_for_or_refused_with_those_there_are(framework: s
         pytest.param(
             *("tensorflow", "XLA of K steps", "tf.function of K steps", ("float32", "tf32")),
             marks=marks(BACKENDS["tensorflow"]),
+        ),
+        pytest.param(
+            *("jax", SCAN, f"{SCAN} or jax.experimental.rnn with cuDNN", ("float32", "tf32")),
+            marks=marks(BACKENDS["jax"]),
         ),
     ],
 )

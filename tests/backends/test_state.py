@@ -80,7 +80,9 @@ def test_every_implementation_goes_on_from_a_state_to_the_last_bit(
     assert_goes_on(backend.implementations[implementation], tmp_path)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(BACKENDS[name])) for name in ("torch", "tensorflow")])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=marks(BACKENDS[name])) for name in ("torch", "tensorflow", "jax")]
+)
 def test_the_tuned_ways_on_a_gpu_go_on_from_a_state_too(name: str, tmp_path: Path) -> None:
     """What of them a processor can stand in for."""
     assert_goes_on(f"tests.backends.gpu_{name}", tmp_path)

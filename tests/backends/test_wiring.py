@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import Backend
+from backends import BACKENDS, Backend, find_backend
 from backends.contract import WIRINGS, OptimizerSpec
 from harness.cells.requests import Describe
 from harness.processes.process import Resources, run_job
@@ -14,7 +14,7 @@ from harness.processes.proof import prove
 from harness.proof.cases import Case
 from harness.records.messages import Described
 from harness.task.presets import load_preset
-from tests.frameworks import each_implementation
+from tests.frameworks import each_implementation, marks
 
 RESOURCES = Resources(device="cpu", threads=1, timeout_s=300)
 
@@ -28,6 +28,18 @@ def test_any_wiring_is_the_oracles(backend: Backend, implementation: str) -> Non
     assert proof.failure() is None
     assert {deviation.case for deviation in proof.deviations} == {case.name for case in cases}
     assert not proof.unsupported
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(BACKENDS[name])) for name in ("tensorflow", "jax")])
+def test_the_ways_by_cudnn_are_the_oracles(name: str) -> None:
+    """What of them a processor can stand in for: the plain stack, which may be one call, and each switch."""
+    backend = find_backend(f"tests.backends.gpu_{name}")
+    cases = [Case("stack", 3, OptimizerSpec(), True)]
+    cases += [Case(switch, 2, OptimizerSpec(), True, wiring=(switch,)) for switch in WIRINGS]
+    [implementation] = backend.implementations
+    proof = prove(backend, implementation, {"float32": cases}, RESOURCES)
+    assert proof.failure() is None
+    assert {deviation.case for deviation in proof.deviations} == {case.name for case in cases}
 
 
 @pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))

@@ -48,7 +48,7 @@ def jax_step(trainer: Any, implementation: str) -> dict[str, Any]:
     arrays = (batches.inputs, batches.targets, batches.learning_rates)
     if implementation == "tuned":
         state = trainer.arrays, trainer.averages
-        settings = trainer._mesh(ROWS), MODEL, trainer.optimizer, trainer.product_dtype
+        settings = trainer._mesh(ROWS), trainer.network, trainer.optimizer
         traced = module.train_steps.trace(*settings, *state, *arrays)
     else:
         traced = module.train_step.trace(None, trainer.network, trainer.optimizer, *(array[0] for array in arrays))
