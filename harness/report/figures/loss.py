@@ -34,6 +34,8 @@ SMOOTHED_FRACTION, LARGEST_WINDOW = 0.01, 200
 MOST_POINTS = 300
 # Below the least possible loss is its text.
 ROOM_BELOW = 0.6
+# Above the highest loss, of the height of the axis.
+HEAD_ROOM = 0.05
 Curve = NDArray[np.float64]
 Place = Callable[[Variant], Curve]
 
@@ -75,6 +77,9 @@ def scale_losses(axes: Axes, floor: float | None) -> None:
     """A log axis with room for the text of the least possible loss, and lines a third of a decade apart."""
     axes.set_yscale("log")
     axes.set_ylim(bottom=ROOM_BELOW * floor if floor else None)
+    # Matplotlib's margin is a share of the curves' range, which is nothing for a loss that does not fall.
+    low, high, highest = *axes.get_ylim(), axes.dataLim.y1
+    axes.set_ylim(top=max(high, highest * (highest / low) ** HEAD_ROOM))
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))

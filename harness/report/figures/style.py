@@ -34,6 +34,8 @@ MARKERS_ON_A_LINE = 6
 # A panel fills a phone of 390 pixels with its text at 12 pixels.
 PANEL_WIDTH, PANEL_HEIGHT, TEXT = 4.9, 3.4, 12
 LEGEND_ROW = 0.25
+# Points between a line and the text that names it.
+LINE_GAP = 3
 NOTE: dict[str, Any] = {"color": QUIET, "fontsize": TEXT}
 DOTS_PER_INCH = 160
 # The gid of an artist that has a text for the reader who points at it: of a strip that is unseen itself, or of what is
@@ -148,7 +150,9 @@ def mark_line(axes: Axes, at: float, text: str, side: str = "bottom") -> None:
     axes.axhline(at, color=QUIET, linewidth=1)
     # Over the grid and under the data.
     behind: dict[str, Any] = {"bbox": {"facecolor": PAGE, "edgecolor": "none", "pad": 0.5}, "zorder": 1.5}
-    axes.text(0.01, at, text, va=side, transform=axes.get_yaxis_transform(), **NOTE, **behind)
+    away = (0, LINE_GAP if side == "bottom" else -LINE_GAP)
+    place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": side}
+    axes.annotate(text, (0.01, at), away, **place, **NOTE, **behind)
 
 
 def name_lines(figure: Figure, panels: Sequence[Axes]) -> None:

@@ -38,6 +38,16 @@ def test_losses_are_drawn_by_step_and_by_time_with_few_points(run_folder: Callab
     assert "least possible, 0.0072" in texts(by_step)
 
 
+def test_a_loss_that_does_not_fall_is_below_the_upper_edge(run_folder: Callable[..., Path], record: Make) -> None:
+    flat = record("torch")
+    flat["losses"] = [0.6931] * len(flat["losses"])
+    figure = plot_loss(analyse(read_run(run_folder(flat))))
+    assert figure is not None
+    for axes in figure.axes:
+        highest = axes.transAxes.inverted().transform(axes.transData.transform((1, 0.6931)))[1]
+        assert 0.9 < highest < 0.96
+
+
 def test_where_training_is_drawn_otherwise_than_the_test_its_least_loss_is_not_known(
     run_folder: Callable[..., Path], record: Make
 ) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from harness.analysis.analysis import analyse
 from harness.records.reading import read_run
 from harness.report.figures.bars import plot_throughput
 from harness.report.figures.lengths import plot_bit_error
 from harness.report.figures.loss import plot_loss
-from harness.report.figures.style import COLOURS, OTHER_COLOURS, colour, line, make_panels, name_lines
+from harness.report.figures.style import COLOURS, OTHER_COLOURS, colour, line, make_panels, mark_line, name_lines
 
 Make = Callable[..., dict[str, Any]]
 PROJECT = Path(__file__).parents[3]
@@ -31,6 +32,19 @@ def test_what_is_not_verified_is_marked_in_every_plot(mixed_run: Path) -> None:
     assert bars is not None
     names = [text.get_text().partition("\n")[0] for text in bars.axes[0].texts]
     assert names == ["torch idiomatic", "jax idiomatic", "tensorflow idiomatic (not verified)"]
+
+
+@pytest.mark.parametrize(("side", "edge"), [("bottom", 0), ("top", 1)])
+def test_a_text_keeps_two_points_from_the_line_that_it_names(side: str, edge: int) -> None:
+    figure, (axes,) = make_panels(1, 1)
+    axes.set_ylim(0, 1)
+    mark_line(axes, 0.5, "guessing, 50 %", side=side)
+    figure.draw_without_rendering()
+    [text] = axes.texts
+    of_line = float(axes.transData.transform((0, 0.5))[1])
+    nearest = float(Text.get_window_extent(text).get_points()[edge, 1])
+    away = (nearest - of_line) * (1 if side == "bottom" else -1)
+    assert away * 72 / figure.dpi >= 2
 
 
 def test_a_framework_keeps_its_colour_and_each_line_its_look(run_folder: Callable[..., Path], record: Make) -> None:
