@@ -36,6 +36,8 @@ NEXT_TICK_RATIO = 1.45
 # The axis of wrong bits reaches at least as far, so that no wrong bit at all is a line at its foot.
 LEAST_PERCENT = 0.1
 SHORTEST_WITH_MIDDLE = 3
+# The height of the axis over that of what is drawn, where a name stands above it.
+NAME_ROOM = 1.15
 
 
 def plot_bit_error(analysis: Analysis) -> Figure | None:
@@ -125,9 +127,9 @@ def _draw_positions(axes: Axes, positions: PositionErrors) -> None:
         axes.plot(at, medians[variant], markevery=markers, clip_on=False, **line(variant, variants))
     trained = "trained" if positions.is_trained else "not trained"
     finish_axes(axes, f"Length {positions.length} ({trained})", "position in the pattern", "wrong bits, %")
+    axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], LEAST_PERCENT))
     if positions.length >= SHORTEST_WITH_MIDDLE:
         _mark_middle(axes, positions.length)
-    axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], LEAST_PERCENT))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     texts = [
         say(f"position {n}", [(v, percent(median[n - 1] / 100)) for v, median in medians.items()]) for n in at.tolist()
@@ -136,6 +138,8 @@ def _draw_positions(axes: Axes, positions: PositionErrors) -> None:
 
 
 def _mark_middle(axes: Axes, length: int) -> None:
+    """Shade the middle third, with its name in a head room that the lines leave free."""
+    axes.set_ylim(top=NAME_ROOM * axes.get_ylim()[1])
     middle = np.flatnonzero(middle_third(length)) + 1
     axes.axvspan(middle[0] - 0.5, middle[-1] + 0.5, color=SHADE, zorder=0)
     axes.text(middle.mean(), 0.99, "middle third", ha="center", va="top", transform=axes.get_xaxis_transform(), **NOTE)

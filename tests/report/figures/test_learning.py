@@ -132,6 +132,11 @@ def test_positions_are_drawn_from_none_wrong_to_the_most(positioned: Run) -> Non
     assert flat.get_ylim()[0] == rising.get_ylim()[0] == 0
     assert flat.get_ylim()[1] > 0
     assert set(flat.lines[0].get_ydata()) == {0}
+    figure.draw_without_rendering()
+    # The name of the middle third is above all that is drawn.
+    name = next(text for text in rising.texts if text.get_text() == "middle third")
+    highest = max(rising.transData.transform((0, max(line.get_ydata())))[1] for line in rising.lines)
+    assert name.get_window_extent().y0 > highest
     assert len(rising.lines) == 2
     # Of 100 sequences of 8 bits.
     assert rising.lines[0].get_ydata().tolist() == pytest.approx([n / 8 for n in range(0, 200, 10)])
