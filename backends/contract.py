@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,13 @@ IDIOMATIC_PRECISIONS = ("float32", "float64", "tf32")
 OPTIMIZERS = ("adam", "rmsprop")
 CLIPPINGS = ("none", "element", "norm")
 WIRINGS = ("input_to_every_layer", "every_layer_to_output", "learned_initial_state")
+
+
+class Way(NamedTuple):
+    """How a tuned implementation trains, as a record's settings have it."""
+
+    execution: str
+    lstm: str
 
 
 class Unsupported(Exception):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
-from backends.contract import Group, Setting, Unsupported
+from backends.contract import Group, Setting, Unsupported, Way
 
 DTYPES = {"float32": jnp.float32, "float64": jnp.float64, "tf32": jnp.float32, "bfloat16": jnp.float32}
 
@@ -25,13 +23,6 @@ def resolve_device(device: str) -> jax.Device:
         raise Unsupported(f"JAX sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
     platform, index = ("cpu", 0) if resolved == "cpu" else ("gpu", gpus().index(resolved))
     return jax.local_devices(backend=platform)[index]
-
-
-class Way(NamedTuple):
-    """How the tuned implementation trains, as a record's settings have it."""
-
-    execution: str
-    lstm: str
 
 
 BY_SCAN = Way("jit of K steps", "lax.scan with custom_vjp")

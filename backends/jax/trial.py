@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from backends.jax.device import Way
+from backends.contract import Way
 
 CALLS = 5
 

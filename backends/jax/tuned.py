@@ -32,13 +32,13 @@ from backends.contract import (
     Parameters,
     Setting,
     State,
+    Way,
     check_precision,
 )
 from backends.jax import cudnn
 from backends.jax.device import (
     BY_CUDNN,
     BY_SCAN,
-    Way,
     device_settings,
     peak_memory_bytes,
     possible_ways,
@@ -260,10 +260,15 @@ def choose_network(ways: tuple[Way, ...], model: ModelSpec, dtype: Any, device: 
 
 def take_gradients(network: Network, device: jax.Device) -> None:
     """Compute the loss and gradients of a batch and return when they are there."""
-    shapes = [(TRIAL_ROWS, TRIAL_TIME_STEPS, size) for size in (network.model.inputs, network.model.outputs)]
-    with jax.default_device(device):
-        parameters = {name: jnp.zeros(shape) for name, shape in network.model.shapes().items()}
-        jax.block_until_ready(loss_and_gradients(network, parameters, *map(jnp.zeros, shapes)))
+    jax.block_until_ready(loss_and_gradients(network, *zero_batch(network.model, device)))
+
+
+@cache
+def zero_batch(model: ModelSpec, device: jax.Device) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
+    """Parameters, inputs and targets of zeros, made once: what is timed is the network alone."""
+    inputs, targets = (np.zeros((TRIAL_ROWS, TRIAL_TIME_STEPS, n), np.float32) for n in (model.inputs, model.outputs))
+    parameters = {name: np.zeros(shape, np.float32) for name, shape in model.shapes().items()}
+    return jax.device_put((parameters, inputs, targets), device)
 
 
 class TunedJaxTrainer:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
-from backends.contract import Group, Setting, Unsupported
+from backends.contract import Group, Setting, Unsupported, Way
 
 DTYPES = {"float32": tf.float32, "float64": tf.float64, "tf32": tf.float32, "bfloat16": tf.float32}
 
@@ -23,13 +23,6 @@ def resolve_device(device: str) -> str:
     if resolved != "cpu" and resolved not in gpus():
         raise Unsupported(f"TensorFlow sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
     return resolved
-
-
-class Way(NamedTuple):
-    """How the tuned implementation trains, as a record's settings have it."""
-
-    execution: str
-    lstm: str
 
 
 ON_CPU = Way("XLA of K steps", "tf.while_loop with custom_gradient")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 
-from backends.contract import Group, Setting, Unsupported
+from backends.contract import Group, Setting, Unsupported, Way
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "tf32": torch.float32, "bfloat16": torch.float32}
 
@@ -23,13 +21,6 @@ def resolve_device(device: str) -> torch.device:
     if resolved != "cpu" and resolved not in gpus():
         raise Unsupported(f"PyTorch sees no device {device}; it sees {', '.join(['cpu', *gpus()])}")
     return torch.device(resolved)
-
-
-class Way(NamedTuple):
-    """How the tuned implementation trains, as a record's settings have it."""
-
-    execution: str
-    lstm: str
 
 
 ON_CPU = Way("eager", "torch.nn.LSTM")

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 from jax.experimental import rnn
 
-from backends.contract import check_precision
+from backends.contract import Way, check_precision
 from backends.jax import cudnn
-from backends.jax.device import BY_CUDNN, Way
+from backends.jax.device import BY_CUDNN
 from backends.jax.tuned import TunedJaxTrainer
 
 
