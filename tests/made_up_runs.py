@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -229,16 +230,23 @@ def run_folder(tmp_path: Path) -> Callable[..., Path]:
     return lambda *records, name="run", **changes: write_run(tmp_path / name, list(records), **changes)
 
 
-@pytest.fixture
-def mixed_run(run_folder: Callable[..., Path]) -> Path:
-    """Three backends of which one is not verified, one that is not installed and one without a record."""
-    return run_folder(
-        make_record("torch", step_s=0.01),
-        make_record("jax", step_s=0.02, noise=0.01),
-        make_record("tensorflow", step_s=0.005, verified=False),
-        make_failure("mxnet", "not_installed", "install the extra mxnet"),
+def write_mixed_run(folder: Path) -> Path:
+    return write_run(
+        folder,
+        [
+            make_record("torch", step_s=0.01),
+            make_record("jax", step_s=0.02, noise=0.01),
+            make_record("tensorflow", step_s=0.005, verified=False),
+            make_failure("mxnet", "not_installed", "install the extra mxnet"),
+        ],
         unrecorded=(make_name("theano"),),
     )
+
+
+@pytest.fixture
+def mixed_run(tmp_path: Path) -> Path:
+    """Three backends of which one is not verified, one that is not installed and one without a record."""
+    return write_mixed_run(tmp_path / "run")
 
 
 def write_repeated_run(folder: Path) -> Path:
@@ -311,30 +319,30 @@ def make_evaluation(step: int, wrong_bits: float) -> Record:
     return {"step": step, "sequences": 16 * step, "elapsed_s": step / 10, **measured}
 
 
+def make_arriving(backend: str, at_step: int | None, **changes: Any) -> Record:
+    """A record whose evaluations meet the target at that step, if at all."""
+    evaluations = [
+        make_evaluation(step, 0.0 if at_step is not None and step >= at_step else 5.0) for step in (100, 200, 300)
+    ]
+    reached = next((item for item in evaluations if item["wrong_bits_per_sequence"] == 0.0), None)
+    return make_record(backend, **changes) | {"evaluations": evaluations, "target_reached": reached}
+
+
+def write_aimed_run(folder: Path, *cells: tuple[str, int, int | None], extra: tuple[Record, ...] = ()) -> Path:
+    """A run with a target, of records as make_arriving makes them: backend, seed, step."""
+    write_run(folder, [*(make_arriving(backend, step, seed=seed) for backend, seed, step in cells), *extra])
+    description = json.loads((folder / "run.json").read_text())
+    description["configuration"]["target"] = {"original_loss": 0.008, "wrong_bits_per_sequence": 0.1}
+    description["configuration"]["train"]["evaluate_every"] = 100
+    (folder / "run.json").write_text(json.dumps(description))
+    return folder
+
+
 @pytest.fixture
-def arriving(record: Callable[..., Record]) -> Callable[..., Record]:
-    """A function that makes a record whose evaluations meet the target at that step, if at all."""
-
-    def arrive(backend: str, at_step: int | None, **changes: Any) -> Record:
-        evaluations = [
-            make_evaluation(step, 0.0 if at_step is not None and step >= at_step else 5.0) for step in (100, 200, 300)
-        ]
-        reached = next((item for item in evaluations if item["wrong_bits_per_sequence"] == 0.0), None)
-        return record(backend, **changes) | {"evaluations": evaluations, "target_reached": reached}
-
-    return arrive
+def arriving() -> Callable[..., Record]:
+    return make_arriving
 
 
 @pytest.fixture
-def aimed_run(run_folder: Callable[..., Path], arriving: Callable[..., Record]) -> Callable[..., Path]:
-    """A function that writes a run with a target of records as `arriving` makes them."""
-
-    def write(*cells: tuple[str, int, int | None], extra: tuple[Record, ...] = ()) -> Path:
-        folder = run_folder(*[arriving(backend, step, seed=seed) for backend, seed, step in cells], *extra)
-        description = json.loads((folder / "run.json").read_text())
-        description["configuration"]["target"] = {"original_loss": 0.008, "wrong_bits_per_sequence": 0.1}
-        description["configuration"]["train"]["evaluate_every"] = 100
-        (folder / "run.json").write_text(json.dumps(description))
-        return folder
-
-    return write
+def aimed_run(tmp_path: Path) -> Callable[..., Path]:
+    return partial(write_aimed_run, tmp_path / "run")

@@ -23,14 +23,6 @@ from tests.command import PROJECT, SMALL, Finished, command, environment, harnes
 from tests.frameworks import each_framework
 
 
-def test_what_is_no_lstm_is_marked_and_never_ranked(faulty_run: Finished) -> None:
-    finished, folder = faulty_run
-    assert "linear idiomatic float32: NOT verified: " in finished.stdout
-    row = next(row for row in read_rows(folder / "tables" / "summary.csv") if row["status"] == "ok")
-    assert (row["verified"], row["rank"]) == ("false", "")
-    assert "(not verified)" in (folder / "report.md").read_text()
-
-
 def test_the_reference_is_a_backend_and_is_verified(reference_run: Finished) -> None:
     assert reference_run.process.returncode == 0
     (row,) = read_rows(reference_run.folder / "tables" / "summary.csv")
@@ -53,42 +45,6 @@ def test_json_is_on_stdout_alone(reference_run: Finished) -> None:
     answer = json.loads(reference_run.process.stdout)
     assert answer["folder"] == str(reference_run.folder)
     assert answer["summary"][0]["status"] == "ok"
-
-
-def test_the_runs_folder_holds_what_is_promised(faulty_run: Finished) -> None:
-    folder = faulty_run.folder
-    cell = "linear-idiomatic-float32-seed0-r0"
-    expected = ["run.json", f"cells/{cell}.json", f"cells/{cell}.safetensors", f"logs/{cell}.log", "report.md"]
-    tables = ["summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"]
-    plots = ["loss.png", "bit_error_by_length.png", "throughput.png", f"copies_{cell}.png"]
-    expected += ["report.html", "tables/throughput.csv", *(f"tables/{name}" for name in tables)]
-    expected += [f"plots/{name}" for name in plots]
-    assert [name for name in expected if not (folder / name).is_file()] == []
-
-
-def test_lines_on_a_terminal_of_80_columns_are_not_cut(faulty_run: Finished) -> None:
-    finished, folder = faulty_run
-    lines = finished.stdout.partition(" # trained")[2].partition(str(folder))[0].splitlines()
-    assert len(lines) > 3
-    assert max(len(line) for line in lines) <= 80
-
-
-def test_report_makes_the_same_bytes_again(faulty_run: Finished, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(faulty_run.folder, tmp_path / "copy"))
-    tables = sorted((folder / "tables").iterdir())
-    before = {table.name: table.read_bytes() for table in tables}
-    for table in tables:
-        table.unlink()
-    assert harness("report", folder).returncode == 0
-    assert {table.name: table.read_bytes() for table in sorted((folder / "tables").iterdir())} == before
-
-
-def test_resume_keeps_what_is_complete_and_does_the_rest_again(faulty_run: Finished, tmp_path: Path) -> None:
-    folder = shutil.copytree(faulty_run.folder, tmp_path / "copy")
-    finished = harness("run", "--backend", "linear,raising", *SMALL, "--resume", folder)
-    assert finished.returncode == 1
-    assert "linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
-    assert (folder / "attempts" / "raising-idiomatic-float32-seed0-r0.1.json").is_file()
 
 
 def test_resume_alone_goes_on_as_the_run_was_asked_for(reference_run: Finished, tmp_path: Path) -> None:

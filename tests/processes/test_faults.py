@@ -4,16 +4,55 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness.processes.process import MAXIMUM_LINE_LENGTH, MAXIMUM_REASON_LENGTH, N_LAST_LINES
 from tests.command import SMALL, Finished, harness, read_rows
-from tests.real_runs import FAULTS, GOOD
 
+# Of each backend that misbehaves, the status and a pattern of the reason.
+FAULTS = {
+    "raising": ("failed", "RuntimeError: the third layer is on fire; its log ends: about to raise"),
+    "leaving": ("failed", "SystemExit: I have had enough"),
+    "killed": ("killed", r"killed by signal 9 \(SIGKILL\)"),
+    "crashing": ("killed", r"killed by signal 11 \(SIGSEGV\).*"),
+    "silent": ("failed", "exited with status 3 without a result"),
+    "hanging_up": ("failed", "it closed its answers without a result"),
+    "starving": ("out_of_memory", "MemoryError: cannot allocate 3 TiB; its log ends: allocating"),
+    "hungry": ("out_of_memory", "MemoryError: Unable to allocate 8.00 GiB for an array.*"),
+    "garbling": ("failed", "the worker sent a malformed message: [^;]+"),
+    "forging": ("failed", "a malformed record: lstm.0.bias: this parameter is missing"),
+    "oversized": (
+        "failed",
+        "the worker sent a malformed message: ValueError its first line is longer than 67108864 bytes",
+    ),
+    "misshapen": ("failed", r"a malformed record: output.bias: its shape is \(9,\), not \(8,\)"),
+    "poisoned": ("failed", "a malformed record: output.bias: it holds a value that is not finite"),
+    "forgetful": ("failed", r"ValueError: losses of shape \(0,\) for 3 steps"),
+    "chatty": ("failed", r"it printed more than 67108864 bytes; its log ends: as I was saying \| as.*"),
+    "writing": ("failed", r"OSError: \[Errno 28\] No space left on device"),
+    "diverging": ("diverged", "the loss is nan at step 7"),
+    "doubtful": ("diverged", "the predictions are not finite.*"),
+    "unable": ("unsupported", "no float32 on a full moon"),
+    "unimportable": ("failed", "ImportError: libdragons.so.7: cannot open shared object file"),
+    "bursting": ("killed", r"killed by signal 6 \(SIGABRT\); its log ends: loading libdragons.*"),
+    "noisy": ("failed", r"RuntimeError: ../../etc \| <img src=x onerror=alert\(2\)>; its log ends: red.*"),
+    "no_such_package.backend": ("not_installed", "no_such_package is not installed"),
+}
+# Trained to the end, whatever they do besides.
+GOOD = ("linear", "talkative", "untimely", "weighty")
 # As tests/fakes/faults.py has it.
 WEIGHT_BYTES = 2**26
+
+
+@pytest.fixture(scope="module")
+def faulty_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run of every fault, and of backends that train to the end all the same."""
+    folder = tmp_path_factory.mktemp("runs") / "faulty"
+    names = ",".join([*FAULTS, *GOOD])
+    return Finished(harness("run", "--backend", names, *SMALL, "--timeout", "60", "--out", folder), folder)
 
 
 def rows_of(folder: Path) -> dict[str, dict[str, str]]:
@@ -123,3 +162,47 @@ def test_a_cell_with_one_faulty_field_keeps_all_else_and_says_so_everywhere(tmp_
 def test_no_pickle_and_nothing_unknown_is_in_the_folder(faulty_run: Finished) -> None:
     suffixes = {path.suffix for path in faulty_run.folder.rglob("*") if path.is_file() and path.name != ".lock"}
     assert suffixes <= {".json", ".safetensors", ".log", ".csv", ".md", ".html", ".png"}
+
+
+def test_what_is_no_lstm_is_marked_and_never_ranked(faulty_run: Finished) -> None:
+    finished, folder = faulty_run
+    assert "linear idiomatic float32: NOT verified: " in finished.stdout
+    row = next(row for row in read_rows(folder / "tables" / "summary.csv") if row["status"] == "ok")
+    assert (row["verified"], row["rank"]) == ("false", "")
+    assert "(not verified)" in (folder / "report.md").read_text()
+
+
+def test_the_runs_folder_holds_what_is_promised(faulty_run: Finished) -> None:
+    folder = faulty_run.folder
+    cell = "linear-idiomatic-float32-seed0-r0"
+    expected = ["run.json", f"cells/{cell}.json", f"cells/{cell}.safetensors", f"logs/{cell}.log", "report.md"]
+    tables = ["summary.csv", "summary.md", "loss.csv", "bit_error_by_length.csv", "bit_error_by_length.md"]
+    plots = ["loss.png", "bit_error_by_length.png", "throughput.png", f"copies_{cell}.png"]
+    expected += ["report.html", "tables/throughput.csv", *(f"tables/{name}" for name in tables)]
+    expected += [f"plots/{name}" for name in plots]
+    assert [name for name in expected if not (folder / name).is_file()] == []
+
+
+def test_lines_on_a_terminal_of_80_columns_are_not_cut(faulty_run: Finished) -> None:
+    finished, folder = faulty_run
+    lines = finished.stdout.partition(" # trained")[2].partition(str(folder))[0].splitlines()
+    assert len(lines) > 3
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_report_makes_the_same_bytes_again(faulty_run: Finished, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(faulty_run.folder, tmp_path / "copy"))
+    tables = sorted((folder / "tables").iterdir())
+    before = {table.name: table.read_bytes() for table in tables}
+    for table in tables:
+        table.unlink()
+    assert harness("report", folder).returncode == 0
+    assert {table.name: table.read_bytes() for table in sorted((folder / "tables").iterdir())} == before
+
+
+def test_resume_keeps_what_is_complete_and_does_the_rest_again(faulty_run: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(faulty_run.folder, tmp_path / "copy")
+    finished = harness("run", "--backend", "linear,raising", *SMALL, "--resume", folder)
+    assert finished.returncode == 1
+    assert "linear-idiomatic-float32-seed0-r0: complete, kept" in finished.stdout
+    assert (folder / "attempts" / "raising-idiomatic-float32-seed0-r0.1.json").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,18 @@ import pytest
 from PIL import Image
 
 from harness.report import write_report
+from tests.made_up_runs import (
+    make_failure,
+    make_record,
+    write_aimed_run,
+    write_mixed_run,
+    write_repeated_run,
+    write_run,
+)
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the extra browser has it")
 
-Make = Callable[..., dict[str, Any]]
 Open = Callable[..., Any]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -82,21 +90,53 @@ def is_inside(url: str, address: str) -> bool:
     return url == address or url.startswith("data:")
 
 
-@pytest.fixture(params=["repeated", "mixed", "hostile", "empty", "aimed"])
-def any_run(request: pytest.FixtureRequest, run_folder: Callable[..., Path], record: Make, failure: Make) -> Path:
-    """Runs of every kind: with repeats and a ceiling, with failures, with hostile and long texts, without a cell,
-    with a target."""
-    if request.param in ("repeated", "mixed"):
-        folder: Path = request.getfixturevalue(f"{request.param}_run")
-    elif request.param == "empty":
-        folder = run_folder()
-    elif request.param == "aimed":
-        folder = request.getfixturevalue("aimed_run")(("torch", 0, 100), ("torch", 1, 300), ("jax", 0, None))
-    else:
-        records = [record("torch", device=HOSTILE), record(LONG), failure("jax", "failed", HOSTILE + "x" * 500)]
-        folder = run_folder(*records, command=f"{HOSTILE} {'y' * 500}", preset=HOSTILE, verification=[verification()])
-    write_report(folder)
-    return folder
+def write_hostile_run(folder: Path) -> Path:
+    """Hostile and long texts wherever a record may hold any."""
+    records = [
+        make_record("torch", device=HOSTILE),
+        make_record(LONG),
+        make_failure("jax", "failed", HOSTILE + "x" * 500),
+    ]
+    changes = {"command": f"{HOSTILE} {'y' * 500}", "preset": HOSTILE, "verification": [verification()]}
+    return write_run(folder, records, **changes)
+
+
+# With repeats and a ceiling, with failures, with hostile and long texts, without a cell, with a target.
+RUNS: dict[str, Callable[[Path], Path]] = {
+    "repeated": write_repeated_run,
+    "mixed": write_mixed_run,
+    "hostile": write_hostile_run,
+    "empty": lambda folder: write_run(folder, []),
+    "aimed": lambda folder: write_aimed_run(folder, ("torch", 0, 100), ("torch", 1, 300), ("jax", 0, None)),
+}
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that writes one of RUNS with its report, which takes seconds, once; nobody changes it."""
+
+    @cache
+    def write(name: str) -> Path:
+        folder = RUNS[name](tmp_path_factory.mktemp(name) / "run")
+        write_report(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(params=RUNS)
+def any_run(request: pytest.FixtureRequest, reported: Callable[[str], Path]) -> Path:
+    return reported(request.param)
+
+
+@pytest.fixture
+def mixed_run(reported: Callable[[str], Path]) -> Path:
+    return reported("mixed")
+
+
+@pytest.fixture
+def repeated_run(reported: Callable[[str], Path]) -> Path:
+    return reported("repeated")
 
 
 def verification() -> dict[str, Any]:
@@ -117,7 +157,6 @@ def test_it_loads_in_silence_and_fits(any_run: Path, open_page: Open, width: int
 
 
 def test_what_is_smuggled_in_neither_runs_nor_calls_home(mixed_run: Path, open_page: Open) -> None:
-    write_report(mixed_run)
     page = open_page(mixed_run)
     page.evaluate("""() => {
       window.refused = [];
@@ -138,7 +177,6 @@ def texts(page: Any, place: int) -> list[str]:
 
 
 def test_a_click_or_a_key_sorts_and_says_so(mixed_run: Path, open_page: Open) -> None:
-    write_report(mixed_run)
     page = open_page(mixed_run)
     headers = page.locator("#results table").first.locator("th")
     name, speed = headers.nth(1), headers.nth(2)
@@ -162,8 +200,8 @@ def test_a_click_or_a_key_sorts_and_says_so(mixed_run: Path, open_page: Open) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out_in_light_and_dark(reported_run: Path, open_page: Open, scheme: str) -> None:
-    page = open_page(reported_run, color_scheme=scheme)
+def test_texts_stand_out_in_light_and_dark(repeated_run: Path, open_page: Open, scheme: str) -> None:
+    page = open_page(repeated_run, color_scheme=scheme)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
     contrasts = page.evaluate(CONTRASTS)
@@ -179,11 +217,10 @@ def test_paper_is_white_and_wide_enough(any_run: Path, open_page: Open) -> None:
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_on_paper_the_environment_is_there_though_it_is_folded_on_the_screen(
-    run_folder: Callable[..., Path], record: Make, open_page: Open
-) -> None:
+def test_on_paper_the_environment_is_there_though_it_is_folded_on_the_screen(tmp_path: Path, open_page: Open) -> None:
     packages = {f"package-{n}": "1.0" for n in range(30)}
-    folder = run_folder(record("torch"), environment={"cpu": "Imaginary CPU", "packages": packages})
+    environment = {"cpu": "Imaginary CPU", "packages": packages}
+    folder = write_run(tmp_path / "run", [make_record("torch")], environment=environment)
     write_report(folder)
     page = open_page(folder, A4_WIDTH_PX)
     row = page.locator("#environment td", has_text="package-29")
@@ -196,7 +233,6 @@ def test_on_paper_the_environment_is_there_though_it_is_folded_on_the_screen(
 
 
 def test_a_table_that_goes_on_shows_a_shadow_where_it_does(repeated_run: Path, open_page: Open) -> None:
-    write_report(repeated_run)
     page = open_page(repeated_run, 390)
     table = page.locator("#results .table").first
     clip = table.bounding_box()
@@ -214,7 +250,6 @@ def test_a_table_that_goes_on_shows_a_shadow_where_it_does(repeated_run: Path, o
 
 
 def test_a_framework_has_one_colour_everywhere(repeated_run: Path, open_page: Open) -> None:
-    write_report(repeated_run)
     page = open_page(repeated_run)
     swatch = page.locator("#results tr", has_text="jax idiomatic").first.locator(".swatch")
     colours = [swatch.evaluate("(each) => getComputedStyle(each).backgroundColor")]
