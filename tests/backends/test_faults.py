@@ -197,7 +197,7 @@ def proven(request: pytest.FixtureRequest) -> tuple[Proof, dict[str, Parameters]
     """The proof in float32 and what the worker observed for it; made once for each implementation."""
     backend, implementation = request.param
     cases = {"float32": CASES}
-    observations = observe_in_worker(backend, implementation, cases, Resources(device="cpu", timeout_s=300))
+    observations = observe_in_worker(backend, implementation, cases, Resources(device="cpu", timeout_s=600))
     observed = {about.case: arrays for about, arrays in observations.observed}
     return judge(backend, implementation, cases, observations), observed
 

@@ -16,7 +16,7 @@ from harness.records.messages import Described
 from harness.task.presets import load_preset
 from tests.frameworks import each_implementation, marks
 
-RESOURCES = Resources(device="cpu", threads=1, timeout_s=300)
+RESOURCES = Resources(device="cpu", threads=1, timeout_s=600)
 
 
 @pytest.mark.parametrize(("backend", "implementation"), each_implementation("reference"))

@@ -37,7 +37,6 @@ def run_ranks(name: str, tmp_path: Path, n_ranks: int = 2) -> Outcome:
     return run_cell(cell, CONFIG, Resources("cpu", 1, 60.0, ranks=n_ranks), tmp_path / "cell.log", lambda _: None)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("backend", "implementation"), each_implementation())
 def test_two_ranks_train_as_one_process_does(backend: Backend, implementation: str, tmp_path: Path) -> None:
     cell = Cell(backend, implementation, "float32", 0, 0)
