@@ -11,7 +11,7 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -26,8 +26,6 @@ DTYPES = ("float32", "float64", "bool", "int64")
 
 # Name, type and shape of each array.
 Layout = list[tuple[str, str, list[int]]]
-Kind = TypeVar("Kind")
-
 
 # A record of which nothing is known.
 NOTHING = msgspec.Raw(b"{}")

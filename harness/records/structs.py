@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +18,6 @@ from harness.task.copy_task import CopyTask
 from harness.task.recipe import RunConfig, TargetConfig
 
 Status = Literal["ok", "failed", "timeout", "out_of_memory", "killed", "diverged", "unsupported", "not_installed"]
-STATUSES: tuple[str, ...] = get_args(Status)
 # How what never began ends: that tells nothing of its implementation.
 NEVER_STARTED = ("not_installed", "unsupported")
 # How what will not end otherwise ends, so that its checkpoint is needless.

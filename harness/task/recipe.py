@@ -12,7 +12,6 @@ from backends.contract import Array, ModelSpec, OptimizerSpec, Parameters, check
 from harness.task.copy_task import LARGEST_SEED, CopyTask, initial_parameters
 
 SCHEDULES = ("constant", "cosine")
-TARGETS = "target.original_loss or target.wrong_bits_per_sequence"
 # Calls with one sequence for each call with many: the 95th percentile needs more calls than the median.
 SINGLE_CALLS = 20
 # What the loss of a step, a call of `train` and an evaluation take at most in a worker's message, which is the
