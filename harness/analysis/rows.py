@@ -153,6 +153,7 @@ class EvaluationRow:
     wrong_bits_per_sequence: float
     status: str
     verified: bool | None
+    bits_per_sequence: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

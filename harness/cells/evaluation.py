@@ -21,6 +21,7 @@ class ValidationMeasures:
 
     original_loss: float
     wrong_bits_per_sequence: float
+    bits_per_sequence: float
 
 
 def evaluate(trainer: Trainer, config: RunConfig) -> Evaluation:
@@ -48,8 +49,12 @@ class Validation:
         """Raises FloatingPointError where a prediction is not finite."""
         probabilities = _predict(trainer, self.config, self.batch.inputs)
         targets = self.config.task.bits_of(self.batch.targets)
-        wrong = metrics.wrong_bits(probabilities, targets, self.batch.mask)
-        return ValidationMeasures(metrics.original_loss(probabilities, targets), float(wrong.mean()))
+        predicted = probabilities, targets, self.batch.mask
+        return ValidationMeasures(
+            original_loss=metrics.original_loss(probabilities, targets),
+            wrong_bits_per_sequence=float(metrics.wrong_bits(*predicted).mean()),
+            bits_per_sequence=float(metrics.bits_per_sequence(*predicted).mean()),
+        )
 
 
 def _evaluate_test_set(trainer: Trainer, config: RunConfig) -> TestMeasures:

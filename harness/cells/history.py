@@ -62,13 +62,13 @@ class History:
         columns = self.chunks
         # The checkpoint of an earlier version has calls without it; then nothing is in the column.
         if len(columns.cpu_s) == len(columns.steps):
-            columns.cpu_s.append(cpu_s)
+            columns.cpu_s.append(to_nanoseconds(cpu_s))
         columns.steps.append(len(losses))
         columns.time_steps.append(time_steps)
-        columns.train_s.append(train_s)
-        columns.data_s.append(data_s)
-        columns.pause_s.append(self.pause_s)
-        columns.elapsed_s.append(self.elapsed_s())
+        columns.train_s.append(to_nanoseconds(train_s))
+        columns.data_s.append(to_nanoseconds(data_s))
+        columns.pause_s.append(to_nanoseconds(self.pause_s))
+        columns.elapsed_s.append(to_nanoseconds(self.elapsed_s()))
         columns.warmup.append(self.calls[shape] <= WARMUP_CALLS)
         columns.first.append(self.calls[shape] == 1)
         self.pause_s = 0.0
@@ -94,3 +94,8 @@ class History:
     def times(self) -> dict[str, float]:
         """Seconds of the stages of training."""
         return training_stages(self.chunks, self.paused_s)
+
+
+def to_nanoseconds(seconds: float) -> float:
+    """Seconds without the digits that the clocks do not tell."""
+    return round(seconds, 9)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
 import numpy as np
 
-from backends.contract import Group, Implementation, Parameters, Trainer
+from backends.contract import Array, Group, Implementation, Parameters, Trainer
 from harness.cells.chunks import Chunks
 from harness.cells.context import Context
 from harness.cells.evaluation import Validation, evaluate
@@ -150,7 +150,7 @@ class Training:
         if losses.shape != chunk.learning_rates.shape:
             raise ValueError(f"losses of shape {losses.shape} for {len(chunk.learning_rates)} steps")
         times = {"data_s": taken_s - begun_s, "train_s": trained_s - taken_s, "cpu_s": trained_cpu_s - taken_cpu_s}
-        history.append(losses.tolist(), time_steps=chunk.inputs.shape[2], **times)
+        history.append(to_shortest(losses), time_steps=chunk.inputs.shape[2], **times)
         history.data_cpu_s += cpu_s
         return None if np.isfinite(losses).all() else history.drop_divergence()
 
@@ -164,8 +164,7 @@ class Training:
             step=step,
             sequences=step * self.config.train.batch,
             elapsed_s=history.elapsed_s(),
-            original_loss=measured.original_loss,
-            wrong_bits_per_sequence=measured.wrong_bits_per_sequence,
+            **asdict(measured),
         )
         history.evaluated(validated, self.config.target.is_met_by(validated))
 
@@ -203,6 +202,11 @@ class ProgressTeller:
         self.reported_s = time.perf_counter()
         rate = history.chunks.steps[-1] * self.batch / history.chunks.train_s[-1]
         write_message(self.stream, Progress(len(history.losses), history.losses[-1], rate))
+
+
+def to_shortest(losses: Array) -> list[float]:
+    """In as many digits as their type has: the shortest decimals that read back as the same numbers."""
+    return [float(str(loss)) for loss in losses]
 
 
 def _is_done(config: RunConfig, history: History) -> bool:

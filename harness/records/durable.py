@@ -27,8 +27,14 @@ TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Raises ValueError for a number that JSON cannot hold, before anything is written."""
-    write_bytes(path, json.dumps(content, indent=1, allow_nan=False).encode())
+    """A line for each name, and one for a list of numbers.
+
+    Raises ValueError for a number that JSON cannot hold, before anything is written.
+    """
+    lines = json.dumps(content, indent=1, allow_nan=False)
+    # No text has a line's end in it, which JSON escapes.
+    written = re.sub(r'\[\n([^][{}"]*?)\n *\]', lambda found: f"[{' '.join(found[1].split())}]", lines)
+    write_bytes(path, written.encode())
 
 
 def write_text(path: Path, content: str) -> None:

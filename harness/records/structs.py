@@ -118,6 +118,8 @@ class Validated(Struct, frozen=True, kw_only=True):
     """Seconds since training began, evaluations included."""
     original_loss: NotNegative
     wrong_bits_per_sequence: NotNegative
+    bits_per_sequence: NotNegative | None = None
+    """The paper's measure; none in records of an earlier version."""
 
 
 class Copy(Struct, frozen=True):
@@ -177,7 +179,7 @@ class Measured(Struct, kw_only=True):
     timeline: dict[str, Number] | None = None
     """Seconds of each stage (harness/records/stages.py) and of all of them."""
     losses: list[NotNegative] | None = None
-    """The training loss of each optimiser step."""
+    """The training loss of each optimiser step, in as many digits as its type has."""
     chunks: Chunks | None = None
     evaluation: Evaluation | None = None
     evaluations: list[Validated] = []

@@ -106,3 +106,12 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     FolderLock(tmp_path).close()
+
+
+def test_a_list_of_numbers_is_one_line_and_texts_stay(tmp_path: Path) -> None:
+    content = {"losses": [0.5, 1, True, None], "none": [], "rows": [[1, 2], [3]], "texts": ["[\n 1\n ]", "[ 2 ]"]}
+    write_json(tmp_path / "a.json", content)
+    written = (tmp_path / "a.json").read_text()
+    assert json.loads(written) == content
+    assert ' "losses": [0.5, 1, true, null],\n' in written
+    assert "  [1, 2],\n" in written

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cells.evaluation import ValidationMeasures
 from harness.records.messages import (
     MAXIMUM_HEADER_BYTES,
     Done,
@@ -91,9 +93,8 @@ def test_what_a_configuration_may_leave_fits_into_a_message() -> None:
     def size_bytes(content: object) -> float:
         return len(encode(content)) / n
 
-    validated = Validated(
-        step=count, sequences=count, elapsed_s=number, original_loss=number, wrong_bits_per_sequence=number
-    )
+    measured = dict.fromkeys(("elapsed_s", *(field.name for field in fields(ValidationMeasures))), number)
+    validated = Validated(step=count, sequences=count, **measured)
     columns = [count, number, number, number, False, count, number, False, number]
     assert size_bytes([-number] * n) <= STEP_BYTES
     assert size_bytes(Chunks(*([value] * n for value in columns))) <= CALL_BYTES

@@ -57,7 +57,9 @@ def plot_quality(analysis: Analysis) -> Figure | None:
     for axes, (quality, effort) in zip(panels, shown, strict=True):
         for variant in learned:
             _draw_quality(axes, variant, learned, effort, quality)
-        _finish_quality(axes, analysis, effort, quality)
+        target = getattr(analysis.run.target, quality)
+        finish_quality(axes, effort, quality, analysis.original_loss_floor, target)
+        axes.set_xlim(left=0)
         _tell_quality(axes, learned, effort, quality)
     if any(cell.target_reached for variant in learned for cell in variant.cells):
         panels[0].scatter([], [], label="a seed meets the target", **STAR, color=QUIET)
@@ -71,7 +73,7 @@ def _draw_quality(axes: Axes, variant: Variant, variants: list[Variant], effort:
     for evaluations in curves if len(curves) > 1 else []:
         each_seed = _values(evaluations, effort), _values(evaluations, quality)
         axes.plot(*each_seed, color=tint, linewidth=LINE_WIDTH, alpha=0.3)
-    at, median = _median(variant, effort), _median(variant, quality)
+    at, median = median_curve(variant, effort), median_curve(variant, quality)
     axes.plot(at, median, markevery=spread_markers(variant, variants, at.size), **line(variant, variants))
     reached = [cell.target_reached for cell in variant.cells if cell.target_reached]
     axes.scatter(_values(reached, effort), _values(reached, quality), zorder=6, **STAR, color=tint)
@@ -81,16 +83,17 @@ def _values(evaluations: Iterable[Validated], name: str) -> NDArray[np.float64]:
     return np.array([getattr(item, name) for item in evaluations], np.float64)
 
 
-def _median(variant: Variant, name: str) -> NDArray[np.float64]:
+def median_curve(variant: Variant, name: str) -> NDArray[np.float64]:
     """Over the evaluations that every seed reached: further on, a median would be over other seeds than before."""
     curves = [cell.evaluations for cell in variant.cells if cell.evaluations]
     n_common = min(map(len, curves))
     return np.asarray(np.median([_values(curve[:n_common], name) for curve in curves], axis=0), np.float64)
 
 
-def _finish_quality(axes: Axes, analysis: Analysis, effort: str, quality: str) -> None:
+def finish_quality(axes: Axes, effort: str, quality: str, floor: float | None, target: float | None) -> None:
+    """The scale of a measure, the least that the original loss can be, the target, and the texts."""
     if quality == "original_loss":
-        scale_losses(axes, analysis.original_loss_floor)
+        scale_losses(axes, floor)
     else:
         # The linear part is as high as a decade.
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS, linscale=0.9)
@@ -98,18 +101,16 @@ def _finish_quality(axes: Axes, analysis: Analysis, effort: str, quality: str) -
         axes.yaxis.set_major_locator(FixedLocator(WRONG_BITS_TICKS))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    target = getattr(analysis.run.target, quality)
     if target is not None:
         mark_line(axes, target, f"target, {number(target)}")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     (name, unit), (against, x_label) = QUALITIES[quality], EFFORTS[effort]
     finish_axes(axes, f"{name} by {against}", x_label, unit)
-    axes.set_xlim(left=0)
 
 
 def _tell_quality(axes: Axes, variants: list[Variant], effort: str, quality: str) -> None:
     """What each variant's latest evaluation had shown by each effort of the longest curve."""
-    curves = {variant: (_median(variant, effort), _median(variant, quality)) for variant in variants}
+    curves = {variant: (median_curve(variant, effort), median_curve(variant, quality)) for variant in variants}
     longest = max((at for at, _ in curves.values()), key=lambda at: float(at[-1]))
     shown = np.unique(longest)
     shown = shown[pick_readouts(shown.size)]
