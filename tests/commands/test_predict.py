@@ -20,6 +20,7 @@ from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import EvaluateConfig, ModelConfig, RunConfig
 from tests.command import invoke, read_rows
+from tests.documentation import PROJECT, commands
 
 CONFIG = RunConfig(
     task=CopyTask(max_length=5),
@@ -124,6 +125,23 @@ def test_parameters_give_the_same_probabilities_in_every_framework(make_run: Mak
     assert [row["backend"] for row in rows] == [*INSTALLED, "reference"]
     assert all(float(row["largest_difference"]) <= TOLERANCE for row in rows[1:])
     assert len({row["wrong_bits"] for row in rows}) == 1
+
+
+@pytest.mark.framework
+@pytest.mark.together
+@pytest.mark.skipif(not INSTALLED, reason="no framework is installed")
+def test_published_parameters_copy_as_the_published_pictures_show(tmp_path: Path) -> None:
+    """By the README's own command, wherever a clone is."""
+    (command,) = (command for command in commands("README.md") if "harness predict" in command)
+    folder, *options = command.split()[4:]
+    finished = predict(PROJECT / folder, *options, "--out", str(tmp_path / "drawn"))
+    assert finished.exit_code == (0 if {*INSTALLED} == {*FRAMEWORKS} else 1), finished.output
+    published = {(row["cell"], row["length"]): row for row in read_counts(PROJECT / folder / "predictions")}
+    drawn = read_counts(tmp_path / "drawn")
+    assert {row["backend"] for row in drawn} == {*INSTALLED}
+    for row in drawn:
+        # An output as close to 0.5 as processors differ may be on the other side of it.
+        assert int(row["wrong_bits"]) == pytest.approx(int(published[row["cell"], row["length"]]["wrong_bits"]), abs=1)
 
 
 def test_a_framework_that_is_not_installed_is_a_row_and_exit_status_1(make_run: MakeRun) -> None:
