@@ -41,6 +41,7 @@ LEFT_OUT = {
     r"(srun|export) .*": "lines of a Slurm job",
     r"python -m harness (run|sweep|verify) .*ranks[ =].*": "needs a framework: test_ranks.py and CI run it",
     r"python scripts/(draw_evidence|model_scaling)\.py .*": "reads published runs: tests/scripts has it",
+    r"python -m harness predict results/published/.*": "needs the frameworks: tests/commands/test_predict.py runs it",
     r"python -m harness run .*--cluster .*": "needs Ray and nodes: tests/processes/cluster runs it on a cluster of two",
     r"scripts/gpu_check\.sh .*": "needs a GPU",
     r"tensorboard .*": "a server that does not end; tests/report/exports reads the files with its own reader",
