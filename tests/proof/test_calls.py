@@ -25,7 +25,7 @@ SMALL = [*SHORT, "task.max_length=2"]
     [
         ("quick", [], ["20 steps of 16 x 12"]),
         ("throughput", [], ["5 steps of 100 x 42"]),
-        ("full", [], [f"a step of 16 x {time_steps}" for time_steps in (8, 16, 24, 32, 40, 42)]),
+        ("full", [], [f"a step of 8 x {time_steps}" for time_steps in (8, 16, 24, 32, 40, 42)]),
         # The further steps of a call that would keep the reference busy for minutes are left out.
         ("throughput", ["model.hidden=1024"], ["a step of 100 x 42"]),
         # Calls of 7 and of 3 steps alternate.
