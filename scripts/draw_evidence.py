@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ BASELINES: Mapping[str, tuple[str, Mapping[int, float]]] = {
     "original_loss": ("the original's page", {4_000_000: 0.0080}),
 }
 X_TICKS = {"sequences": (1.0,), "elapsed_s": (1.0, 2.0, 5.0)}
+BASELINE: dict[str, Any] = {"color": INK, "linewidth": 1, "marker": "o", "markersize": 4}
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -56,21 +58,19 @@ def plot_evidence(analyses: Mapping[str, Analysis]) -> Figure:
     figure, panels = make_panels(len(QUALITIES) * len(EFFORTS), n_lines)
     shown = [(quality, effort) for quality in QUALITIES for effort in EFFORTS]
     for axes, (quality, effort) in zip(panels, shown, strict=True):
-        for style, (name, analysis) in zip(STYLES, analyses.items(), strict=False):
+        for style, (name, analysis) in zip(cycle(STYLES), analyses.items()):
             _draw_run(axes, name, analysis, (quality, effort), {"linestyle": style, "linewidth": LINE_WIDTH})
         if effort == "sequences":
             _draw_baseline(axes, *BASELINES[quality])
-        first = next(iter(analyses.values()))
         axes.set_xscale("log")
-        finish_quality(axes, effort, quality, first.original_loss_floor, getattr(first.run.target, quality))
+        finish_quality(axes, next(iter(analyses.values())), effort, quality)
         axes.xaxis.set_major_locator(LogLocator(subs=X_TICKS[effort]))
         axes.xaxis.set_minor_locator(NullLocator())
     for left, right in zip(panels[: len(EFFORTS)], panels[len(EFFORTS) :], strict=True):
         right.sharex(left)
     # The legend is that of the panel with the most names.
-    panels[0].plot(
-        [math.nan], [math.nan], color=INK, marker="o", markersize=4, label=BASELINES["wrong_bits_per_sequence"][0]
-    )
+    name, _ = BASELINES["wrong_bits_per_sequence"]
+    panels[0].plot([math.nan], [math.nan], **BASELINE, label=name)
     name_lines(figure, panels)
     return figure
 
@@ -89,7 +89,7 @@ def _draw_baseline(axes: Axes, name: str, values: Mapping[int, float]) -> None:
     if len(values) == 1:
         axes.scatter([*values], [*values.values()], **STAR, color=INK, label=name)
     else:
-        axes.plot([*values], [*values.values()], color=INK, linewidth=1, marker="o", markersize=4, label=name)
+        axes.plot([*values], [*values.values()], **BASELINE, label=name)
 
 
 @own_settings()
@@ -99,11 +99,11 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", metavar="NAME=FOLDER", help="a run and how to call it, the best first")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
     options = parser.parse_args()
-    if not all(folder for _, _, folder in (run.partition("=") for run in options.runs)):
+    folders = {name: folder for name, _, folder in (run.partition("=") for run in options.runs)}
+    if not all(folders.values()):
         parser.error("a run is NAME=FOLDER")
-    folders = {name: Path(folder) for name, _, folder in (run.partition("=") for run in options.runs)}
     try:
-        analyses = {name: analyse(read_run(folder)) for name, folder in folders.items()}
+        analyses = {name: analyse(read_run(Path(folder))) for name, folder in folders.items()}
         write_bytes(options.out, encode_png(plot_evidence(analyses)))
     except (ConfigurationError, OSError) as error:
         parser.error(str(error))

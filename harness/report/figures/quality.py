@@ -57,8 +57,7 @@ def plot_quality(analysis: Analysis) -> Figure | None:
     for axes, (quality, effort) in zip(panels, shown, strict=True):
         for variant in learned:
             _draw_quality(axes, variant, learned, effort, quality)
-        target = getattr(analysis.run.target, quality)
-        finish_quality(axes, effort, quality, analysis.original_loss_floor, target)
+        finish_quality(axes, analysis, effort, quality)
         axes.set_xlim(left=0)
         _tell_quality(axes, learned, effort, quality)
     if any(cell.target_reached for variant in learned for cell in variant.cells):
@@ -90,10 +89,10 @@ def median_curve(variant: Variant, name: str) -> NDArray[np.float64]:
     return np.asarray(np.median([_values(curve[:n_common], name) for curve in curves], axis=0), np.float64)
 
 
-def finish_quality(axes: Axes, effort: str, quality: str, floor: float | None, target: float | None) -> None:
+def finish_quality(axes: Axes, analysis: Analysis, effort: str, quality: str) -> None:
     """The scale of a measure, the least that the original loss can be, the target, and the texts."""
     if quality == "original_loss":
-        scale_losses(axes, floor)
+        scale_losses(axes, analysis.original_loss_floor)
     else:
         # The linear part is as high as a decade.
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS, linscale=0.9)
@@ -101,6 +100,7 @@ def finish_quality(axes: Axes, effort: str, quality: str, floor: float | None, t
         axes.yaxis.set_major_locator(FixedLocator(WRONG_BITS_TICKS))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    target = getattr(analysis.run.target, quality)
     if target is not None:
         mark_line(axes, target, f"target, {number(target)}")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
