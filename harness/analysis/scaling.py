@@ -1,4 +1,4 @@
-"""What several ranks make of a cell: efficiency with its interval, and the share of a step that exchanges take.
+"""The rows of a sweep, and what several ranks make of a cell: efficiency with its interval.
 
 Strong scaling keeps the global batch, weak scaling the rows of each rank. In both, the efficiency of N ranks is their
 sequences a second over N times those of one process.
@@ -7,35 +7,60 @@ sequences a second over N times those of one process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, fields
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.stats import Interval, ratio_interval
-from harness.analysis.variants import Variant
+from harness.analysis.summary import SummaryRow
 
-Row = dict[str, Any]
-Key = tuple[str, str, str]
+# Sequences a second of every process, by backend, implementation and precision.
+Rates = Mapping[tuple[str, str, str], list[float]]
 
 STRONG, WEAK = "ranks-strong", "ranks-weak"
 AXES = (STRONG, WEAK)
-EFFICIENCY = ("efficiency", "efficiency_low", "efficiency_high")
 SHARED_MACHINE = (
     "The ranks share one machine's processors, memory and caches, and speak over its loopback: these figures prove that"
     " the ranks are right, and do not show how they scale."
 )
 
 
-def with_efficiency(rows: list[Row], measured: Mapping[tuple[str, int], list[Variant]]) -> list[Row]:
-    """The rows of a sweep, those of an axis of ranks with their efficiency where one process was measured as well.
+@dataclass(frozen=True, kw_only=True)
+class SweepRow:
+    """sweep: a row of a point's summary; efficiency only on an axis of ranks, where one process was measured too."""
 
-    It is computed from every process' own rate; measured has the variants of each point, by axis and value.
-    """
-    rates = {point: _find_rates(variants) for point, variants in measured.items() if point[0] in AXES}
-    return [{**row, **_efficiency(row, rates)} for row in rows]
+    axis: str
+    value: int
+    backend: str
+    implementation: str
+    precision: str
+    device: str | None
+    status: str
+    sequences_per_s: float | None
+    sequences_per_s_low: float | None
+    sequences_per_s_high: float | None
+    step_ms: float | None
+    gflop_per_s: float | None
+    ceiling_share: float | None
+    exchange_share: float | None
+    verified: bool | None
+    reason: str | None
+    efficiency: float | None = None
+    efficiency_low: float | None = None
+    efficiency_high: float | None = None
 
 
-def _find_rates(variants: list[Variant]) -> dict[Key, list[float]]:
-    """Sequences a second of every process, by backend, implementation and precision."""
-    return {(each.backend, each.implementation, each.precision): list(each.rates.values()) for each in variants}
+def sweep_rows(points: Mapping[tuple[str, int], Analysis]) -> list[SweepRow]:
+    """The rows of every point, by axis and value, in their order."""
+    rates = {point: _find_rates(analysis) for point, analysis in points.items()}
+    rows = []
+    for (axis, value), analysis in points.items():
+        together, alone = rates[axis, value], rates.get((axis, 1), {})
+        for row in analysis.summary:
+            key = row.backend, row.implementation, row.precision
+            is_scaled = axis in AXES and bool(together.get(key) and alone.get(key))
+            scaled = efficiency(together[key], alone[key], value) if is_scaled else None
+            rows.append(_make_row(axis, value, row, scaled))
+    return rows
 
 
 def efficiency(together: list[float], alone: list[float], ranks: int) -> Interval:
@@ -45,10 +70,13 @@ def efficiency(together: list[float], alone: list[float], ranks: int) -> Interva
     return Interval(ratio.estimate / ranks, *bounds)
 
 
-def _efficiency(row: Row, rates: Mapping[tuple[str, int], Mapping[Key, list[float]]]) -> Row:
-    key = row["backend"], row["implementation"], row["precision"]
-    together, alone = (rates.get((row["axis"], ranks), {}).get(key) for ranks in (row["value"], 1))
-    if not together or not alone:
-        return dict.fromkeys(EFFICIENCY)
-    measured = efficiency(together, alone, row["value"])
-    return dict(zip(EFFICIENCY, (measured.estimate, measured.low, measured.high), strict=True))
+def _make_row(axis: str, value: int, row: SummaryRow, scaled: Interval | None) -> SweepRow:
+    known = {field.name: getattr(row, field.name) for field in fields(SweepRow) if hasattr(row, field.name)}
+    if scaled:
+        known |= {"efficiency": scaled.estimate, "efficiency_low": scaled.low, "efficiency_high": scaled.high}
+    return SweepRow(axis=axis, value=value, **known)
+
+
+def _find_rates(analysis: Analysis) -> Rates:
+    variants = analysis.variants
+    return {(each.backend, each.implementation, each.precision): list(each.rates.values()) for each in variants}

@@ -6,18 +6,17 @@ import dataclasses
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.scaling import AXES as SCALING_AXES
-from harness.analysis.scaling import WEAK, with_efficiency
-from harness.analysis.variants import Variant
+from harness.analysis.scaling import WEAK, SweepRow, sweep_rows
 from harness.commands.output import make_console, print_json
 from harness.commands.run import run_cells
 from harness.processes.options import ChosenOptions, SweepOptions
 from harness.processes.saying import say
 from harness.processes.selection import Selection, check_device, choose, parse_seeds
 from harness.records.folder import default_folder
-from harness.report.sweep import point_rows, print_sweep, write_sweep
+from harness.report.sweep import print_sweep, write_sweep
 from harness.task.presets import ConfigurationError, load_preset
 
 THREADS, RANKS = "threads", "ranks"
@@ -49,22 +48,22 @@ def sweep(options: SweepOptions) -> int:
     check_device(first.targets(), first.config, first.resources)
     folder = new_folder(options.out)
     console = make_console(stderr=options.as_json, quiet=options.quiet)
-    rows: list[dict[str, Any]] = []
-    measured: dict[tuple[str, int], list[Variant]] = {}
+    rows: list[SweepRow] = []
+    measured: dict[tuple[str, int], Analysis] = {}
     exit_code = 0
     for number, (point, selection) in enumerate(plan, 1):
         say(console, f"Point {number} of {len(plan)}: {point.axis} = {point.value}")
         point_options = dataclasses.replace(options, ranks=selection.resources.ranks, out=folder / point.name)
         end = run_cells(selection, point_options, console)
-        measured[point.axis, point.value] = end.analysis.variants
-        rows = with_efficiency([*rows, *point_rows(end.analysis, point.axis, point.value)], measured)
+        measured[point.axis, point.value] = end.analysis
+        rows = sweep_rows(measured)
         exit_code = max(exit_code, end.exit_code)
         # A sweep takes long: what is done is reported even if the rest never is.
         write_sweep(folder, rows, options.preset)
         if end.interrupted:
             break
     if options.as_json:
-        print_json({"folder": str(folder), "points": rows})
+        print_json({"folder": str(folder), "points": [dataclasses.asdict(row) for row in rows]})
     elif options.quiet:
         sys.stdout.write(f"{folder}\n")
     else:

@@ -19,6 +19,7 @@ from harness.analysis.rows import (
     TargetRow,
     ThroughputRow,
 )
+from harness.analysis.scaling import SweepRow
 from harness.analysis.summary import SummaryRow
 from harness.records.stages import STAGE_NAMES, STAGES, TOTAL
 from harness.report.quantities import bytes_text, flag, integer, number, percent, ratio, text, until
@@ -66,6 +67,7 @@ TABLES = {
     "timeline": TIMELINE_COLUMNS,
     "loss_distance": _columns_of(LossDistance),
     "not_ok": _columns_of(NotOkRow),
+    "sweep": _columns_of(SweepRow),
 }
 
 # For a reader: fewer, and in the order of interest; an interval is one column of two.
@@ -94,6 +96,9 @@ SHOWN = {
         "timeline": f"backend implementation precision seed repeat status {' '.join(TIMELINE)} data_cpu_s",
         "loss_distance": "seed left right steps largest_relative_distance_first_100 largest_relative_distance",
         "not_ok": "cell status reason",
+        "sweep": """
+            value backend implementation precision sequences_per_s step_ms gflop_per_s ceiling_share efficiency
+            efficiency_interval exchange_share verified status reason""",
     }.items()
 }
 
@@ -106,6 +111,7 @@ OUT_OF = {"cells": "cells_started", "seeds_compared": "seeds_started"}
 # The bounds that an interval's column is made of.
 BOUNDS = {
     "sequences_per_s_interval": ("sequences_per_s_low", "sequences_per_s_high"),
+    "efficiency_interval": ("efficiency_low", "efficiency_high"),
     "ratio_interval": ("low", "high"),
     "rate_range": ("low", "high"),
     "bit_error_interval": ("bit_error_low", "bit_error_high"),
@@ -237,6 +243,7 @@ COLUMNS = {
     "exchange_share": Column(
         "exchange", percent, "the time of an exchange of all gradients, taken by itself, over that of a step"
     ),
+    "value": Column("value", integer, "the value of the axis"),
     "efficiency": Column("efficiency", percent, "sequences/s over the number of ranks times those of one process"),
     "efficiency_interval": Column("95 % interval", percent, "bootstrap interval of that ratio over processes"),
     "overhead_share": Column(

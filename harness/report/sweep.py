@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rich.console import Console
 from rich.table import Table
 
-from harness.analysis.analysis import Analysis
 from harness.analysis.scaling import AXES as SCALING_AXES
-from harness.analysis.scaling import EFFICIENCY, SHARED_MACHINE, STRONG, WEAK
-from harness.analysis.variants import Variant
+from harness.analysis.scaling import SHARED_MACHINE, STRONG, WEAK, SweepRow
+from harness.analysis.variants import Key, Variant
 from harness.records.durable import write_bytes, write_text
-from harness.report import summary_rows
-from harness.report.columns import COLUMNS
 from harness.report.figures.style import QUIET, encode_png, finish_axes, line, make_panels, name_lines, own_settings
 from harness.report.markdown import render_table
-from harness.report.quantities import integer, number, span
-from harness.report.readable import Readable
-from harness.report.tables import to_csv
+from harness.report.quantities import integer, number
+from harness.report.readable import Readable, make_readable
+from harness.report.tables import make_frame, to_csv
 
-Row = dict[str, Any]
-
-LOW, HIGH = "sequences_per_s_low", "sequences_per_s_high"
-RATE = ("sequences_per_s", LOW, HIGH)
-SUMMARY = (
-    *("backend", "implementation", "precision", "device", "status", "sequences_per_s", LOW, HIGH, "step_ms"),
-    "gflop_per_s",
-    "ceiling_share",
-    "exchange_share",
-    "verified",
-    "reason",
-)
-SHOWN = (
-    "backend",
-    "implementation",
-    "precision",
-    "sequences_per_s",
-    "step_ms",
-    "gflop_per_s",
-    "ceiling_share",
-    "efficiency",
-    "efficiency_interval",
-    "exchange_share",
-    "verified",
-    "status",
-    "reason",
-)
+# What a panel shows, and the bounds of its interval.
+RATE = ("sequences_per_s", "sequences_per_s_low", "sequences_per_s_high")
+EFFICIENCY = ("efficiency", "efficiency_low", "efficiency_high")
 AXIS_LABELS = {
     "batch": "sequences in a batch",
     "hidden": "units in a layer",
@@ -63,27 +36,21 @@ AXIS_LABELS = {
 }
 
 
-def point_rows(analysis: Analysis, axis: str, value: int) -> list[Row]:
-    """The summary of a point's run as rows of the sweep."""
-    return [{"axis": axis, "value": value, **{name: row[name] for name in SUMMARY}} for row in summary_rows(analysis)]
-
-
 @own_settings()
-def write_sweep(folder: Path, rows: list[Row], preset: str) -> None:
+def write_sweep(folder: Path, rows: list[SweepRow], preset: str) -> None:
     """Write sweep.csv, sweep.md and a plot <axis>.png for each axis with a speed."""
-    write_text(folder / "sweep.csv", to_csv(pd.DataFrame(rows, dtype=object)))
+    write_text(folder / "sweep.csv", to_csv(make_frame("sweep", rows)))
     figures = {axis: plot_axis(axis, axis_rows) for axis, axis_rows in group_by_axis(rows).items()}
-    for axis, figure in figures.items():
-        if figure is not None:
-            write_bytes(folder / f"{axis}.png", encode_png(figure))
-    plotted = [axis for axis, figure in figures.items() if figure is not None]
-    write_text(folder / "sweep.md", render_page(rows, preset, plotted))
+    plotted = {axis: figure for axis, figure in figures.items() if figure is not None}
+    for axis, figure in plotted.items():
+        write_bytes(folder / f"{axis}.png", encode_png(figure))
+    write_text(folder / "sweep.md", render_page(rows, preset, list(plotted)))
 
 
-def print_sweep(rows: list[Row], console: Console) -> None:
+def print_sweep(rows: list[SweepRow], console: Console) -> None:
     """Show sequences a second in a terminal, a table for each axis with a column for each value."""
     for axis, axis_rows in group_by_axis(rows).items():
-        values = dict.fromkeys(row["value"] for row in axis_rows)
+        values = dict.fromkeys(row.value for row in axis_rows)
         table = Table(f"sequences/s by {axis}", box=None)
         for value in values:
             table.add_column(integer(value), justify="right", overflow="fold")
@@ -92,41 +59,27 @@ def print_sweep(rows: list[Row], console: Console) -> None:
         console.print(table, markup=False, highlight=False)
 
 
-def _pivot(rows: list[Row]) -> dict[str, dict[int, str]]:
+def _pivot(rows: list[SweepRow]) -> dict[str, dict[int, str]]:
     """Sequences a second by variant and value; where there are none, the status."""
     pivot: dict[str, dict[int, str]] = {}
     for row in rows:
-        variant = f"{row['backend']} {row['implementation']} {row['precision']}"
-        pivot.setdefault(variant, {})[row["value"]] = number(row["sequences_per_s"]) or row["status"]
+        variant = f"{row.backend} {row.implementation} {row.precision}"
+        pivot.setdefault(variant, {})[row.value] = number(row.sequences_per_s) or row.status
     return pivot
 
 
-def group_by_axis(rows: list[Row]) -> dict[str, list[Row]]:
+def group_by_axis(rows: list[SweepRow]) -> dict[str, list[SweepRow]]:
     """Rows by axis, in the order of the sweep."""
-    return {axis: [row for row in rows if row["axis"] == axis] for axis in dict.fromkeys(row["axis"] for row in rows)}
+    return {axis: [row for row in rows if row.axis == axis] for axis in dict.fromkeys(row.axis for row in rows)}
 
 
-def make_axis_table(axis: str, rows: list[Row]) -> Readable:
+def make_axis_table(axis: str, rows: list[SweepRow]) -> Readable:
     """One axis for a reader: a row for each value and variant, without columns that are empty throughout."""
-    shown = {name: [_show(name, row) for row in rows] for name in SHOWN}
-    kept = [name for name in shown if any(shown[name])]
-    values = [integer(row["value"]) for row in rows]
-    return Readable(
-        headers=[axis, *(COLUMNS[name].header for name in kept)],
-        rows=[list(texts) for texts in zip(values, *(shown[name] for name in kept), strict=True)],
-        numeric=[True, *(COLUMNS[name].is_numeric for name in kept)],
-        meanings=[],
-    )
+    table = make_readable("sweep", make_frame("sweep", rows))
+    return replace(table, headers=[axis, *table.headers[1:]])
 
 
-def _show(name: str, row: Row) -> str:
-    if name != "efficiency_interval":
-        return COLUMNS[name].show(row.get(name))
-    bounds = [COLUMNS["efficiency"].show(row.get(bound)) for bound in ("efficiency_low", "efficiency_high")]
-    return span(*bounds)
-
-
-def render_page(rows: list[Row], preset: str, plotted: list[str]) -> str:
+def render_page(rows: list[SweepRow], preset: str, plotted: list[str]) -> str:
     """The sweep as Markdown, with the plots as images beside it."""
     blocks = [
         "# Sweep\n",
@@ -135,7 +88,7 @@ def render_page(rows: list[Row], preset: str, plotted: list[str]) -> str:
     ]
     for axis, axis_rows in group_by_axis(rows).items():
         blocks.append(f"## {axis}: {AXIS_LABELS[axis]}\n")
-        if axis in SCALING_AXES and all(row["device"] in ("cpu", None) for row in axis_rows):
+        if axis in SCALING_AXES and all(row.device in ("cpu", None) for row in axis_rows):
             blocks.append(f"{SHARED_MACHINE}\n")
         if axis in plotted:
             blocks.append(f"![Training sequences a second by {AXIS_LABELS[axis]}]({axis}.png)\n")
@@ -143,23 +96,20 @@ def render_page(rows: list[Row], preset: str, plotted: list[str]) -> str:
     return "\n".join(blocks)
 
 
-def plot_axis(axis: str, rows: list[Row]) -> Figure | None:
+def plot_axis(axis: str, rows: list[SweepRow]) -> Figure | None:
     """Sequences a second against the axis, both logarithmic, a line for each variant; None without any speed."""
-    lines: dict[tuple[str, ...], list[Row]] = {}
+    lines: dict[Key, list[SweepRow]] = {}
     for row in rows:
-        if row["sequences_per_s"] is not None:
-            key = tuple(str(row[name]) for name in ("backend", "implementation", "precision", "device"))
-            lines.setdefault(key, []).append(row)
+        if row.sequences_per_s is not None:
+            lines.setdefault((row.backend, row.implementation, row.precision, row.device or ""), []).append(row)
     if not lines:
         return None
     variants = {key: _make_variant(key, points) for key, points in lines.items()}
     scales = axis in SCALING_AXES
     figure, panels = make_panels(2 if scales else 1, len(variants))
-    shown = (RATE, EFFICIENCY)[: len(panels)]
-    for axes, columns in zip(panels, shown, strict=True):
-        for key, points in lines.items():
-            _draw_line(axes, variants[key], points, list(variants.values()), columns)
-        _scale_values(axes, sorted({row["value"] for row in rows}))
+    for axes, columns in zip(panels, (RATE, EFFICIENCY), strict=False):
+        _draw_lines(axes, {variants[key]: points for key, points in lines.items()}, columns)
+        _scale_values(axes, sorted({row.value for row in rows}))
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     x_label = f"{AXIS_LABELS[axis]} (log scale)"
@@ -171,27 +121,27 @@ def plot_axis(axis: str, rows: list[Row]) -> Figure | None:
     return figure
 
 
-def _make_variant(key: tuple[str, ...], points: list[Row]) -> Variant:
+def _make_variant(key: Key, points: list[SweepRow]) -> Variant:
     """A line's identity for colours and labels; it is verified unless one of its points is not."""
     backend, implementation, precision, device = key
-    verified = False if any(point["verified"] is False for point in points) else None
+    verified = False if any(point.verified is False for point in points) else None
     label = f"{backend} {implementation} {precision}"
     return Variant(backend, implementation, precision, device, label, cells=[], speed=None, verified=verified)
 
 
-def _draw_line(
-    axes: Axes, variant: Variant, points: list[Row], variants: list[Variant], columns: tuple[str, str, str]
-) -> None:
-    """A line through the first of the columns, with bars from the second to the third."""
+def _draw_lines(axes: Axes, lines: Mapping[Variant, list[SweepRow]], columns: tuple[str, str, str]) -> None:
+    """A line for each variant through the first of the columns, with bars from the second to the third."""
     name, low, high = columns
-    properties = line(variant, variants)
-    ordered = sorted((point for point in points if point.get(name) is not None), key=lambda point: point["value"])
-    if not ordered:
-        return
-    axes.plot([point["value"] for point in ordered], [point[name] for point in ordered], **properties)
-    bounded = [point for point in ordered if point[low] is not None and point[high] is not None]
-    lows, highs = [point[low] for point in bounded], [point[high] for point in bounded]
-    axes.vlines([point["value"] for point in bounded], lows, highs, color=properties["color"], linewidth=1)
+    for variant, points in lines.items():
+        measured = sorted((each for each in points if getattr(each, name) is not None), key=lambda each: each.value)
+        if not measured:
+            continue
+        properties = line(variant, list(lines))
+        axes.plot([each.value for each in measured], [getattr(each, name) for each in measured], **properties)
+        for each in measured:
+            if getattr(each, low) is not None and getattr(each, high) is not None:
+                ends = getattr(each, low), getattr(each, high)
+                axes.vlines(each.value, *ends, color=properties["color"], linewidth=1)
 
 
 def _scale_values(axes: Axes, values: list[int]) -> None:

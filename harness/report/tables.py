@@ -41,8 +41,15 @@ def make_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "bit_error_by_position": position_rows(run),
         "not_ok": [row_of(NotOkRow, cell) for cell in analysis.not_ok],
     }
-    frames = {name: _frame(name, rows[name]) for name in rows}
+    frames = {name: make_frame(name, rows[name]) for name in rows}
     return {**frames, "timeline": _timeline_frame(run), "loss": _loss_frame(run)}
+
+
+def make_frame(name: str, rows: Iterable[object]) -> pd.DataFrame:
+    """The named table's rows, with its columns in their order."""
+    # Objects, because pandas would turn an integer column with a gap into floats.
+    cells = [[getattr(row, column) for column in TABLES[name]] for row in rows]
+    return pd.DataFrame(cells, columns=TABLES[name], dtype=object)
 
 
 def summary_rows(analysis: Analysis) -> list[dict[str, object]]:
@@ -65,12 +72,6 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 def _lower(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else ""
-
-
-def _frame(name: str, rows: Iterable[object]) -> pd.DataFrame:
-    # Objects, because pandas would turn an integer column with a gap into floats.
-    cells = [[getattr(row, column) for column in TABLES[name]] for row in rows]
-    return pd.DataFrame(cells, columns=TABLES[name], dtype=object)
 
 
 def _length_row(item: EvaluatedLength) -> LengthRow:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from harness.analysis.scaling import SweepRow
 from harness.commands.sweep import Point, parse_points
 from harness.report.sweep import make_axis_table, plot_axis
 from harness.task.presets import load_preset
@@ -164,9 +166,9 @@ def test_ranks_are_swept_with_the_batch_shared_and_with_a_batch_each(tmp_path: P
 
 
 def test_an_axis_without_any_speed_has_a_table_but_no_plot() -> None:
-    empty = dict.fromkeys(("sequences_per_s", "step_ms", "gflop_per_s", "ceiling_share", "verified", "device"))
-    row = {"axis": "batch", "value": 2, "backend": "jax", "implementation": "tuned", "precision": "float32"}
-    rows = [{**row, **empty, "status": "not_installed", "reason": "jax is not installed"}]
+    identity = {"axis": "batch", "value": 2, "backend": "jax", "implementation": "tuned", "precision": "float32"}
+    ended = {"status": "not_installed", "reason": "jax is not installed"}
+    rows = [SweepRow(**{field.name: None for field in fields(SweepRow)} | identity | ended)]
     assert plot_axis("batch", rows) is None
     table = make_axis_table("batch", rows)
     assert table.headers == ["batch", "backend", "implementation", "precision", "status", "reason"]
