@@ -35,10 +35,13 @@ from harness.report.quantities import number
 # Below this the axis of wrong bits is linear, so that none at all has a place on it.
 LINEAR_WRONG_BITS = 0.1
 WRONG_BITS_TICKS = (0.0, 0.1, 1.0, 10.0, 100.0, 1000.0)
-QUALITIES = {
+MEASURES = {
     "original_loss": ("Original loss", "nats (log scale)"),
     "wrong_bits_per_sequence": ("Wrong bits", f"wrong bits a sequence\n(log scale, linear below {LINEAR_WRONG_BITS})"),
+    "bits_per_sequence": ("Bits", "bits a sequence (log scale)"),
 }
+# Those that a target can be set for.
+QUALITIES = ("original_loss", "wrong_bits_per_sequence")
 STAR: dict[str, Any] = {"marker": "*", "s": 130, "edgecolor": PAGE, "linewidth": 0.7}
 EFFORTS = {
     "sequences": ("sequences", "training sequences"),
@@ -91,8 +94,8 @@ def median_curve(variant: Variant, name: str) -> NDArray[np.float64]:
 
 def finish_quality(axes: Axes, analysis: Analysis, effort: str, quality: str) -> None:
     """The scale of a measure, the least that the original loss can be, the target, and the texts."""
-    if quality == "original_loss":
-        scale_losses(axes, analysis.original_loss_floor)
+    if quality != "wrong_bits_per_sequence":
+        scale_losses(axes, analysis.original_loss_floor if quality == "original_loss" else None)
     else:
         # The linear part is as high as a decade.
         axes.set_yscale("symlog", linthresh=LINEAR_WRONG_BITS, linscale=0.9)
@@ -100,11 +103,11 @@ def finish_quality(axes: Axes, analysis: Analysis, effort: str, quality: str) ->
         axes.yaxis.set_major_locator(FixedLocator(WRONG_BITS_TICKS))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    target = getattr(analysis.run.target, quality)
+    target = getattr(analysis.run.target, quality, None)
     if target is not None:
         mark_line(axes, target, f"target, {number(target)}")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    (name, unit), (against, x_label) = QUALITIES[quality], EFFORTS[effort]
+    (name, unit), (against, x_label) = MEASURES[quality], EFFORTS[effort]
     finish_axes(axes, f"{name} by {against}", x_label, unit)
 
 
