@@ -75,10 +75,11 @@ def make_panels(n: int, n_series: int, n_columns: int = 2, height: float = PANEL
 def settle(figure: Figure) -> None:
     """Lay the figure out, and leave its panels where they are, in places rounded to what nobody sees: the last digits
     of the layout differ from one time to the next. A figure that is laid out stays as it is."""
-    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+    if figure.get_layout_engine() is None:
         return
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # Not "none", with which matplotlib would draw everything twice each time that it saves something.
+    figure.set_layout_engine(None)
     for axes in figure.axes:
         left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))
