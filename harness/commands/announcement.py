@@ -8,12 +8,12 @@ from harness.machine import find_processors, gpu_devices, visible_gpus, write_li
 from harness.machine.variables import withheld_variables
 from harness.processes.process import Resources
 from harness.processes.selection import Selection
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.report.quantities import count, count_between
 from harness.task.recipe import RunConfig
 
 
-def describe_plan(selection: Selection, cells: Sequence[Cell]) -> Iterator[str]:
+def describe_plan(selection: Selection, cells: Sequence[PlannedCell]) -> Iterator[str]:
     """Lines: what is trained, with which recipe, on what."""
     config, resources = selection.config, selection.resources
     variants = dict.fromkeys(f"{cell.backend.name} {cell.implementation}" for cell in cells)

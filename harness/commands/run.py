@@ -38,8 +38,8 @@ from harness.processes.selection import Selection, parse_seeds
 from harness.processes.verdict import choose_run_cases, verify_brief
 from harness.proof.oracle import forget
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
-from harness.records.folder import RunFolder, Taken, default_folder
-from harness.records.identity import Cell
+from harness.records.folder import FolderTaken, RunFolder, default_folder
+from harness.records.identity import PlannedCell
 from harness.records.messages import Checkpoint, Message
 from harness.records.schema import SCHEMA_VERSION
 from harness.records.structs import CellResources, LoadAverage, Making, RunFile, Verification
@@ -177,7 +177,7 @@ def _open_folder(selection: Selection, options: RunOptions, plan: Plan, cluster:
     while True:
         try:
             return RunFolder.create(options.out or default_folder(selection.preset), description)
-        except Taken:
+        except FolderTaken:
             # Another run that was started in the same second has the name.
             if options.out:
                 raise
@@ -191,7 +191,7 @@ def _announce(selection: Selection, plan: Plan, folder: RunFolder, cluster: Clus
 
 
 def _verify(
-    cells: list[Cell], selection: Selection, cluster: Cluster | None, console: Console
+    cells: list[PlannedCell], selection: Selection, cluster: Cluster | None, console: Console
 ) -> dict[tuple[str, ...], Verification]:
     """Prove each variant in brief before any is timed."""
     verdicts: dict[tuple[str, ...], Verification] = {}
@@ -204,7 +204,7 @@ def _verify(
     return verdicts
 
 
-def _verify_here(cells: list[Cell], selection: Selection) -> Iterator[Verification]:
+def _verify_here(cells: list[PlannedCell], selection: Selection) -> Iterator[Verification]:
     resources = selection.resources
     cases = choose_run_cases(selection.config, list(dict.fromkeys(cell.seed for cell in cells)), resources.ranks)
     try:
@@ -245,7 +245,7 @@ def _run_in_turn(plan: Plan, keeper: Keeper, selection: Selection, console: Cons
     return statuses
 
 
-def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: Console) -> bool:
+def _is_complete(cell: PlannedCell, selection: Selection, folder: RunFolder, console: Console) -> bool:
     why = folder.reason_to_train(cell, selection.config, _making(cell))
     if why is None:
         say(console, f"{cell.name}: complete, kept")
@@ -254,12 +254,12 @@ def _is_complete(cell: Cell, selection: Selection, folder: RunFolder, console: C
     return why is None
 
 
-def _making(cell: Cell) -> Making:
+def _making(cell: PlannedCell) -> Making:
     """What the cell is made with here, beside its code."""
     return Making(versions(cell.backend), cpu_model())
 
 
-def _run_one(cell: Cell, keeper: Keeper, selection: Selection, schedule: Schedule, console: Console) -> str:
+def _run_one(cell: PlannedCell, keeper: Keeper, selection: Selection, schedule: Schedule, console: Console) -> str:
     """The status that the cell ended with."""
     made_with, folder = _making(cell), keeper.folder
     started_s, load_before = time.monotonic(), load_average()
@@ -282,7 +282,7 @@ def _run_one(cell: Cell, keeper: Keeper, selection: Selection, schedule: Schedul
     return written.status
 
 
-def _train(cell: Cell, folder: RunFolder, selection: Selection, schedule: Schedule, console: Console) -> Outcome:
+def _train(cell: PlannedCell, folder: RunFolder, selection: Selection, schedule: Schedule, console: Console) -> Outcome:
     """Train the cell from its checkpoint, if it has one, and keep the checkpoints that it sends."""
     path, made_with = checkpoint_path(folder.path, cell.name), _making(cell)
     checkpoint = _read_checkpoint(path, cell, made_with, console)
@@ -300,7 +300,7 @@ def _train(cell: Cell, folder: RunFolder, selection: Selection, schedule: Schedu
         return run_cell(cell, selection.config, selection.resources, folder.log(cell), hear, checkpoint)
 
 
-def _read_checkpoint(path: Path, cell: Cell, made_with: Making, console: Console) -> Message | None:
+def _read_checkpoint(path: Path, cell: PlannedCell, made_with: Making, console: Console) -> Message | None:
     """Where the cell goes on; None to start it anew."""
     try:
         checkpoint = read_checkpoint(path, made_with)

@@ -20,7 +20,7 @@ from harness.processes.process import INTERRUPTED, Resources, run_job
 from harness.processes.saying import say
 from harness.processes.selection import Selection
 from harness.records.folder import RunFolder
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Timed
 from harness.records.structs import Product
 from harness.task.recipe import RunConfig
@@ -29,7 +29,7 @@ TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
-class Taken:
+class Samples:
     """Samples but for `after`, and by name the backends whose process failed, and why."""
 
     samples: list[Product] = field(default_factory=list)
@@ -47,7 +47,7 @@ class CeilingSampler:
         self.round_of = {cell.name: number for number, round_ in enumerate(plan.rounds) for cell in round_}
         self.begun: set[int] = set()
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: PlannedCell) -> None:
         """Before a cell is trained: take samples if it is the first of its round."""
         number, place = self.round_of[cell.name], self.names.index(cell.name)
         if number not in self.begun and not cell.backend.missing_packages():
@@ -78,10 +78,10 @@ def offering(chosen: Iterable[Backend]) -> list[Backend]:
 
 def take_samples(
     backends: Iterable[Backend], config: RunConfig, precisions: Sequence[str], resources: Resources, logs: Path
-) -> Taken:
+) -> Samples:
     """Time the products of each backend, one after the other; after a signal, of no more. What a process prints is in
     ceiling-<backend>.log."""
-    taken, limited = Taken(), replace(resources, timeout_s=TIMEOUT_S)
+    taken, limited = Samples(), replace(resources, timeout_s=TIMEOUT_S)
     for backend in backends:
         job = TimeProducts(backend=backend.name, precisions=[*precisions], configuration=config)
         outcome = run_job(job, limited, logs / f"ceiling-{backend.name}.log")
@@ -94,7 +94,7 @@ def take_samples(
     return taken
 
 
-def keep_samples(taken: Taken, after: str | None, folder: RunFolder, console: Console) -> None:
+def keep_samples(taken: Samples, after: str | None, folder: RunFolder, console: Console) -> None:
     """Write the samples beside the earlier ones, and say what went wrong."""
     lines = [f"No ceiling by {name}: {failure}" for name, failure in taken.failures.items()]
     try:

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from harness.processes.process import Outcome
-from harness.records import structs
 from harness.records.checkpoints import checkpoint_path
 from harness.records.fault import Fault
 from harness.records.folder import RunFolder
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.leave_out import leave_out_faulty
 from harness.records.messages import NOTHING, Failed, Trained
 from harness.records.parameter_faults import parameter_faults
 from harness.records.schema import SCHEMA_VERSION, digest
-from harness.records.structs import ENDED_FOR_GOOD, LoadAverage, Making, Measured, Provenance, Verification
+from harness.records.structs import ENDED_FOR_GOOD, Cell, LoadAverage, Making, Measured, Provenance, Verification
 from harness.task.recipe import RunConfig
 
 
@@ -41,7 +40,7 @@ class Keeper:
     config: RunConfig
     verdicts: Mapping[tuple[str, ...], Verification]
 
-    def keep(self, cell: Cell, outcome: Outcome, circumstances: Circumstances) -> structs.Cell:
+    def keep(self, cell: PlannedCell, outcome: Outcome, circumstances: Circumstances) -> Cell:
         """The record as written; a checkpoint that it makes needless is removed."""
         record = make_record(cell, outcome, self.config, circumstances)
         if verdict := self.verdicts.get(cell.variant):
@@ -53,7 +52,7 @@ class Keeper:
         return written
 
 
-def make_record(cell: Cell, outcome: Outcome, config: RunConfig, circumstances: Circumstances) -> structs.Cell:
+def make_record(cell: PlannedCell, outcome: Outcome, config: RunConfig, circumstances: Circumstances) -> Cell:
     """The record of what a worker sent, without the fields that are malformed or do not agree with the rest."""
     sources = outcome.body.sources if isinstance(outcome.body, Trained) else {}
     made_with, provenance = circumstances.made_with, None
@@ -61,7 +60,7 @@ def make_record(cell: Cell, outcome: Outcome, config: RunConfig, circumstances: 
         provenance = Provenance(made_with.versions, made_with.cpu, sources)
     measured = _leave_out(outcome, config, sources)
     # It is not the worker that says which cell this is.
-    return structs.Cell(
+    return Cell(
         **msgspec.structs.asdict(measured),
         schema_version=SCHEMA_VERSION,
         cell=cell.name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends import Backend
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.structs import AAPair
 
 
@@ -16,11 +16,11 @@ from harness.records.structs import AAPair
 class Plan:
     """The rounds of cells in running order, and the A/A pair, where there are repeats."""
 
-    rounds: list[list[Cell]]
+    rounds: list[list[PlannedCell]]
     a_a: AAPair | None
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[PlannedCell]:
         return [cell for round_ in self.rounds for cell in round_]
 
 
@@ -42,11 +42,11 @@ def plan_cells(
     installed = [variant for variant in variants if not variant[0].missing_packages()]
     first = [variant for variant in installed if variant[1] == "tuned"] or installed
     a_a_variant = first[0] if first and repeats > 1 else None
-    rounds: list[list[Cell]] = []
+    rounds: list[list[PlannedCell]] = []
     for repeat, seed in itertools.product(range(repeats), seeds):
-        round_ = [Cell(*variant, seed, repeat) for variant in variants]
+        round_ = [PlannedCell(*variant, seed, repeat) for variant in variants]
         if a_a_variant:
-            round_.append(Cell(*a_a_variant, seed, repeats + repeat))
+            round_.append(PlannedCell(*a_a_variant, seed, repeats + repeat))
         order = np.random.default_rng([repeat, seed]).permutation(len(round_))
         rounds.append([round_[place] for place in order])
     return Plan(rounds, _name_a_a(a_a_variant, repeats))

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from harness.cells.requests import Train
 from harness.processes.process import Outcome, Resources, missing_reason
 from harness.processes.ranks import Hear, run_together
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Checkpoint, Message
 from harness.task.recipe import RunConfig
 
 
 def run_cell(
-    cell: Cell, config: RunConfig, resources: Resources, log: Path, hear: Hear, checkpoint: Message | None = None
+    cell: PlannedCell, config: RunConfig, resources: Resources, log: Path, hear: Hear, checkpoint: Message | None = None
 ) -> Outcome:
     """Train one cell in fresh processes, from the checkpoint of an earlier one if there is one. Never raises for what
     a worker does."""
@@ -28,7 +28,7 @@ def run_cell(
     return run_together(replace(job, checkpoint=checkpoint.body), resources, log, hear, checkpoint.arrays)
 
 
-def train_job(cell: Cell, config: RunConfig) -> Train:
+def train_job(cell: PlannedCell, config: RunConfig) -> Train:
     """What a worker is asked for, to train the cell from its start."""
     return Train(
         backend=cell.backend.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 
 
 def say_duration(seconds: float) -> str:
@@ -37,12 +37,12 @@ class ScheduleState:
 class Schedule:
     """What is left of a run's cells: like takes as long as like did, what was not seen yet as the others on average."""
 
-    cells: Sequence[Cell]
+    cells: Sequence[PlannedCell]
     n_done: int = 0
     n_at_once: int = 1
     durations_s: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
-    def finish(self, cell: Cell, duration_s: float | None) -> None:
+    def finish(self, cell: PlannedCell, duration_s: float | None) -> None:
         """One cell less to do, in the order of the plan; None for one that took no training."""
         self.n_done += 1
         if duration_s is not None:
@@ -71,5 +71,5 @@ class Schedule:
         return f"{place}, about {say_duration(left_s)} left"
 
 
-def _kind(cell: Cell) -> tuple[str, str]:
+def _kind(cell: PlannedCell) -> tuple[str, str]:
     return cell.backend.name, cell.implementation

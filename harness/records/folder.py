@@ -23,10 +23,9 @@ from safetensors.numpy import load, save
 
 from backends.contract import Parameters
 from harness.machine.provenance import changed_sources
-from harness.records import structs
 from harness.records.durable import FolderLock, Locked, move, remove_temporaries, sync_folder, write_bytes, write_json
 from harness.records.fault import shape_fault
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.parameter_faults import parameter_faults
 from harness.records.reading import check_name, read_file, read_run_file
 from harness.records.record_faults import record_faults
@@ -34,6 +33,7 @@ from harness.records.schema import SCHEMA_VERSION, UnreadableFile, digest, flatt
 from harness.records.structs import (
     AAPair,
     CeilingFile,
+    Cell,
     Making,
     Product,
     Provenance,
@@ -57,7 +57,7 @@ ENDED = {
 BULKY = ("losses", "chunks", "evaluation", "settings", "timeline")
 
 
-class Taken(ConfigurationError):
+class FolderTaken(ConfigurationError):
     """There is a folder of that name, or another run is making it."""
 
 
@@ -72,7 +72,7 @@ class RunFolder:
     def create(cls, path: Path, run: RunFile) -> RunFolder:
         """A new folder with its run.json. Raises ConfigurationError where `path` is already there or cannot be made."""
         if path.exists() or path.is_symlink():
-            raise Taken(f"{path} already exists; name it with --resume to go on there")
+            raise FolderTaken(f"{path} already exists; name it with --resume to go on there")
         # Named when it is complete: a folder that is there can be resumed.
         begun = path.with_name(f".{path.name}.new")
         lock = None
@@ -86,12 +86,12 @@ class RunFolder:
             begun.rename(path)
             sync_folder(path.parent)
         except Locked as error:
-            raise Taken(f"{path} is being made by {error}") from None
+            raise FolderTaken(f"{path} is being made by {error}") from None
         except OSError as error:
             if lock:
                 lock.close()
                 shutil.rmtree(begun, ignore_errors=True)
-            kind = Taken if error.errno in (errno.ENOTEMPTY, errno.EEXIST) else ConfigurationError
+            kind = FolderTaken if error.errno in (errno.ENOTEMPTY, errno.EEXIST) else ConfigurationError
             raise kind(f"{path} cannot be made: {error.strerror}") from None
         return cls(path, lock)
 
@@ -133,19 +133,19 @@ class RunFolder:
     ) -> None:
         self.lock.close()
 
-    def log(self, cell: Cell) -> Path:
+    def log(self, cell: PlannedCell) -> Path:
         return self.path / "logs" / f"{cell.name}.log"
 
-    def _rank_logs(self, cell: Cell) -> list[Path]:
+    def _rank_logs(self, cell: PlannedCell) -> list[Path]:
         return sorted((self.path / "logs").glob(f"{glob.escape(cell.name)}.rank*.log"))
 
-    def record(self, cell: Cell) -> Path:
+    def record(self, cell: PlannedCell) -> Path:
         return self.path / "cells" / f"{cell.name}.json"
 
-    def parameters(self, cell: Cell) -> Path:
+    def parameters(self, cell: PlannedCell) -> Path:
         return self.path / "cells" / f"{cell.name}.safetensors"
 
-    def reason_to_train(self, cell: Cell, config: RunConfig, made_with: Making) -> str | None:
+    def reason_to_train(self, cell: PlannedCell, config: RunConfig, made_with: Making) -> str | None:
         """Why the cell has to be done, again or at all; None where it is complete and would be of the same making
         today."""
         try:
@@ -158,9 +158,9 @@ class RunFolder:
             return f"its record has schema version {record.get('schema_version')}, not {SCHEMA_VERSION}"
         if not is_sealed(record):
             return "its record was altered"
-        if fault := shape_fault(record, structs.Cell):
+        if fault := shape_fault(record, Cell):
             return _first([fault])
-        made = msgspec.convert(record, structs.Cell)
+        made = msgspec.convert(record, Cell)
         if made.status != "ok":
             return ENDED.get(made.status, f"it ended as {made.status}")
         return (
@@ -182,7 +182,7 @@ class RunFolder:
         known = {each.variant: each for each in (*run.verification, *verification)}
         _write_struct(self.path / "run.json", replace(run, verification=list(known.values())))
 
-    def begin_attempt(self, cell: Cell) -> int:
+    def begin_attempt(self, cell: PlannedCell) -> int:
         """Put what an earlier attempt has left into attempts/, under its number; the number of the one that begins.
 
         The record goes last, so that what a kill leaves half done is no complete cell and is put there next time.
@@ -194,7 +194,7 @@ class RunFolder:
             move(path, self.path / "attempts" / f"{cell.name}.{number}{path.name.removeprefix(cell.name)}")
         return number + 1 if left else number
 
-    def write_cell(self, cell: Cell, record: structs.Cell, parameters: Parameters) -> structs.Cell:
+    def write_cell(self, cell: PlannedCell, record: Cell, parameters: Parameters) -> Cell:
         """Write the parameters, then the record that vouches for them; the record as written.
 
         What cannot be written makes the cell a failed one with as much of its record as can be, at least in the
@@ -220,12 +220,12 @@ class RunFolder:
             earlier = []
         _write_struct(path, CeilingFile(SCHEMA_VERSION, [*earlier, *samples]))
 
-    def _write_record(self, cell: Cell, record: structs.Cell) -> structs.Cell:
+    def _write_record(self, cell: PlannedCell, record: Cell) -> Cell:
         sealed = seal(msgspec.to_builtins(record))
         write_json(self.record(cell), sealed)
         return replace(record, sha256=sealed["sha256"])
 
-    def _write_remains(self, cell: Cell, record: structs.Cell) -> structs.Cell:
+    def _write_remains(self, cell: PlannedCell, record: Cell) -> Cell:
         """All of it where only the parameters did not fit, else how it ended."""
         self.parameters(cell).unlink(missing_ok=True)
         whole = replace(record, parameters_sha256=None)
@@ -236,7 +236,7 @@ class RunFolder:
                 continue
         return whole
 
-    def _parameter_fault(self, record: structs.Cell, cell: Cell, config: RunConfig) -> str | None:
+    def _parameter_fault(self, record: Cell, cell: PlannedCell, config: RunConfig) -> str | None:
         try:
             content = self.parameters(cell).read_bytes()
         except OSError:
@@ -294,7 +294,7 @@ def _write_struct(path: Path, file: msgspec.Struct) -> None:
     write_json(path, msgspec.to_builtins(file))
 
 
-def _other_making(record: structs.Cell, config: RunConfig, cell: Cell, made_with: Making) -> str | None:
+def _other_making(record: Cell, config: RunConfig, cell: PlannedCell, made_with: Making) -> str | None:
     """Why the cell, done today, would be of another making."""
     made = record.provenance or Provenance({}, "", {"": ""})
     if record.configuration_sha256 != digest(config.to_dict()):
@@ -319,7 +319,7 @@ def _first(faults: Iterable[Any]) -> str | None:
     return None if fault is None else f"its record is faulty: {fault}"
 
 
-def _numbered(cell: Cell, path: Path) -> re.Match[str] | None:
+def _numbered(cell: PlannedCell, path: Path) -> re.Match[str] | None:
     return re.fullmatch(rf"{re.escape(cell.name)}\.(\d+)\.(json|log|safetensors)", path.name)
 
 

@@ -8,7 +8,7 @@ from backends import Backend
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedCell:
     backend: Backend
     implementation: str
     precision: str

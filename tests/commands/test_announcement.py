@@ -13,7 +13,7 @@ from harness.processes.plan import plan_cells
 from harness.processes.process import Resources
 from harness.processes.schedule import Schedule, say_duration
 from harness.processes.selection import Selection, check_gpus
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
 
@@ -33,7 +33,7 @@ def make_selection(*backends: Backend) -> Selection:
     )
 
 
-def make_cells(*backends: Backend, repeats: int = 1) -> list[Cell]:
+def make_cells(*backends: Backend, repeats: int = 1) -> list[PlannedCell]:
     return plan_cells(list(backends), ["idiomatic", "tuned"], ["float32"], [0], repeats).cells
 
 
@@ -61,9 +61,10 @@ def test_ranks_are_told_with_what_each_has() -> None:
 
 def test_like_takes_as_long_as_like_and_the_unseen_as_the_others_on_average() -> None:
     cells = [
-        Cell(INSTALLED[place], "idiomatic", "float32", 0, repeat) for repeat, place in ((0, 0), (0, 1), (1, 0), (1, 1))
+        PlannedCell(INSTALLED[place], "idiomatic", "float32", 0, repeat)
+        for repeat, place in ((0, 0), (0, 1), (1, 0), (1, 1))
     ]
-    schedule = Schedule([*cells, Cell(ABSENT, "idiomatic", "float32", 0, 0)])
+    schedule = Schedule([*cells, PlannedCell(ABSENT, "idiomatic", "float32", 0, 0)])
     assert schedule.left_s() is None
     assert str(schedule) == "0 of 5"
     schedule.finish(cells[0], 100.0)
@@ -79,7 +80,9 @@ def test_like_takes_as_long_as_like_and_the_unseen_as_the_others_on_average() ->
 
 
 def test_nodes_share_what_is_left() -> None:
-    schedule = Schedule([Cell(INSTALLED[0], "idiomatic", "float32", 0, repeat) for repeat in range(6)], n_at_once=3)
+    schedule = Schedule(
+        [PlannedCell(INSTALLED[0], "idiomatic", "float32", 0, repeat) for repeat in range(6)], n_at_once=3
+    )
     schedule.finish(schedule.cells[0], 100.0)
     assert schedule.left_s() == pytest.approx(500.0 / 3)
     for cell in schedule.cells[1:5]:

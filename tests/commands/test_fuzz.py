@@ -18,7 +18,7 @@ from harness.cli import main
 from harness.commands.check import check
 from harness.commands.check.folder import find_faults
 from harness.records.folder import RunFolder, read_description
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.reading import read_run
 from harness.records.schema import SCHEMA_VERSION, seal
 from harness.records.structs import Making
@@ -30,7 +30,7 @@ from harness.task.presets import ConfigurationError, convert, load_preset
 from harness.task.recipe import RunConfig
 from tests.command import SMALL, harness, invoke
 
-CELL = Cell(BACKENDS["reference"], "idiomatic", "float32", 0, 0)
+CELL = PlannedCell(BACKENDS["reference"], "idiomatic", "float32", 0, 0)
 
 once_a_module = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 

@@ -13,7 +13,7 @@ from harness.commands.progress import CellProgress
 from harness.processes.process import Resources
 from harness.processes.runner import run_cell
 from harness.processes.schedule import ScheduleState
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Message, Phase, Progress
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
@@ -33,7 +33,7 @@ def bar_length(progress: CellProgress) -> int:
 
 def test_the_bar_of_a_cell_of_several_ranks_counts_training_steps(tmp_path: Path) -> None:
     heard: list[Message] = []
-    cell = Cell(find_backend("together"), "idiomatic", "float32", 0, 0)
+    cell = PlannedCell(find_backend("together"), "idiomatic", "float32", 0, 0)
     run_cell(cell, CONFIG, Resources("cpu", 1, 60.0, ranks=2), tmp_path / "cell.log", heard.append)
     progress = CellProgress(
         cell.name, CONFIG.train.steps, Console(file=io.StringIO()), ScheduleState(0, 1, "0 of 1 cells")

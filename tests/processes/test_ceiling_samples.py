@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -11,8 +12,13 @@ from typing import Any
 
 import pytest
 from processes import Marked, ends
+from rich.console import Console
 
 from harness.machine import find_processors
+from harness.processes.ceiling import Samples, keep_samples
+from harness.records.durable import FolderLock
+from harness.records.folder import RunFolder
+from harness.records.structs import Product
 from tests.cells.test_ceiling import WAYS
 from tests.command import SMALL, Finished, command, environment, harness, invoke, read_rows
 from tests.documentation import install
@@ -151,19 +157,33 @@ def test_ranks_are_measured_by_what_all_of_them_have(site: Path, tmp_path: Path)
     assert {sample["way"] for sample in samples(folder)} == {"NumPy, 2 threads"}
 
 
-@pytest.mark.parametrize(
-    "content", ['{"schema_version": 3, "samples": "many"}', '{"schema_version": 2, "samples": []}', "{"]
-)
-def test_a_ceiling_that_is_not_ours_costs_the_samples_alone(content: str, site: Path, tmp_path: Path) -> None:
+def test_a_ceiling_that_is_not_ours_costs_the_samples_alone(site: Path, tmp_path: Path) -> None:
     offer(site)
     folder = tmp_path / "run"
     run("--backend", "multiplying", "--out", folder)
     [record] = (folder / "cells").glob("*.json")
     record.unlink()
-    (folder / "ceiling.json").write_text(content)
+    (folder / "ceiling.json").write_text("{")
     assert "Samples of the ceiling could not be kept: " in run("--backend", "multiplying", "--resume", folder)
     assert json.loads(record.read_text())["status"] == "ok"
-    assert (folder / "ceiling.json").read_text() == content
+    assert (folder / "ceiling.json").read_text() == "{"
+
+
+@pytest.mark.parametrize(
+    "content", ['{"schema_version": 3, "samples": "many"}', '{"schema_version": 2, "samples": []}', "{"]
+)
+def test_samples_are_not_added_to_what_is_not_ours(
+    content: str, reference_run: Finished, tmp_path: Path, console: Console
+) -> None:
+    copy = Path(shutil.copytree(reference_run.folder, tmp_path / "copy"))
+    (copy / "ceiling.json").write_text(content)
+    shape = {"m": 4, "k": 3, "n": 12}
+    where = {"backend": "multiplying", "way": "NumPy", "precision": "float32", "device": "cpu"}
+    taken = Samples([Product(**where, **shape, seconds=1e-6, calls=50)])
+    with RunFolder(copy, FolderLock(copy)) as folder:
+        keep_samples(taken, None, folder, console)
+    assert "Samples of the ceiling could not be kept: " in console.file.getvalue()
+    assert (copy / "ceiling.json").read_text() == content
 
 
 def test_a_signal_ends_the_sampling(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

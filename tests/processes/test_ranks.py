@@ -18,7 +18,7 @@ from harness.processes import ranks
 from harness.processes.process import Outcome, Resources
 from harness.processes.ranks import Meeting, free_addresses, judge_ranks, rank_log
 from harness.processes.runner import run_cell
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Failed
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
@@ -33,13 +33,13 @@ CONFIG = RunConfig(
 
 
 def run_ranks(name: str, tmp_path: Path, n_ranks: int = 2) -> Outcome:
-    cell = Cell(find_backend(name), "idiomatic", "float32", 0, 0)
+    cell = PlannedCell(find_backend(name), "idiomatic", "float32", 0, 0)
     return run_cell(cell, CONFIG, Resources("cpu", 1, 60.0, ranks=n_ranks), tmp_path / "cell.log", lambda _: None)
 
 
 @pytest.mark.parametrize(("backend", "implementation"), each_implementation())
 def test_two_ranks_train_as_one_process_does(backend: Backend, implementation: str, tmp_path: Path) -> None:
-    cell = Cell(backend, implementation, "float32", 0, 0)
+    cell = PlannedCell(backend, implementation, "float32", 0, 0)
     alone, together = (
         run_cell(cell, CONFIG, Resources("cpu", 1, 250.0, ranks=n), tmp_path / f"{n}.log", lambda _: None)
         for n in (1, 2)

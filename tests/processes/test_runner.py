@@ -14,7 +14,7 @@ from harness.machine import find_processors
 from harness.processes import process
 from harness.processes.process import Outcome, Resources, last_lines, worker_environment
 from harness.processes.runner import run_cell
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Message, Phase, Progress
 from harness.task.copy_task import CopyTask
 from harness.task.recipe import ModelConfig, RunConfig, TrainConfig
@@ -28,7 +28,7 @@ CONFIG = RunConfig(
 
 
 def run_fake(name: str, tmp_path: Path, *, timeout_s: float = 60.0, listen: list[Message] | None = None) -> Outcome:
-    cell = Cell(find_backend(name), "idiomatic", "float32", 0, 0)
+    cell = PlannedCell(find_backend(name), "idiomatic", "float32", 0, 0)
     heard: list[Message] = [] if listen is None else listen
     return run_cell(cell, CONFIG, Resources("cpu", 1, timeout_s), tmp_path / "cell.log", heard.append)
 

@@ -17,7 +17,7 @@ from harness.cells.history import History
 from harness.processes.process import Outcome, Resources
 from harness.processes.runner import run_cell
 from harness.records.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Checkpoint, Message, Phase, Progress
 from harness.records.stages import STAGE_NAMES, TOTAL
 from harness.records.structs import Making, Validated
@@ -52,7 +52,7 @@ class Interrupted:
         patch.setenv("KILL_AT", str(self.kill_at))
 
     def train(self, *, from_checkpoint: Message | None = None) -> Outcome:
-        cell = Cell(find_backend("interrupted"), "idiomatic", "float32", 0, 0)
+        cell = PlannedCell(find_backend("interrupted"), "idiomatic", "float32", 0, 0)
         log = self.folder / "cell.log"
         return run_cell(cell, CONFIG, Resources("cpu", 1), log, self.heard.append, from_checkpoint)
 

@@ -19,19 +19,18 @@ from harness.processes.process import Outcome, Resources
 from harness.processes.ranks import rank_log
 from harness.processes.runner import run_cell
 from harness.records import folder as results
-from harness.records import structs
 from harness.records.folder import RunFolder, default_folder
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.record_faults import record_faults
 from harness.records.schema import SCHEMA_VERSION, flatten, seal
-from harness.records.structs import AAPair, CellResources, Making, Measured, RunFile
+from harness.records.structs import AAPair, Cell, CellResources, Making, Measured, RunFile
 from harness.task.copy_task import CopyTask
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import InferenceConfig, ModelConfig, RunConfig, TrainConfig
 from tests.outcomes import told, with_told
 
-CELL = Cell(BACKENDS["reference"], "idiomatic", "float32", 3, 1)
-OTHER = Cell(BACKENDS["reference"], "idiomatic", "float32", 4, 1)
+CELL = PlannedCell(BACKENDS["reference"], "idiomatic", "float32", 3, 1)
+OTHER = PlannedCell(BACKENDS["reference"], "idiomatic", "float32", 4, 1)
 CONFIG = RunConfig(
     task=CopyTask(max_length=2), model=ModelConfig(layers=1, hidden=3), train=TrainConfig(batch=4, steps=12, chunk=3)
 )
@@ -39,7 +38,7 @@ MADE_WITH = Making(versions(CELL.backend), cpu_model())
 CIRCUMSTANCES = Circumstances(1, MADE_WITH)
 
 
-def record_of(outcome: Outcome, cell: Cell = CELL) -> structs.Cell:
+def record_of(outcome: Outcome, cell: PlannedCell = CELL) -> Cell:
     return make_record(cell, outcome, CONFIG, CIRCUMSTANCES)
 
 

@@ -22,7 +22,7 @@ from harness.analysis.stats import Interval
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Runs, the first of which the others are held against. quality is empty where they were not to learn the same, or
     trained for speed alone; failures is None where nobody asked for --fail-if-slower."""
 
@@ -42,12 +42,12 @@ class Comparison:
         return not self.failures
 
 
-def make_comparison(folders: list[Path]) -> Comparison:
+def make_comparison(folders: list[Path]) -> RunComparison:
     """Raises ConfigurationError for runs that cannot be compared."""
     runs = load_runs(folders)
     speeds, absences = speed_changes(runs), find_absences(runs)
     machines = [machine_change(runs[0], other) for other in runs[1:]]
-    return Comparison(
+    return RunComparison(
         runs=runs,
         speeds=speeds,
         machines=[machine for machine in machines if machine],
@@ -59,7 +59,7 @@ def make_comparison(folders: list[Path]) -> Comparison:
     )
 
 
-def to_document(comparison: Comparison, sentences: list[str]) -> dict[str, Any]:
+def to_document(comparison: RunComparison, sentences: list[str]) -> dict[str, Any]:
     """The comparison as JSON, with every number unrounded."""
     return {
         "runs": [_run_document(run) for run in comparison.runs],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from harness.machine.interruption import is_interrupted
-from harness.processes.ceiling import Taken
+from harness.processes.ceiling import Samples
 from harness.processes.cluster.connection import Cluster
 from harness.processes.cluster.losses import count_alive, explain
 from harness.processes.cluster.messages import ProductsJob
@@ -15,7 +15,7 @@ from harness.processes.selection import Selection
 from harness.records.messages import encode
 
 
-def sample_node(cluster: Cluster, selection: Selection) -> Taken:
+def sample_node(cluster: Cluster, selection: Selection) -> Samples:
     """The samples, or why there are none; after a signal there are none."""
     import ray
     from ray.exceptions import RayError
@@ -27,8 +27,8 @@ def sample_node(cluster: Cluster, selection: Selection) -> Taken:
     while not ray.wait([task], timeout=POLL_INTERVAL_S)[0]:
         if is_interrupted() or not count_alive(cluster.nodes):
             ray.cancel(task, force=True)
-            return Taken()
+            return Samples()
     try:
-        return msgspec.json.decode(ray.get(task), type=Taken)
+        return msgspec.json.decode(ray.get(task), type=Samples)
     except RayError as error:
-        return Taken(failures={"any framework": str(explain(error).reason)})
+        return Samples(failures={"any framework": str(explain(error).reason)})

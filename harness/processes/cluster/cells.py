@@ -21,7 +21,7 @@ from harness.processes.process import INTERRUPTED, POLL_INTERVAL_S, Outcome, Wat
 from harness.processes.ranks import Hear, join_group, run_ranks
 from harness.processes.runner import train_job
 from harness.processes.selection import Selection
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.messages import Message, ProtocolError, encode, read_message
 
 # What a node that is asked to end may take: more than a worker may.
@@ -34,7 +34,7 @@ Tell = Callable[[Any], None]
 class Begun:
     """A cell has begun, on these nodes by rank."""
 
-    cell: Cell
+    cell: PlannedCell
     nodes: tuple[str, ...]
 
 
@@ -43,7 +43,7 @@ class Ended:
     """How a cell ended: on which nodes, by rank, or on none where too few were left. logs are as the nodes are, None
     where one was lost."""
 
-    cell: Cell
+    cell: PlannedCell
     nodes: tuple[str, ...]
     outcome: Outcome
     making: NodeMaking | None = None
@@ -59,11 +59,11 @@ class Answer:
     log: bytes | None = None
 
 
-def train_cells(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -> Iterator[Begun | Ended]:
+def train_cells(cluster: Cluster, cells: Sequence[PlannedCell], selection: Selection) -> Iterator[Begun | Ended]:
     """Every cell, as it begins and ends, as many at once as there are nodes for. After a signal, and when it is closed,
     what has not ended is ended."""
 
-    def train(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
+    def train(cell: PlannedCell, tell: Tell, is_stopped: IsStopped) -> None:
         job, begun = train_job(cell, selection.config), list[str]()
 
         def begin(nodes: list[str]) -> None:
@@ -78,12 +78,14 @@ def train_cells(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -
     yield from side_by_side(train, cells, cluster.n_at_once)
 
 
-def side_by_side(job: Callable[[Cell, Tell, IsStopped], None], cells: Sequence[Cell], n_at_once: int) -> Iterator[Any]:
+def side_by_side(
+    job: Callable[[PlannedCell, Tell, IsStopped], None], cells: Sequence[PlannedCell], n_at_once: int
+) -> Iterator[Any]:
     """What the job tells of each cell, until a signal. Raises what a job raises."""
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stopped, end = threading.Event(), object()
 
-    def run(cell: Cell) -> None:
+    def run(cell: PlannedCell) -> None:
         try:
             job(cell, told.put, lambda: stopped.is_set() or is_interrupted())
         except Exception as error:

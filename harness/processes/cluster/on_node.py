@@ -127,7 +127,7 @@ class RankOnNode:
 
 
 def time_products_here(request: bytes) -> bytes:
-    """Samples of this node's ceiling, and what failed: from a ProductsJob to a Taken."""
+    """Samples of this node's ceiling, and what failed: from a ProductsJob to Samples."""
     raise_priority()
     asked = msgspec.json.decode(request, type=ProductsJob)
     backends = []

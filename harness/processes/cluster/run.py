@@ -18,11 +18,11 @@ from harness.processes.saying import say
 from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection
 from harness.records.durable import write_bytes
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 
 
 def run_on_cluster(
-    cluster: Cluster, cells: Sequence[Cell], selection: Selection, keeper: Keeper, console: Console
+    cluster: Cluster, cells: Sequence[PlannedCell], selection: Selection, keeper: Keeper, console: Console
 ) -> list[str]:
     """Train what is not complete; the status of every cell, in their order."""
     told, folder = _Told(cluster, cells, keeper, console), keeper.folder
@@ -43,7 +43,7 @@ def run_on_cluster(
 class _Told:
     """What is known of the cells so far: how each ended, and which attempt at it has begun."""
 
-    def __init__(self, cluster: Cluster, cells: Sequence[Cell], keeper: Keeper, console: Console) -> None:
+    def __init__(self, cluster: Cluster, cells: Sequence[PlannedCell], keeper: Keeper, console: Console) -> None:
         self.folder, self.keeper, self.console = keeper.folder, keeper, console
         self.nodes = {node.name: node for node in cluster.nodes}
         self.schedule = Schedule(cells, n_at_once=cluster.n_at_once)
@@ -54,7 +54,7 @@ class _Told:
     def say(self, text: str) -> None:
         say(self.console, text)
 
-    def is_complete(self, cell: Cell, selection: Selection) -> bool:
+    def is_complete(self, cell: PlannedCell, selection: Selection) -> bool:
         """Whether the cell is kept: made as any node would make it today."""
         makings = [node.made_with(cell.backend.name) for node in self.nodes.values()]
         distinct = [making for place, making in enumerate(makings) if making not in makings[:place]]
@@ -67,7 +67,7 @@ class _Told:
             self.say(f"{cell.name}: rerun: {reasons[0]}")
         return None in reasons
 
-    def begin(self, cell: Cell, nodes: Sequence[str]) -> bool:
+    def begin(self, cell: PlannedCell, nodes: Sequence[str]) -> bool:
         """Put an earlier attempt aside, and say in the log of this one where it runs, lest it be lost without a
         trace. False where that cannot be done: the cell has failed then."""
         try:

@@ -13,11 +13,11 @@ from harness.processes.proof import Observations, hear_into, judge, verify_job
 from harness.processes.selection import Selection
 from harness.processes.verdict import choose_run_cases, limit_time, refuse_precision, sum_up
 from harness.proof.oracle import forget
-from harness.records.identity import Cell
+from harness.records.identity import PlannedCell
 from harness.records.structs import Verification
 
 
-def verify_on_cluster(cluster: Cluster, cells: Sequence[Cell], selection: Selection) -> Iterator[Verification]:
+def verify_on_cluster(cluster: Cluster, cells: Sequence[PlannedCell], selection: Selection) -> Iterator[Verification]:
     """Each variant once, on as many nodes as a cell takes, in the order in which they are done; before any is timed.
 
     Compared with the oracle here, and not remembered. What is not installed there has no verdict. After a signal the
@@ -27,7 +27,7 @@ def verify_on_cluster(cluster: Cluster, cells: Sequence[Cell], selection: Select
     asked = choose_run_cases(selection.config, seeds, selection.resources.ranks)
     limited = replace(selection, resources=limit_time(selection.resources, asked))
 
-    def verify(cell: Cell, tell: Tell, is_stopped: IsStopped) -> None:
+    def verify(cell: PlannedCell, tell: Tell, is_stopped: IsStopped) -> None:
         if unknown := refuse_precision(cell.backend, cell.implementation, cell.precision):
             tell(unknown)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.analysis.compare.comparison import Comparison
+from harness.analysis.compare.comparison import RunComparison
 from harness.analysis.compare.speeds import SLOWER, TOO_FEW, SpeedChange
 from harness.analysis.comparisons import BUSY
 from harness.analysis.stats import ENOUGH_SAMPLES
@@ -22,7 +22,7 @@ def parse_limit(text: str | None) -> float | None:
     return float(number[1]) / 100
 
 
-def find_failures(comparison: Comparison, limit: float) -> list[str]:
+def find_failures(comparison: RunComparison, limit: float) -> list[str]:
     """A sentence for each variant of the first run that another shows to be slower by more than `limit`, does not
     have, or no longer verifies.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.analysis.compare.comparison import Comparison
+from harness.analysis.compare.comparison import RunComparison
 from harness.analysis.compare.quality import Absence, QualityChange
 from harness.analysis.compare.runs import ComparedRun
 from harness.analysis.compare.speeds import FASTER, SLOWER, TOO_FEW, MachineChange, SpeedChange
@@ -15,7 +15,7 @@ from harness.report.quantities import count, join, percent, ratio, span
 from harness.report.speed_words import interval_text
 
 
-def describe(comparison: Comparison) -> list[str]:
+def describe(comparison: RunComparison) -> list[str]:
     """One sentence or two for each finding, the most telling first."""
     first, *others = comparison.runs
     found: list[str] = []
@@ -95,7 +95,7 @@ def _noise(changes: list[SpeedChange]) -> Iterator[str]:
         )
 
 
-def _recipe(comparison: Comparison) -> Iterator[str]:
+def _recipe(comparison: RunComparison) -> Iterator[str]:
     if comparison.recipe:
         differing = join([item.text for item in comparison.recipe])
         consequence = "" if comparison.quality else " Steps are alike, so speeds are compared; what was learned is not."

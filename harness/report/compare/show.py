@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.compare.comparison import Comparison
+from harness.analysis.compare.comparison import RunComparison
 from harness.records.durable import write_bytes, write_text
 from harness.report.compare import tables
 from harness.report.figures.compare import plot_speeds
@@ -28,7 +28,7 @@ NAME_WIDTH = 20
 MOST_DIFFERENCES = 12
 
 
-def print_comparison(comparison: Comparison, sentences: list[str], console: Console) -> None:
+def print_comparison(comparison: RunComparison, sentences: list[str], console: Console) -> None:
     width = min(WIDTH, console.width)
     for run in comparison.runs:
         line = f"{run.letter}  {run.folder}  {run.run.file.preset} {run.run.file.created}"
@@ -46,7 +46,7 @@ def print_comparison(comparison: Comparison, sentences: list[str], console: Cons
 
 
 @own_settings()
-def write_comparison(comparison: Comparison, sentences: list[str], folder: Path) -> None:
+def write_comparison(comparison: RunComparison, sentences: list[str], folder: Path) -> None:
     """comparison.md, comparison.csv, costs.csv and the plot as PNG and SVG.
 
     Raises ConfigurationError where `folder` exists.
@@ -66,7 +66,7 @@ def write_comparison(comparison: Comparison, sentences: list[str], folder: Path)
         write_text(folder / "comparison.svg", encode_svg(figure, "comparison"))
 
 
-def _tables(comparison: Comparison) -> Iterator[tuple[str, Readable]]:
+def _tables(comparison: RunComparison) -> Iterator[tuple[str, Readable]]:
     """With a heading each; more than two runs have a table of all rates first."""
     first, *others = comparison.runs
     if len(others) > 1:
@@ -87,7 +87,7 @@ def _tables(comparison: Comparison) -> Iterator[tuple[str, Readable]]:
         yield "What differs between machines, software and settings", tables.surroundings_table(comparison)
 
 
-def _blocks(comparison: Comparison, sentences: list[str]) -> Iterator[str]:
+def _blocks(comparison: RunComparison, sentences: list[str]) -> Iterator[str]:
     yield "# Runs compared\n"
     yield render_table(tables.runs_table(comparison))
     yield "".join(f"- {escape(sentence)}\n" for sentence in sentences)

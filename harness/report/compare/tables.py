@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.compare.comparison import Comparison
+from harness.analysis.compare.comparison import RunComparison
 from harness.analysis.compare.costs import CostChange
 from harness.analysis.compare.quality import QualityChange
 from harness.analysis.compare.speeds import FASTER, SLOWER, TOO_FEW, SpeedChange
@@ -27,12 +27,12 @@ COSTS: dict[Cost, str] = {
 }
 
 
-def runs_table(comparison: Comparison) -> Readable:
+def runs_table(comparison: RunComparison) -> Readable:
     rows = [[run.letter, str(run.folder), run.run.file.preset, run.run.file.created] for run in comparison.runs]
     return Readable(["run", "folder", "preset", "created"], rows, [False] * 4, [])
 
 
-def rates_table(comparison: Comparison) -> Readable:
+def rates_table(comparison: RunComparison) -> Readable:
     """Sequences a second: a row for each variant, a column for each run."""
     keys = dict.fromkeys(key for run in comparison.runs for key in run.variants)
     rows = []
@@ -110,7 +110,7 @@ def quality_table(changes: list[QualityChange]) -> Readable:
     return Readable(headers, rows, [False, *([True] * (len(headers) - 1))], [])
 
 
-def surroundings_table(comparison: Comparison) -> Readable:
+def surroundings_table(comparison: RunComparison) -> Readable:
     """A row for each value that differs between the runs."""
     headers = ["differs", *(run.letter for run in comparison.runs)]
     rows = [

@@ -24,7 +24,7 @@ from harness.report.figures.style import (
     make_panels,
     mark_line,
     name_lines,
-    say,
+    readout_text,
     spread_markers,
 )
 from harness.report.quantities import integer, number, percent
@@ -54,7 +54,7 @@ def plot_bit_error(analysis: Analysis) -> Figure | None:
     y_label = f"wrong bits, % (log scale,\nlinear below {number(ERROR_TICKS[1])})"
     finish_axes(axes, "Bit error by length", "length of the pattern, vectors (log scale)", y_label)
     texts = [
-        say(
+        readout_text(
             f"length {integer(each)}",
             [(v, percent(errors[each].median)) for v, errors in medians.items() if each in errors],
         )
@@ -132,7 +132,8 @@ def _draw_positions(axes: Axes, positions: PositionErrors) -> None:
         _mark_middle(axes, positions.length)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     texts = [
-        say(f"position {n}", [(v, percent(median[n - 1] / 100)) for v, median in medians.items()]) for n in at.tolist()
+        readout_text(f"position {n}", [(v, percent(median[n - 1] / 100)) for v, median in medians.items()])
+        for n in at.tolist()
     ]
     add_readouts(axes, at.tolist(), texts)
 

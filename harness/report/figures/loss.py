@@ -23,7 +23,7 @@ from harness.report.figures.style import (
     mark_line,
     name_lines,
     pick_readouts,
-    say,
+    readout_text,
     spread_markers,
 )
 from harness.report.quantities import number
@@ -110,7 +110,7 @@ def _tell_losses(axes: Axes, curves: dict[Variant, tuple[Curve, Curve]]) -> None
     """Each variant's loss at places along the longest curve, as far as it goes."""
     longest = max((at for at, _ in curves.values()), key=lambda at: float(at[-1]))
     shown = longest[pick_readouts(longest.size)].tolist()
-    add_readouts(axes, shown, [say(number(x), _losses_at(curves, x)) for x in shown])
+    add_readouts(axes, shown, [readout_text(number(x), _losses_at(curves, x)) for x in shown])
 
 
 def _losses_at(curves: dict[Variant, tuple[Curve, Curve]], x: float) -> Iterator[tuple[Variant, str]]:

@@ -27,7 +27,7 @@ from harness.report.figures.style import (
     mark_line,
     name_lines,
     pick_readouts,
-    say,
+    readout_text,
     spread_markers,
 )
 from harness.report.quantities import number
@@ -118,7 +118,9 @@ def _tell_quality(axes: Axes, variants: list[Variant], effort: str, quality: str
     shown = np.unique(longest)
     shown = shown[pick_readouts(shown.size)]
     name = EFFORTS[effort][1].partition(",")[0]
-    add_readouts(axes, shown.tolist(), [say(f"{number(x)} {name}", _latest(curves, x)) for x in shown.tolist()])
+    add_readouts(
+        axes, shown.tolist(), [readout_text(f"{number(x)} {name}", _latest(curves, x)) for x in shown.tolist()]
+    )
 
 
 def _latest(

@@ -220,7 +220,7 @@ def add_readouts(axes: Axes, at: Sequence[float], texts: Iterable[str]) -> None:
         axes.add_artist(strip)
 
 
-def say(heading: str, values: Iterable[tuple[Variant, str]]) -> str:
+def readout_text(heading: str, values: Iterable[tuple[Variant, str]]) -> str:
     """The text of a readout: a line for each variant."""
     lines = [heading, *(f"{variant.marked_label}: {value}" for variant, value in values)]
     return SPLIT.join(map(_printable, lines))

@@ -98,13 +98,13 @@ def test_a_rank_that_never_arrives_ends_its_cell_in_time(nodes: Nodes, monkeypat
     from harness.processes.cluster.cells import train_cells
     from harness.processes.options import ChosenOptions
     from harness.processes.selection import select
-    from harness.records.identity import Cell
+    from harness.records.identity import PlannedCell
 
     monkeypatch.setattr("harness.processes.ranks.MEETING_TIMEOUT_S", 5.0)
     named = {"backends": "stranded", "implementation": "idiomatic", "device": "cpu"}
     options = ChosenOptions(ranks=2, threads=1, cluster=nodes.address, **named)
     with connect(nodes.address, select(options), 1) as (cluster, selection):
-        cell = Cell(selection.backends[0], "idiomatic", "float32", 0, 0)
+        cell = PlannedCell(selection.backends[0], "idiomatic", "float32", 0, 0)
         begun, ended = train_cells(cluster, [cell], selection)
     assert {*begun.nodes} == {*nodes.workers}
     assert (ended.outcome.status, ended.outcome.reason) == ("timeout", "the ranks did not connect within 5 s")
