@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -27,13 +26,12 @@ from harness.machine.privacy import shorten
 from harness.machine.provenance import versions
 from harness.processes.ceiling import CeilingSampler
 from harness.processes.cluster import Cluster, connect, hide_address, run_on_cluster, verify_on_cluster
-from harness.processes.keeping import Circumstances, Keeper
+from harness.processes.keeping import Circumstances, Keeper, Ledger
 from harness.processes.options import RunOptions
 from harness.processes.plan import Plan, plan_cells
 from harness.processes.process import INTERRUPTED, Outcome
 from harness.processes.runner import run_cell
 from harness.processes.saying import say
-from harness.processes.schedule import Schedule
 from harness.processes.selection import Selection, parse_seeds
 from harness.processes.verdict import choose_run_cases, verify_brief
 from harness.proof.oracle import forget
@@ -89,11 +87,12 @@ def run_cells(selection: Selection, options: RunOptions, console: Console) -> Ru
         _announce(selection, plan, folder, cluster, console)
         verdicts = _verify(cells, selection, cluster, console)
         folder.add_verification([*verdicts.values()])
-        keeper = Keeper(folder, selection.config, verdicts)
+        ledger = Ledger(Keeper(folder, selection.config, verdicts), cells, console, cluster.n_at_once if cluster else 1)
         if cluster:
-            statuses = run_on_cluster(cluster, cells, selection, keeper, console)
+            run_on_cluster(cluster, ledger, selection, console)
         else:
-            statuses = _run_in_turn(plan, keeper, selection, console)
+            _run_in_turn(plan, ledger, selection, console)
+        statuses = ledger.close()
         analysis = analyse_folder(folder.path)
         reported = _report_cells(analysis, folder.path, console)
     if interruption:
@@ -219,39 +218,24 @@ def _verify_here(cells: list[PlannedCell], selection: Selection) -> Iterator[Ver
         forget()
 
 
-def _run_in_turn(plan: Plan, keeper: Keeper, selection: Selection, console: Console) -> list[str]:
-    """The status of each cell that came to its turn."""
-    folder = keeper.folder
-    statuses: list[str] = []
-    has_looked = False
-    schedule, ceiling = Schedule(plan.cells), CeilingSampler(selection, plan, folder, console)
+def _run_in_turn(plan: Plan, ledger: Ledger, selection: Selection, console: Console) -> None:
+    """Train what is not complete, here, one after the other."""
+    has_looked, ceiling = False, CeilingSampler(selection, plan, ledger.folder, console)
     for cell in plan.cells:
         if is_interrupted():
             break
-        if _is_complete(cell, selection, folder, console):
-            schedule.finish(cell, None)
-            statuses.append("ok")
+        if ledger.is_complete(cell, [_making(cell)]):
             continue
         if not has_looked and not cell.backend.missing_packages():
             has_looked, share = True, await_quiet(partial(_warn, console))
             # A disk that is full has each cell say so.
             with contextlib.suppress(OSError):
-                folder.add_to_session(share)
+                ledger.folder.add_to_session(share)
         ceiling.begin(cell)
         if is_interrupted():
             break
-        statuses.append(_run_one(cell, keeper, selection, schedule, console))
+        _run_one(cell, ledger, selection, console)
     ceiling.end()
-    return statuses
-
-
-def _is_complete(cell: PlannedCell, selection: Selection, folder: RunFolder, console: Console) -> bool:
-    why = folder.reason_to_train(cell, selection.config, _making(cell))
-    if why is None:
-        say(console, f"{cell.name}: complete, kept")
-    elif folder.record(cell).exists():
-        say(console, f"{cell.name}: rerun: {why}")
-    return why is None
 
 
 def _making(cell: PlannedCell) -> Making:
@@ -259,34 +243,21 @@ def _making(cell: PlannedCell) -> Making:
     return Making(versions(cell.backend), cpu_model())
 
 
-def _run_one(cell: PlannedCell, keeper: Keeper, selection: Selection, schedule: Schedule, console: Console) -> str:
-    """The status that the cell ended with."""
-    made_with, folder = _making(cell), keeper.folder
-    started_s, load_before = time.monotonic(), load_average()
-    try:
-        attempt = folder.begin_attempt(cell)
-    except OSError as error:
-        schedule.finish(cell, None)
-        say(console, f"{cell.name}: failed: an earlier attempt could not be put aside: {error.strerror}")
-        return "failed"
-    outcome = _train(cell, folder, selection, schedule, console)
-    if outcome.status == INTERRUPTED:
-        say(console, f"{cell.name}: interrupted")
-        return INTERRUPTED
-    load = LoadAverage(load_before, load_average())
-    written = keeper.keep(cell, outcome, Circumstances(attempt, made_with, load))
-    reason = f": {written.reason}" if written.reason else ""
-    duration_s = time.monotonic() - started_s
-    schedule.finish(cell, None if cell.backend.missing_packages() else duration_s)
-    say(console, f"{cell.name}: {written.status} in {duration_s:.1f} s ({schedule}){reason}")
-    return written.status
+def _run_one(cell: PlannedCell, ledger: Ledger, selection: Selection, console: Console) -> None:
+    made_with, load_before = _making(cell), load_average()
+    if not ledger.begin(cell):
+        return
+    outcome = _train(cell, ledger, selection, console)
+    if outcome.status != INTERRUPTED:
+        ledger.end(cell, outcome, Circumstances(made_with, LoadAverage(load_before, load_average())))
 
 
-def _train(cell: PlannedCell, folder: RunFolder, selection: Selection, schedule: Schedule, console: Console) -> Outcome:
+def _train(cell: PlannedCell, ledger: Ledger, selection: Selection, console: Console) -> Outcome:
     """Train the cell from its checkpoint, if it has one, and keep the checkpoints that it sends."""
-    path, made_with = checkpoint_path(folder.path, cell.name), _making(cell)
+    folder, made_with = ledger.folder, _making(cell)
+    path = checkpoint_path(folder.path, cell.name)
     checkpoint = _read_checkpoint(path, cell, made_with, console)
-    with CellProgress(cell.name, selection.config.train.steps, console, schedule.state) as progress:
+    with CellProgress(cell.name, selection.config.train.steps, console, ledger.schedule.state) as progress:
 
         def hear(message: Message) -> None:
             if not isinstance(message.body, Checkpoint):

@@ -35,7 +35,7 @@ CONFIG = RunConfig(
     task=CopyTask(max_length=2), model=ModelConfig(layers=1, hidden=3), train=TrainConfig(batch=4, steps=12, chunk=3)
 )
 MADE_WITH = Making(versions(CELL.backend), cpu_model())
-CIRCUMSTANCES = Circumstances(1, MADE_WITH)
+CIRCUMSTANCES = Circumstances(MADE_WITH)
 
 
 def record_of(outcome: Outcome, cell: PlannedCell = CELL) -> Cell:
