@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 EXPORT_FORMATS = ("pytest-benchmark", "pyperf", "tensorboard")
+IMPLEMENTATION = click.option("--implementation", default="all", help="idiomatic, tuned or all.")
+DEVICE = click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+JSON_SUMMARY = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 THREADS = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -51,10 +54,10 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose what is run and on what."""
     options = [
         click.option("--backend", "backends", default="all", help="all, or names separated by commas."),
-        click.option("--implementation", default="all", help="idiomatic, tuned or all."),
+        IMPLEMENTATION,
         click.option("--preset", default="quick", help="Name of a preset, or FILE.toml."),
         click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a key."),
-        click.option("--device", default="auto", help="auto, cpu or cuda[:N]."),
+        DEVICE,
         click.option("--precision", default="float32", help=f"Separated by commas: {', '.join(PRECISIONS)}."),
         THREADS,
     ]
@@ -70,7 +73,7 @@ def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take."),
         click.option("--out", type=PathName(), help="Folder to write; must not exist yet."),
         click.option("-q", "--quiet", is_flag=True, help="Print only the results' folder."),
-        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
+        JSON_SUMMARY,
     ]
     return _decorate(command, options)
 
@@ -157,7 +160,7 @@ def sweep(**given: Any) -> None:
 
 @main.command(epilog=show_examples("report"))
 @click.argument("folder", metavar="RUN", type=PathName())
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
+@JSON_SUMMARY
 def report(folder: Path, as_json: bool) -> None:
     """Make every table and plot of RUN again, from its raw records."""
     from harness.commands.report import report as report_run
@@ -206,7 +209,7 @@ def check(folder: Path) -> None:
 @click.option("--backend", "backends", help="Compute with the same parameters in these backends too, and compare.")
 @click.option("--implementation", help="idiomatic, tuned or all. Default: that of the cell.")
 @click.option("--sequence-seed", type=click.IntRange(min=0), help="Seed of the sequences. Default: as in RUN.")
-@click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@DEVICE
 @THREADS
 @click.option("--out", type=PathName(), help="Folder to write. Default: RUN/predictions.")
 def predict(folder: Path, **given: Any) -> None:
@@ -222,9 +225,9 @@ def predict(folder: Path, **given: Any) -> None:
 
 @main.command(epilog=show_examples("verify"))
 @click.option("--backend", "backends", default="all", help="all, or names or modules separated by commas.")
-@click.option("--implementation", default="all", help="idiomatic, tuned or all.")
+@IMPLEMENTATION
 @click.option("--precision", default="all", type=click.Choice(("all", *PRECISIONS)), help="Precision to verify.")
-@click.option("--device", default="auto", help="auto, cpu or cuda[:N].")
+@DEVICE
 @click.option("--ranks", default=1, type=click.IntRange(min=1), help="Processes that train together.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the worst error of every quantity.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what is not verified.")

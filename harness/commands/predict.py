@@ -24,6 +24,7 @@ from harness.processes.process import Outcome, Resources, missing_reason, run_jo
 from harness.processes.saying import say
 from harness.processes.selection import (
     check_device,
+    check_seed,
     select_backends,
     select_implementations,
     select_resources,
@@ -36,7 +37,7 @@ from harness.records.structs import Cell, Run
 from harness.report.figures.copies import plot_copies
 from harness.report.figures.style import encode_png, own_settings
 from harness.report.markdown import one_line
-from harness.task.copy_task import LARGEST_SEED, CopyBatch
+from harness.task.copy_task import CopyBatch
 from harness.task.metrics import find_wrong_bits
 from harness.task.presets import ConfigurationError
 from harness.task.recipe import RunConfig
@@ -83,8 +84,7 @@ def predict(folder: Path, options: PredictOptions) -> int:
     saved = {cell.cell: read_parameters(folder, cell, config) for cell in cells}
     plan = [(cell, *computing) for cell in cells for computing in select_computing(cell, options)]
     seed = config.evaluate.seed if options.sequence_seed is None else options.sequence_seed
-    if seed > LARGEST_SEED:
-        raise ConfigurationError(f"--sequence-seed {seed}: the largest seed is {LARGEST_SEED}")
+    check_seed(seed, f"--sequence-seed {seed}")
     check_device([(backend, implementation) for _, backend, implementation in plan], config, resources)
     out = make_folder(options.out or folder / "predictions")
     warn_of_writers(folder)

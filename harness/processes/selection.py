@@ -110,9 +110,14 @@ def parse_seeds(text: str) -> list[int]:
     if not all(part.strip().isdecimal() for part in parts):
         raise ConfigurationError(f"--seeds {text!r}: allowed are whole numbers of at least 0, with commas between")
     seeds = list(dict.fromkeys(int(part) for part in parts))
-    if max(seeds) > LARGEST_SEED:
-        raise ConfigurationError(f"--seeds {text!r}: the largest seed is {LARGEST_SEED}")
+    check_seed(max(seeds), f"--seeds {text!r}")
     return seeds
+
+
+def check_seed(seed: int, asked: str) -> None:
+    """Raises ConfigurationError, which says what was asked for."""
+    if seed > LARGEST_SEED:
+        raise ConfigurationError(f"{asked}: the largest seed is {LARGEST_SEED}")
 
 
 def describe(backend: Backend, implementation: str, config: RunConfig, precision: str, resources: Resources) -> Outcome:
