@@ -15,7 +15,7 @@ from tests.command import PROJECT, read_rows
 PUBLISHED = PROJECT / "results" / "published"
 THROUGHPUT = PUBLISHED / "amd-epyc-2-cores" / "throughput"
 RANKS = PUBLISHED / "amd-epyc-2-cores" / "ranks"
-QUICK, FULL = (PUBLISHED / "amd-epyc-zen-4-2-cores" / name for name in ("quick", "full"))
+QUICK, FULL, ORIGINAL = (PUBLISHED / "amd-epyc-zen-4-2-cores" / name for name in ("quick", "full", "original"))
 NAMES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 IN_WORDS = ("torch", "jax", "tensorflow")
 ORIGINAL_SEQUENCES = 4_000_000
@@ -123,6 +123,22 @@ def learned() -> Iterator[str]:
     yield "{}, {} and {} of 960".format(*(wrong[name, "120"] for name in IN_WORDS))
 
 
+def original() -> Iterator[str]:
+    """What both pages say of the original's own recipe."""
+    [cell] = table(ORIGINAL, "summary")
+    loss, excess = float(cell["original_loss"]), float(cell["original_loss_excess"])
+    share = {row["length"]: 100 * float(row["exact_fraction"]) for row in table(ORIGINAL, "bit_error_by_length")}
+    yield f"in PyTorch with one seed, reached {loss:.4f} ("
+    yield f"by its recipe: {share['10']:g} % of the test sequences are exact"
+    yield f"by its recipe: {share['20']:g} % of the sequences are exact"
+    yield f"a loss of {loss:.5f} on its own test, {excess:.5f} above the least possible"
+    yield f"It has {float(cell['wrong_bits_per_sequence']):.4f} wrong bits a sequence"
+    yield f"{share['10']:g} % of the test sequences of length 10 and {share['20']:g} % of those of length 20"
+    wrong = [row["wrong_bits"] for row in read_rows(ORIGINAL / "predictions" / "wrong_bits.csv")]
+    yield f"it has {', '.join(wrong[:-1])} and {wrong[-1]} bits wrong"
+    assert table(ORIGINAL, "evaluations")[-1]["sequences"] == str(ORIGINAL_SEQUENCES)
+
+
 def name_cell(cell: Row) -> str:
     return "{backend}-{implementation}-{precision}-seed{seed}-r{repeat}".format(**cell)
 
@@ -171,9 +187,9 @@ def momentum() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("README.md", [*speeds(), *claims()]),
+        ("README.md", [*speeds(), *claims(), *[*original()][:3]]),
         ("docs/tuning.md", [*gains(THROUGHPUT, ".1f", ".2f"), *gains(QUICK, ".2f", ".1f")]),
-        ("docs/learning.md", [*learned()]),
+        ("docs/learning.md", [*learned(), *[*original()][3:]]),
         ("docs/scaling.md", [*rates_of_ranks()]),
         ("docs/exceptions.md", [*momentum()]),
     ],
