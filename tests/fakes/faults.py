@@ -162,7 +162,7 @@ class CrowdedTrainer(RankTrainer):
         if chunk.inputs.shape[1] != 4:
             return super().train(chunk)
         if self.steps == 0:
-            subprocess.run([sys.executable, "-c", BURN.format(BURN_S)], check=True)
+            subprocess.run([sys.executable, "-c", BURN.format(2 * BURN_S)], check=True)
             subprocess.Popen([sys.executable, "-c", BURN.format(600)])
         begun_s = time.process_time()
         while time.process_time() - begun_s < BURN_S:
