@@ -56,7 +56,7 @@ def test_what_runs_beside_a_cell_is_its_own_only_where_it_bears_the_cells_mark()
             other.kill()
     assert others_share > 0.03
     # What looks takes some ticks itself.
-    assert no_s < 0.2 < cell_s
+    assert no_s < 0.1 < cell_s
 
 
 COUNT = """
